@@ -1,0 +1,300 @@
+import logging
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from vocoder.audio import read_audio, resample
+from vocoder.data.audit import audit
+from vocoder.data.manifest import Clip, read_manifest, write_manifest
+from vocoder.data.segments import Batch, Segments, loader, read_crop, validation_clips
+from vocoder.errors import AudioError, ConfigError
+
+CLIPS = Path(__file__).parents[2] / "egs/clips"
+RATE = 8000
+SEGMENT = 2048
+
+
+def same(one: Batch, other: Batch) -> bool:
+    return one.names == other.names and torch.equal(one.audio, other.audio)
+
+
+def synthetic(path: Path, audio: np.ndarray, **changes: Any) -> Clip:
+    """Write `audio` [T, C] and describe it, with ample bandwidth and with a peak of 0 dBFS."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, audio, RATE)
+    values = {"split": "train", "speaker": path.parent.name, "sample_rate": RATE, "peak_dbfs": 0.0}
+    values |= {"samples": len(audio), "channels": audio.shape[1], "bandwidth_hz": RATE}
+    return Clip(path=path, seconds=len(audio) / RATE, **(values | changes))
+
+
+def ramp(samples: int, channels: int = 1) -> np.ndarray:
+    """Every sample tells its place, the sign its channel: 1, 2, 3, … or -1, -2, -3, … steps."""
+    signs = np.array([1, -1])[:channels]
+    return ((np.arange(samples)[:, None] + 1) * signs).astype(np.int16)
+
+
+def places(batch: Batch) -> torch.Tensor:
+    return (batch.audio[:, 0] * 32768).round().long()
+
+
+@pytest.fixture(scope="session")
+def real(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of all real clips in one split."""
+    path = tmp_path_factory.mktemp("real") / "m.csv"
+    clips = [vars(clip) | {"split": "train"} for clip in audit(CLIPS).clips]
+    write_manifest(path, [Clip(**values) for values in clips])
+    return path
+
+
+def segments(manifest: Path, **changes: Any) -> Segments:
+    values = {"sample_rate": 22050, "segment": SEGMENT, "batch_size": 3} | changes
+    return Segments(manifest=manifest, **values)
+
+
+@given(
+    seed=st.integers(0, 2**64 - 2), rank=st.integers(0, 7), steps=st.lists(st.integers(0, 2**40))
+)
+@settings(max_examples=10, deadline=None)
+def test_batch_is_a_function_of_seed_step_and_rank(
+    real: Path, seed: int, rank: int, steps: list[int]
+) -> None:
+    used = segments(real, seed=seed, rank=rank, world_size=8)
+    for step in steps[:3]:
+        np.random.seed(step % 100)
+        torch.manual_seed(step)
+        audio = used[step].audio
+        assert (audio.shape, audio.dtype) == ((3, 1, SEGMENT), torch.float32)
+    step = 7
+    batch = used[step]
+    assert same(batch, segments(real, seed=seed, rank=rank, world_size=9)[step])
+    for other in (
+        segments(real, seed=seed, rank=rank + 1, world_size=9)[step],
+        segments(real, seed=seed + 1, rank=rank, world_size=8)[step],
+        used[step + 1],
+    ):
+        assert not torch.equal(batch.audio, other.audio)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 2])
+def test_workers_change_nothing(real: Path, workers: int) -> None:
+    data = segments(real)
+    state = torch.get_rng_state()
+    batches = list(loader(data, start=5, steps=6, workers=workers))
+    assert torch.equal(torch.get_rng_state(), state)
+    assert len({batch.audio.numpy().tobytes() for batch in batches}) == 6
+    for step, batch in enumerate(batches, start=5):
+        assert same(batch, data[step])
+
+
+def test_workers_outlive_the_signals_of_their_group(real: Path) -> None:
+    data = segments(real)
+    batches = loader(data, start=0, steps=40, workers=2)
+    seen = [next(batches), next(batches)]
+    for child in multiprocessing.active_children():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            os.kill(child.pid or 0, number)
+    seen += batches
+    assert all(same(batch, data[step]) for step, batch in enumerate(seen))
+    assert len(seen) == 40
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("want", [16000, 22050, 24000, 44100])
+def test_crop_equals_slice_of_the_converted_file(real: Path, want: int) -> None:
+    for clip in read_manifest(real):
+        whole = resample(read_audio(clip.path)[0], clip.sample_rate, want)
+        end = whole.shape[-1]
+        for start in (0, 1, 137, end // 2 + 1, end - SEGMENT - 1, end - SEGMENT):
+            crop = read_crop(clip, start=start, samples=SEGMENT, sample_rate=want)
+            torch.testing.assert_close(crop, whole[:, start : start + SEGMENT], atol=1e-5, rtol=0)
+
+
+@given(
+    samples=st.integers(1, 6000),
+    want=st.sampled_from([4000, 8000, 7999, 11025, 16000]),
+    place=st.floats(0, 1),
+    length=st.integers(1, 3000),
+)
+@settings(max_examples=60, deadline=None)
+def test_crop_law_for_any_length_and_rate(
+    tmp_path_factory: pytest.TempPathFactory, samples: int, want: int, place: float, length: int
+) -> None:
+    audio = np.random.default_rng(samples).uniform(-0.9, 0.9, (samples, 2))
+    clip = synthetic(tmp_path_factory.getbasetemp() / "law/a.wav", audio)
+    whole = resample(read_audio(clip.path)[0], RATE, want)
+    start = int(place * max(whole.shape[-1] - 1, 0))
+    length = min(length, whole.shape[-1] - start)
+    if length > 0:
+        crop = read_crop(clip, start=start, samples=length, sample_rate=want)
+        torch.testing.assert_close(crop, whole[:, start : start + length], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("samples", range(3001, 3009))
+def test_crop_reaches_the_last_sample_however_the_length_is_rounded(
+    samples: int, tmp_path: Path
+) -> None:
+    clip = synthetic(tmp_path / "a.wav", ramp(samples))
+    whole = resample(read_audio(clip.path)[0], RATE, RATE // 2)
+    end = whole.shape[-1]
+    for start in range(end - 9, end):
+        crop = read_crop(clip, start=start, samples=end - start, sample_rate=RATE // 2)
+        torch.testing.assert_close(crop, whole[:, start:], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("want", [RATE, 16000, 7350])
+def test_long_file_costs_no_more_than_a_short_one(
+    want: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    original = soundfile.SoundFile.read
+
+    def counted(self: soundfile.SoundFile, frames: int = -1, **options: Any) -> Any:
+        audio = original(self, frames, **options)
+        read.append(len(audio))
+        return audio
+
+    monkeypatch.setattr(soundfile.SoundFile, "read", counted)
+    for seconds in (5, 300):
+        noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * RATE, 1))
+        clip = synthetic(tmp_path / f"{seconds}.flac", noise)
+        write_manifest(tmp_path / "m.csv", [clip])
+        data = segments(tmp_path / "m.csv", sample_rate=want, batch_size=20)
+        read.clear()
+        assert data[0].audio.abs().amax(-1).min() > 0
+        assert len(read) == 20
+        assert max(read) <= SEGMENT * RATE / want + (want != RATE) * 1200
+
+
+def test_every_second_is_equally_likely(tmp_path: Path) -> None:
+    lengths = [4000, 12000, 24000]
+    clips = [synthetic(tmp_path / f"{n}.wav", ramp(n)) for n in lengths]
+    write_manifest(tmp_path / "m.csv", clips)
+    data = segments(tmp_path / "m.csv", sample_rate=RATE, segment=4, batch_size=1000, peak_db=None)
+    batches = [data[step] for step in range(3)]
+    names = [name for batch in batches for name in batch.names]
+    starts = torch.cat([places(batch)[:, 0] - 1 for batch in batches])
+    for clip in clips:
+        mine = torch.tensor([name == str(clip.path) for name in names])
+        share = clip.samples / sum(lengths)
+        assert abs(mine.sum() - 3000 * share) < 4 * (3000 * share * (1 - share)) ** 0.5
+        # Kolmogorov–Smirnov against the uniform distribution, at the 0.1 % level.
+        order = starts[mine].sort().values / (clip.samples - 3)
+        expected = (torch.arange(len(order)) + 0.5) / len(order)
+        assert (order - expected).abs().max() < 1.95 / len(order) ** 0.5
+
+
+def test_crop_is_one_stretch_of_one_channel(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.csv", [synthetic(tmp_path / "a.wav", ramp(9000, channels=2))])
+    data = segments(tmp_path / "m.csv", sample_rate=RATE, batch_size=60, peak_db=None)
+    steps = places(data[0])
+    assert torch.equal(steps.diff(), steps.sign()[:, 1:])
+    assert 10 < (steps[:, 0] > 0).sum() < 50
+
+
+def test_short_clip_is_followed_by_silence(tmp_path: Path) -> None:
+    write_manifest(tmp_path / "m.csv", [synthetic(tmp_path / "a.wav", ramp(100))])
+    data = segments(tmp_path / "m.csv", sample_rate=RATE, peak_db=None)
+    expected = torch.zeros(3, SEGMENT, dtype=torch.long)
+    expected[:, :100] = torch.arange(1, 101)
+    assert torch.equal(places(data[0]), expected)
+
+
+def test_file_peak_lands_in_the_range_and_moves_nothing_else(tmp_path: Path) -> None:
+    square = 0.05 * np.sign(np.sin(np.arange(30000) + 0.5))[:, None]
+    clip = synthetic(tmp_path / "a.wav", square, peak_dbfs=20 * np.log10(0.05))
+    write_manifest(tmp_path / "m.csv", [clip])
+    level = {
+        peak_db: segments(tmp_path / "m.csv", sample_rate=RATE, batch_size=50, peak_db=peak_db)[
+            0
+        ].audio
+        for peak_db in [(-12.0, -0.5), (-6.0, -6.0), None]
+    }
+    peaks = 20 * level[-12.0, -0.5].abs().amax((1, 2)).log10()
+    assert -12.01 <= peaks.min() < -10.5 < -2.0 < peaks.max() <= -0.49
+    gain = 10 ** (-6 / 20) / 0.05
+    torch.testing.assert_close(level[-6.0, -6.0], level[None] * gain, atol=1e-3, rtol=0)
+    assert torch.equal(level[-12.0, -0.5].sign(), level[None].sign())
+
+
+def test_dull_clips_are_left_out_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clips = [
+        synthetic(tmp_path / f"{hertz}.wav", ramp(3000), bandwidth_hz=hertz)
+        for hertz in (2999, 3000, 4000)
+    ]
+    write_manifest(tmp_path / "m.csv", clips)
+    with caplog.at_level(logging.WARNING):
+        data = segments(tmp_path / "m.csv", sample_rate=RATE, batch_size=40)
+    assert "1 of 3 clips" in caplog.text
+    assert set(data[0].names) == {str(clip.path) for clip in clips[1:]}
+    with pytest.raises(ConfigError, match="none of 3 clips in split 'train'.*9000 Hz"):
+        segments(tmp_path / "m.csv", sample_rate=24000)
+    with pytest.raises(ConfigError, match="none of 0 clips in split 'valid'"):
+        segments(tmp_path / "m.csv", sample_rate=RATE, split="valid")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("fault", ["gone", "broken", "shorter", "other rate", "more channels"])
+def test_changed_clip_is_one_line_that_names_it(fault: str, workers: int, tmp_path: Path) -> None:
+    clip = synthetic(tmp_path / "a.wav", ramp(SEGMENT))
+    write_manifest(tmp_path / "m.csv", [clip])
+    data = segments(tmp_path / "m.csv", sample_rate=RATE)
+    if fault == "gone":
+        clip.path.unlink()
+    elif fault == "broken":
+        clip.path.write_bytes(b"RIFF and nothing more")
+    elif fault == "other rate":
+        soundfile.write(clip.path, ramp(SEGMENT), 2 * RATE)
+    else:
+        soundfile.write(clip.path, ramp(SEGMENT - 1 if fault == "shorter" else 9000, 2), RATE)
+    with pytest.raises(AudioError) as caught:
+        list(loader(data, start=0, steps=3, workers=workers))
+    assert str(caught.value).startswith(f"{clip.path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"segment": 0},
+        {"batch_size": 0},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"rank": 2, "world_size": 2},
+        {"rank": -1},
+        {"peak_db": (-1.0, -2.0)},
+        {"peak_db": (-1.0, 0.5)},
+        {"split": "trian"},
+    ],
+)
+def test_impossible_values_fail_at_construction(real: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        segments(real, **wrong)
+
+
+def test_validation_clips_take_turns(tmp_path: Path) -> None:
+    names = ["c/1", "a/2", "a/1", "b/1", "a/3", "b/2"]
+    clips = [
+        synthetic(tmp_path / f"{name}.wav", ramp(4000, channels=2), split="valid") for name in names
+    ]
+    write_manifest(tmp_path / "m.csv", clips)
+    chosen = validation_clips(tmp_path / "m.csv", sample_rate=RATE, limit=5, max_seconds=0.25)
+    assert [name for name, _ in chosen] == ["a/1", "b/1", "c/1", "a/2", "b/2"]
+    write_manifest(tmp_path / "m.csv", clips[::-1])
+    again = validation_clips(tmp_path / "m.csv", sample_rate=RATE, limit=5, max_seconds=0.25)
+    for (name, audio), (other, repeated) in zip(chosen, again, strict=True):
+        assert name == other
+        assert torch.equal(audio, repeated)
+        assert torch.equal(audio, torch.arange(1, 2001)[None] / 32768)
+    whole = validation_clips(tmp_path / "m.csv", sample_rate=16000, limit=99, max_seconds=9.0)
+    assert [audio.shape for _, audio in whole] == [(1, 8000)] * 6

@@ -1,0 +1,232 @@
+"""Laws that hold for every discriminator."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from vocoder.discriminators.period import MultiPeriod, PeriodJudge, fold
+from vocoder.discriminators.resolution import (
+    MultiResolution,
+    Resolution,
+    ResolutionJudge,
+    resolutions_from,
+)
+from vocoder.discriminators.scale import MultiScale, halve
+from vocoder.discriminators.verdict import Discriminators, Verdict
+from vocoder.errors import ConfigError
+from vocoder.losses.adversarial import LeastSquares
+
+SMALL: dict[str, Callable[[int], nn.Module]] = {
+    "period": lambda c: MultiPeriod(periods=(2, 11), channels=2, audio_channels=c),
+    "scale": lambda c: MultiScale(channels=16, audio_channels=c),
+    "resolution": lambda c: MultiResolution(
+        resolutions=((256, 30, 150), (128, 15, 60)), channels=4, audio_channels=c
+    ),
+}
+SIGNALS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silence": torch.zeros_like,
+    "impulse": lambda x: torch.zeros_like(x).index_fill(-1, torch.tensor([x.shape[-1] // 2]), 1.0),
+    "full-scale": torch.sign,
+    "noise": lambda x: 0.1 * x,
+}
+
+
+def verdict_tensors(verdicts: list[Verdict]) -> list[Tensor]:
+    return [tensor for verdict in verdicts for tensor in (verdict.logits, *verdict.features)]
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "millions"), [(MultiPeriod, 41.09), (MultiScale, 29.61), (MultiResolution, 0.28)]
+)
+def test_size_is_the_published_one(kind: type[nn.Module], millions: float) -> None:
+    with torch.device("meta"):
+        model = kind()
+    # `original0` is the length that weight norm splits off, which published counts leave out.
+    weights = [p for name, p in model.named_parameters() if not name.endswith("original0")]
+    assert sum(weight.numel() for weight in weights) == pytest.approx(millions * 1e6, abs=5e3)
+
+
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("audio_channels", [1, 2])
+@pytest.mark.parametrize("samples", [1, 7, 1237, 8192])
+def test_any_signal_gives_finite_verdicts_and_gradients(
+    name: str, audio_channels: int, samples: int
+) -> None:
+    model = SMALL[name](audio_channels)
+    noise = torch.randn(1, audio_channels, samples)
+    for signal in SIGNALS.values():
+        audio = signal(noise).requires_grad_()
+        verdicts = model(audio)
+        assert all(tensor.isfinite().all() for tensor in verdict_tensors(verdicts))
+        sum(verdict.logits.sum() for verdict in verdicts).backward()
+        assert audio.grad is not None and audio.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_gradient_reaches_every_channel_and_all_weights(name: str) -> None:
+    model = SMALL[name](2)
+    audio = torch.randn(1, 2, 1000, requires_grad=True)
+    sum(verdict.logits.square().sum() for verdict in model(audio)).backward()
+    assert audio.grad is not None and (audio.grad.abs().sum(-1) > 0).all()
+    assert all(weight.grad is not None for weight in model.parameters())
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_one_backward_pass_serves_two_judgements(name: str) -> None:
+    model = SMALL[name](1)  # in training mode, where spectral norm changes its buffers each pass
+    real, fake = model(torch.randn(1, 1, 800)), model(torch.randn(1, 1, 800))
+    LeastSquares().discriminator(real, fake).backward()
+    assert all(
+        weight.grad is not None and weight.grad.isfinite().all() for weight in model.parameters()
+    )
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_signals_of_a_batch_are_judged_alone(name: str) -> None:
+    model = SMALL[name](1).eval()
+    audio = torch.randn(3, 1, 900)
+    for together, alone in zip(
+        verdict_tensors(model(audio)), verdict_tensors(model(audio[1:2])), strict=True
+    ):
+        torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_last_feature_is_the_logits(name: str) -> None:
+    for logits, features in SMALL[name](1)(torch.randn(2, 1, 700)):
+        assert torch.equal(features[-1].flatten(1), logits)
+        assert all(feature.shape[0] == 2 for feature in features)
+
+
+@pytest.mark.parametrize(
+    ("name", "widths", "first_map", "divisors"),
+    [
+        ("period", (2, 8, 32, 64, 64, 1), 1025 / 3, (1, 3, 9, 27, 27, 27)),
+        ("scale", (16, 16, 32, 64, 128, 128, 128, 1), 2050, (1, 2, 4, 16, 64, 64, 64, 64)),
+        ("resolution", (4, 4, 4, 4, 4, 1), 68, (1, 2, 4, 8, 8, 8)),
+    ],
+)
+def test_maps_widen_and_shrink_as_in_the_papers(
+    name: str, widths: tuple[int, ...], first_map: float, divisors: tuple[int, ...]
+) -> None:
+    features = SMALL[name](1)(torch.randn(1, 1, 2050))[0].features
+    time = 3 if name == "resolution" else 2
+    assert tuple(feature.shape[1] for feature in features) == widths
+    assert [f.shape[time] for f in features] == [math.ceil(first_map / d) for d in divisors]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_verdicts_are_finite_under_autocast(name: str) -> None:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        verdicts = SMALL[name](1)(torch.randn(1, 1, 1000))
+    assert all(tensor.isfinite().all() for tensor in verdict_tensors(verdicts))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_same_audio_twice_gives_the_same_verdict_in_evaluation(name: str) -> None:
+    model = SMALL[name](1).eval()
+    audio = torch.randn(1, 1, 600)
+    first, second = verdict_tensors(model(audio)), verdict_tensors(model(audio))
+    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_ensemble_lists_the_verdicts_of_all_members_in_order() -> None:
+    members = {name: make(1).eval() for name, make in SMALL.items()}
+    audio = torch.randn(1, 1, 500)
+    expected = [verdict.logits for member in members.values() for verdict in member(audio)]
+    verdicts = Discriminators(members)(audio)
+    assert len(verdicts) == 2 + 3 + 2
+    assert all(torch.equal(v.logits, e) for v, e in zip(verdicts, expected, strict=True))
+
+
+@pytest.mark.parametrize("samples", [1, 4, 9, 10])
+@pytest.mark.parametrize("period", [1, 3, 5])
+def test_fold_keeps_samples_in_order_and_reflects_the_tail(samples: int, period: int) -> None:
+    audio = torch.arange(samples, dtype=torch.float32)[None, None]
+    rows = fold(audio, period)
+    assert rows.shape == (1, 1, -(-samples // period), period)
+    expected = np.pad(np.arange(samples), (0, -samples % period), mode="reflect")
+    assert rows.flatten().tolist() == expected.tolist()
+
+
+def test_columns_of_a_period_never_mix() -> None:
+    audio = torch.randn(1, 1, 300, requires_grad=True)
+    judge = PeriodJudge(5, channels=2, audio_channels=1)
+    judge(audio).features[-1][..., 2].sum().backward()
+    assert audio.grad is not None
+    energy = audio.grad.reshape(-1, 5).abs().sum(0)
+    assert energy[2] > 0 and energy.sum() == energy[2]
+
+
+def test_halve_averages_four_samples_with_zeros_outside() -> None:
+    audio = torch.randn(2, 1, 17)
+    padded = np.pad(audio.numpy(), ((0, 0), (0, 0), (2, 2)))
+    expected = np.stack([padded[..., 2 * i : 2 * i + 4].mean(-1) for i in range(9)], axis=-1)
+    np.testing.assert_allclose(halve(audio).numpy(), expected, atol=1e-6)
+
+
+def test_each_scale_judges_audio_halved_once_more() -> None:
+    model = MultiScale(channels=16).eval()
+    audio = torch.randn(1, 1, 1001)
+    for judge, verdict in zip(model.discriminators, model(audio), strict=True):
+        assert torch.equal(judge(audio).logits, verdict.logits)
+        audio = halve(audio)
+
+
+def test_only_the_first_scale_is_bounded_in_gain() -> None:
+    model = MultiScale(channels=16)
+    for _ in range(50):  # power iterations
+        model(torch.zeros(1, 1, 64))
+    gains = [
+        torch.linalg.matrix_norm(judge.convs[-1].weight.flatten(1), ord=2).item()
+        for judge in model.discriminators
+    ]
+    assert gains[0] == pytest.approx(1.0, abs=0.05)
+    assert all(abs(gain - 1.0) > 0.05 for gain in gains[1:])
+
+
+def test_spectrogram_is_rectangular_and_centered_between_hops() -> None:
+    n_fft, hop_length, win_length = 64, 10, 32
+    judge = ResolutionJudge(Resolution(n_fft, hop_length, win_length), channels=2, audio_channels=2)
+    audio = torch.randn(1, 2, 205)
+    padded = np.pad(audio.numpy(), ((0, 0), (0, 0), ((n_fft - hop_length) // 2,) * 2), "reflect")
+    start = (n_fft - win_length) // 2
+    frames = [
+        padded[..., f * hop_length + start : f * hop_length + start + win_length] for f in range(20)
+    ]
+    expected = np.stack([np.abs(np.fft.rfft(frame, n_fft)) for frame in frames], axis=-1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        spectrogram = judge.spectrogram(audio)
+    np.testing.assert_allclose(spectrogram.numpy(), expected, atol=1e-4)
+
+
+def test_windows_are_no_part_of_the_state() -> None:
+    assert not [name for name in MultiResolution(channels=2).state_dict() if "window" in name]
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: MultiPeriod(periods=()), "periods"),
+        (lambda: MultiPeriod(periods=(0, 2)), "periods"),
+        (lambda: MultiPeriod(channels=0), "channels"),
+        (lambda: MultiScale(channels=24), "multiple of 16"),
+        (lambda: MultiScale(scales=0), "scales"),
+        (lambda: resolutions_from([]), "resolutions"),
+        (lambda: resolutions_from([[512, 50, 600]]), "win_length"),
+        (lambda: resolutions_from([[512, 0, 240]]), "hop_length"),
+        (lambda: resolutions_from([[512, 50]]), "n_fft, hop_length, win_length"),
+    ],
+)
+def test_impossible_sizes_are_named(make: Callable[[], object], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        make()

@@ -1,0 +1,221 @@
+"""The report: pairing, skips with reasons, statistics, and what is stored beside the numbers."""
+
+import csv
+import json
+import math
+import statistics
+from pathlib import Path
+
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from vocoder.audio import read_audio, resample, write_audio
+from vocoder.errors import AudioError, ConfigError
+from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.report import (
+    FileScore,
+    Pair,
+    Report,
+    evaluate,
+    find_pairs,
+    score_pair,
+    t_quantile,
+)
+
+CLIPS = Path(__file__).parents[2] / "egs" / "clips"
+RATE = 24000
+
+
+def speech() -> Tensor:
+    return read_audio(CLIPS / "nathalie" / "nl_rhasspy_863.flac")[0]
+
+
+def write(path: Path, audio: Tensor, rate: int = RATE) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_audio(path, audio, rate)
+    return path
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    """One good pair, one silent pair, one file without counterpart on each side, one broken one."""
+    reference, estimate = tmp_path / "reference", tmp_path / "estimate"
+    audio = speech()
+    write(reference / "a" / "good.flac", audio)
+    write(estimate / "a" / "good.wav", 0.9 * audio[:, :-100])
+    write(reference / "silent.wav", torch.zeros(1, RATE))
+    write(estimate / "silent.wav", torch.zeros(1, RATE))
+    write(reference / "only_reference.wav", audio)
+    write(estimate / "only_estimate.wav", audio)
+    write(reference / "broken.wav", audio)
+    (estimate / "broken.wav").write_bytes(b"RIFF....WAVE, or not")
+    (estimate / "notes.txt").write_text("not audio, not looked at")
+    return reference, estimate
+
+
+@pytest.fixture
+def report(folders: tuple[Path, Path]) -> Report:
+    return evaluate(*folders)
+
+
+def test_pairs_by_relative_path_without_suffix(folders: tuple[Path, Path]) -> None:
+    reference, estimate = folders
+    pairs, left_over = find_pairs(reference, estimate)
+    assert [pair.name for pair in pairs] == ["a/good", "broken", "silent"]
+    assert pairs[0] == Pair("a/good", reference / "a" / "good.flac", estimate / "a" / "good.wav")
+    assert left_over == {
+        "only_estimate": f"no counterpart in {reference}",
+        "only_reference": f"no counterpart in {estimate}",
+    }
+
+
+def test_what_cannot_be_compared_is_listed_with_the_reason(report: Report) -> None:
+    assert report.unscored.keys() == {"broken", "only_estimate", "only_reference"}
+    assert "broken.wav" in report.unscored["broken"]
+    assert [file.name for file in report.files] == ["a/good", "silent"]
+
+
+def test_a_silent_file_is_a_counted_skip(report: Report) -> None:
+    silent = report.files[1]
+    assert silent.scores == {"log_mel": 0.0}
+    assert silent.skipped.keys() == METRICS.keys() - {"log_mel"}
+    assert "silent" in silent.skipped["pesq_wb"]
+    assert report.summary["pesq_wb"].files == 1
+    assert report.summary["pesq_wb"].skipped == 1
+    assert report.summary["log_mel"].files == 2
+
+
+def test_the_difference_in_length_is_reported(report: Report) -> None:
+    good = report.files[0]
+    assert good.extra_samples == -100
+    assert good.seconds == pytest.approx((speech().shape[-1] - 100) / RATE)
+    assert good.scores["f0_rmse"] == pytest.approx(0.0, abs=0.5)  # a gain, no shift
+
+
+def test_different_rates_meet_at_the_lower_one(tmp_path: Path) -> None:
+    audio = speech()
+    low = write(tmp_path / "low.wav", resample(audio, RATE, 16000), 16000)
+    high = write(tmp_path / "high.wav", audio)
+    for reference, estimate in ((low, high), (high, low)):
+        score = score_pair(Pair("x", reference, estimate), metrics=["log_mel", "pesq_wb"])
+        assert score.sample_rate == 16000
+        assert score.scores["log_mel"] < 0.02
+        assert score.scores["pesq_wb"] > 4.5
+
+
+def test_channels_are_scored_one_by_one(tmp_path: Path) -> None:
+    """Swapped channels have the same downmix, and are wrong."""
+    audio = speech()
+    left_right = torch.cat([audio, audio.flip(-1)])
+    straight = write(tmp_path / "straight.wav", left_right)
+    swapped = write(tmp_path / "swapped.wav", left_right.flip(0))
+    mono = write(tmp_path / "mono.wav", audio)
+    scores = [
+        score_pair(Pair("x", straight, estimate), metrics=["log_mel"]).scores["log_mel"]
+        for estimate in (straight, swapped)
+    ]
+    assert scores[0] == 0.0
+    assert scores[1] > 1.0
+    with pytest.raises(AudioError, match="1 channels, its reference has 2"):
+        score_pair(Pair("x", straight, mono))
+
+
+def test_too_little_in_common_cannot_be_compared(tmp_path: Path) -> None:
+    long, short = speech(), speech()[:, :2000]
+    pair = Pair("x", write(tmp_path / "l.wav", long), write(tmp_path / "s.wav", short))
+    with pytest.raises(AudioError, match=r"under 0\.1 s"):
+        score_pair(pair)
+
+
+def test_evaluation_is_deterministic(folders: tuple[Path, Path], report: Report) -> None:
+    assert evaluate(*folders) == report
+
+
+def test_json_holds_scores_definitions_and_versions(report: Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "scores.json")
+    content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert content["metrics"].keys() == METRICS.keys()
+    for name, entry in content["metrics"].items():
+        assert entry["definition"] == METRICS[name].definition
+        assert entry["better"] in entry["definition"]
+    assert {"vocoder", "torch", "pesq", "soxr"} <= content["versions"].keys()
+    assert content["versions"]["torch"] == torch.__version__
+    assert content["summary"]["log_mel"]["mean"] == report.summary["log_mel"].mean
+    assert sorted(path.name for path in tmp_path.glob("scores*")) == ["scores.csv", "scores.json"]
+    assert Report.load(tmp_path / "scores.json") == report
+
+
+def test_csv_has_a_row_per_file(report: Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "scores")
+    with (tmp_path / "scores.csv").open(encoding="utf-8", newline="") as file:
+        rows = {row["name"]: row for row in csv.DictReader(file)}
+    assert rows.keys() == {"a/good", "silent", *report.unscored}
+    assert float(rows["a/good"]["pesq_wb"]) == report.files[0].scores["pesq_wb"]
+    assert rows["silent"]["pesq_wb"] == ""
+    assert "pesq_wb: " in rows["silent"]["skipped"]
+    assert rows["broken"]["skipped"] == report.unscored["broken"]
+
+
+def scored(values: list[float]) -> Report:
+    files = tuple(
+        FileScore(
+            name=f"{n}", sample_rate=1, seconds=1.0, extra_samples=0, scores={"x": v}, skipped={}
+        )
+        for n, v in enumerate(values)
+    )
+    return Report(metrics={"x": {}}, versions={}, files=files, unscored={})
+
+
+def test_confidence_interval_is_that_of_the_mean() -> None:
+    values = [0.3, 0.1, 0.4, 0.1, 0.5, 0.9]
+    summary = scored(values).summary["x"]
+    low, high = stats.t.interval(
+        0.95, len(values) - 1, loc=statistics.fmean(values), scale=stats.sem(values)
+    )
+    assert summary.mean == pytest.approx((low + high) / 2)
+    assert summary.half_width == pytest.approx((high - low) / 2, rel=1e-4)
+    assert scored([0.3]).summary["x"].half_width is None
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 29, 300, 100_000])
+@pytest.mark.parametrize("coverage", [0.5, 0.95, 0.99])
+def test_t_quantile(freedom: int, coverage: float) -> None:
+    expected = stats.t.ppf(0.5 + coverage / 2, freedom)
+    assert t_quantile(freedom, coverage) == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_score_that_is_no_number_is_skipped(
+    folders: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = METRICS["log_mel"].__class__(
+        label="", unit="", better="lower", decimals=1, score=lambda *_: math.nan
+    )
+    monkeypatch.setitem(METRICS, "log_mel", broken)
+    report = evaluate(*folders, metrics=["log_mel"])
+    assert report.summary == {}
+    assert all("finite" in file.skipped["log_mel"] for file in report.files)
+
+
+def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) -> None:
+    reference, estimate = folders
+    with pytest.raises(ConfigError, match=r"unknown metrics \['mcd'\]; choose from .*'pesq_wb'"):
+        evaluate(reference, estimate, metrics=["mcd"])
+    with pytest.raises(AudioError, match="not a directory"):
+        evaluate(reference, tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(AudioError, match="pair up by relative path without suffix"):
+        evaluate(reference, tmp_path / "empty")
+    write(estimate / "silent.flac", torch.zeros(1, RATE))
+    with pytest.raises(AudioError, match="keep one of them"):
+        evaluate(reference, estimate)
+    (tmp_path / "torn.json").write_text('{"metrics": {}')
+    with pytest.raises(ConfigError, match=r"torn\.json: not an evaluation report"):
+        Report.load(tmp_path / "torn.json")
+
+
+def test_progress_is_told_each_name(folders: tuple[Path, Path]) -> None:
+    seen: list[str] = []
+    evaluate(*folders, metrics=["log_mel"], on_file=seen.append)
+    assert seen == ["a/good", "broken", "silent"]

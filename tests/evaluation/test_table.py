@@ -1,0 +1,101 @@
+"""Tables show every model and metric, and mark the best."""
+
+import dataclasses
+import io
+from collections.abc import Callable
+
+import pytest
+from rich.console import Console
+
+from vocoder.errors import ConfigError
+from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.report import FileScore, Report
+from vocoder.evaluation.table import comparison, markdown
+
+
+def report(log_mel: list[float], pesq: list[float]) -> Report:
+    """Every file has a log-mel error; those past the end of `pesq` were skipped by it."""
+    files = tuple(
+        FileScore(
+            name=f"file{n}",
+            sample_rate=24000,
+            seconds=1.0,
+            extra_samples=0,
+            scores={"log_mel": value} | ({"pesq_wb": pesq[n]} if n < len(pesq) else {}),
+            skipped={} if n < len(pesq) else {"pesq_wb": "silent"},
+        )
+        for n, value in enumerate(log_mel)
+    )
+    metrics = {
+        name: {"unit": m.unit, "better": m.better, "definition": m.definition}
+        for name, m in METRICS.items()
+        if name in ("log_mel", "pesq_wb")
+    }
+    return Report(metrics=metrics, versions={}, files=files, unscored={})
+
+
+REPORTS = {
+    "griffin-lim": report([0.2, 0.3, 0.4], [3.0, 3.0, 3.0]),
+    "[mine]": report([0.1, 0.1, 0.1], [2.0, 2.5]),
+}
+
+
+def rendered(reports: dict[str, Report]) -> str:
+    console = Console(width=160, record=True, file=io.StringIO())
+    console.print(comparison(reports))
+    return console.export_text()
+
+
+@pytest.mark.parametrize("show", [rendered, markdown])
+def test_all_models_and_metrics_appear(show: Callable[[dict[str, Report]], str]) -> None:
+    text = show(REPORTS)
+    for expected in (
+        "griffin-lim",
+        "[mine]",
+        "log-mel L1 (Np) ↓",
+        "PESQ-wb ↑",
+        "3 files at 24000 Hz",
+    ):
+        assert expected in text
+    assert "0.300 ± 0.248" in text
+    assert "2.25 ± 3.18 (2 files)" in text
+
+
+def test_markdown_is_a_table_with_the_best_in_bold() -> None:
+    header, rule, first, second = markdown(REPORTS).splitlines()[:4]
+    assert header.count("|") == rule.count("|") == first.count("|") == second.count("|") == 4
+    assert "| **3.00 ± 0.00** |" in first
+    assert "| **0.100 ± 0.000** |" in second
+    assert first.count("**") == second.count("**") == 2
+
+
+def test_equal_means_share_the_bold() -> None:
+    twins = {"a": REPORTS["[mine]"], "b": REPORTS["[mine]"]}
+    assert markdown(twins).count("**0.100") == 2
+
+
+def test_a_single_model_is_not_the_best_of_anything() -> None:
+    assert "**" not in markdown({"only": REPORTS["griffin-lim"]})
+
+
+def test_different_files_and_rates_are_pointed_out() -> None:
+    """A model of a lower rate is compared at that rate, which hides what it lacks above."""
+    full = REPORTS["griffin-lim"]
+    shorter = report([0.1, 0.2], [3.0, 3.0])
+    low = [dataclasses.replace(file, sample_rate=16000) for file in full.files]
+    lower = dataclasses.replace(full, files=tuple(low))
+    text = markdown({"a": full, "b": shorter, "c": lower})
+    assert "DIFFERENT files or rates: a 3 files at 24000 Hz, b 2 files" in text
+    assert "c 3 files at 16000 Hz" in text
+
+
+def test_a_metric_that_scored_nothing_is_a_dash() -> None:
+    assert "| – |" in markdown({"a": report([0.1], [])})
+
+
+def test_numbers_of_different_definitions_are_not_put_side_by_side() -> None:
+    other = REPORTS["[mine]"]
+    changed = {**other.metrics, "log_mel": {**other.metrics["log_mel"], "definition": "another"}}
+    reports = {**REPORTS, "old": dataclasses.replace(other, metrics=changed)}
+    with pytest.raises(ConfigError, match="old: log_mel was measured by another definition"):
+        comparison(reports)

@@ -1,0 +1,56 @@
+"""Lengths after a convolution are laws, for every kernel that can obey them."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+from vocoder.errors import ConfigError
+from vocoder.nn.conv import ConvTranspose1d, same_padding
+
+few = settings(max_examples=50, deadline=None)
+
+
+@few
+@given(half=st.integers(0, 8), dilation=st.integers(1, 13), samples=st.integers(1, 40))
+def test_same_padding_keeps_length_and_position(half: int, dilation: int, samples: int) -> None:
+    size = 2 * half + 1
+    conv = nn.Conv1d(1, 1, size, dilation=dilation, padding=same_padding(size, dilation))
+    nn.init.dirac_(conv.weight)
+    nn.init.zeros_(conv.bias)
+    x = torch.randn(1, 1, samples)
+    assert torch.equal(conv(x), x)
+
+
+@few
+@given(stride=st.integers(2, 12), surplus=st.integers(0, 25), samples=st.integers(1, 20))
+def test_transposed_convolution_gives_exactly_stride_samples_each(
+    stride: int, surplus: int, samples: int
+) -> None:
+    up = ConvTranspose1d(2, 3, stride + surplus, stride=stride)
+    assert up(torch.randn(1, 2, samples)).shape == (1, 3, samples * stride)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(16, 8), (15, 8), (8, 8), (7, 3), (11, 5), (3, 1)])
+def test_transposed_convolution_is_centered(size: int, stride: int) -> None:
+    """An input sample reaches as far to the left as to the right, to one sample if that is odd."""
+    up = ConvTranspose1d(1, 1, size, stride=stride)
+    nn.init.ones_(up.weight)
+    nn.init.zeros_(up.bias)
+    impulse = torch.zeros(1, 1, 41)
+    impulse[..., 20] = 1.0
+    reached = up(impulse)[0, 0].nonzero()[:, 0]
+    assert len(reached) == size
+    left = 20 * stride - int(reached[0])
+    right = int(reached[-1]) - (21 * stride - 1)
+    assert left - right == (size - stride) % 2
+
+
+def test_impossible_kernels_are_errors() -> None:
+    with pytest.raises(ConfigError, match="kernel size 4 has no center; use 5"):
+        same_padding(4)
+    with pytest.raises(ConfigError, match="upsampling by 8 with kernel 7 leaves gaps"):
+        ConvTranspose1d(1, 1, 7, stride=8)
+    with pytest.raises(ConfigError, match="kernel size 2 has no center"):
+        ConvTranspose1d(1, 1, 2, stride=1)

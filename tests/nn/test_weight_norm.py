@@ -1,0 +1,51 @@
+"""Folding normalised weights changes the parameters and nothing else."""
+
+import torch
+from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from vocoder.nn.conv import ConvTranspose1d
+from vocoder.nn.weight_norm import fold_weight_norm, weight_norm
+
+
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        weight_norm(nn.Conv1d(3, 8, 5)),
+        nn.Sequential(weight_norm(ConvTranspose1d(8, 4, 6, stride=3))),
+        spectral_norm(nn.Conv1d(4, 4, 3)),
+        nn.Conv1d(4, 1, 1),
+    ).eval()
+
+
+def test_fold_keeps_the_output_and_names_the_weights() -> None:
+    model, x = network(), torch.randn(2, 3, 20)
+    with torch.no_grad():  # away from where length and direction are trivially consistent
+        model[0].parametrizations.weight.original0.mul_(1.7)
+    before = model(x)
+    assert fold_weight_norm(model) == ["0.weight", "1.0.weight", "2.weight"]
+    assert (model(x) - before).abs().max() <= 1e-6
+    assert sorted(model.state_dict()) == sorted(
+        f"{layer}.{name}" for layer in ("0", "1.0", "2", "3") for name in ("weight", "bias")
+    )
+    assert type(model[1][0]) is ConvTranspose1d
+    assert fold_weight_norm(model) == []
+
+
+def test_fold_of_a_single_layer_names_its_weight() -> None:
+    assert fold_weight_norm(weight_norm(nn.Conv1d(1, 1, 3))) == ["weight"]
+
+
+def test_folded_weights_still_learn() -> None:
+    model = network()
+    fold_weight_norm(model)
+    model(torch.randn(1, 3, 20)).square().sum().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in model.parameters())
+
+
+def test_checkpoints_of_the_older_weight_norm_load() -> None:
+    length, direction = torch.rand(8, 1, 1) + 0.5, torch.randn(8, 3, 5)
+    layer = weight_norm(nn.Conv1d(3, 8, 5, bias=False))
+    layer.load_state_dict({"weight_g": length, "weight_v": direction})
+    weight = length * direction / direction.square().sum((1, 2), keepdim=True).sqrt()
+    assert torch.allclose(layer.weight, weight, atol=1e-6)

@@ -1,0 +1,132 @@
+"""The house: imports run one way, only training knows Hydra, and `import vocoder` is light."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import vocoder
+
+ROOT = Path(vocoder.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+
+# A part may import parts of its own row and of the rows above.
+LAYERS = (
+    {"errors"},
+    {"arrays", "audio", "build", "device", "dsp"},
+    {"features", "kernels", "nn"},
+    {"discriminators", "generators", "losses"},
+    {"checkpoint", "data", "evaluation"},
+    {"export", "foreign", "melfile", "streaming", "synthesis"},
+    {"training"},
+    {"batch", "cli_options", "describe"},
+    {"cli"},
+)
+RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
+HYDRA = {"hydra", "omegaconf"}
+OPTIONAL = {"librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio"}
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Full names of all modules that a piece of code imports."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports name the whole module"
+            # `from vocoder import nn` imports a part as much as `import vocoder.nn`.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(ROOT).with_suffix("").parts[0]
+
+
+def name_of(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_run_one_way(path: Path) -> None:
+    own = RANK.get(part_of(path), len(LAYERS))
+    for name in imports(parse(path)):
+        words = name.split(".")
+        if words[0] == "vocoder":
+            assert RANK.get(words[1], 0) <= own, f"{name} is above {name_of(path)}"
+
+
+def test_every_part_has_a_place() -> None:
+    for path in FILES:
+        assert part_of(path) in RANK or path == ROOT / "__init__.py", "add it to LAYERS"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_only_training_imports_hydra(path: Path) -> None:
+    used = {name.split(".")[0] for name in imports(parse(path))} & HYDRA
+    assert not used or part_of(path) == "training"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_optional_packages_are_imported_where_they_are_needed(path: Path) -> None:
+    if part_of(path) == "training":
+        return
+    for statement in parse(path).body:
+        if not isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            assert not {name.split(".")[0] for name in imports(statement)} & OPTIONAL
+
+
+def run(code: str) -> str:
+    """Output of a new interpreter."""
+    command = [sys.executable, "-W", "error::DeprecationWarning:vocoder", "-c", code]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+HEAVY = HYDRA | OPTIONAL
+
+
+def test_using_the_library_imports_nothing_heavy() -> None:
+    code = f"""
+import sys, torch, vocoder
+v = vocoder.load("griffin-lim")
+v(v.mel(torch.zeros(5000), sample_rate=22050))
+vocoder.read_mel, vocoder.read_audio
+print(sorted({HEAVY!r} & sys.modules.keys()))
+"""
+    assert run(code) == "[]"
+
+
+def test_import_takes_less_than_a_second_beyond_torch() -> None:
+    code = """
+import time, torch
+start = time.perf_counter()
+import vocoder
+vocoder.load, vocoder.MelSpec, vocoder.read_mel
+print(time.perf_counter() - start)
+"""
+    assert float(run(code)) < 1.0
+
+
+def test_import_alone_and_help_need_no_torch() -> None:
+    for code in ("import vocoder", "from vocoder.cli import app"):
+        assert run(f"{code}\nimport sys\nprint('torch' in sys.modules)") == "False"
+
+
+def test_public_names_exist() -> None:
+    for name in vocoder.__all__:
+        assert getattr(vocoder, name).__name__ == name
+    assert set(vocoder.__all__) <= set(dir(vocoder))
+    with pytest.raises(AttributeError, match="no_such"):
+        vocoder.no_such  # noqa: B018
+
+
+def test_version_is_that_of_the_project() -> None:
+    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    assert vocoder.__version__ == project["project"]["version"]

@@ -1,0 +1,58 @@
+"""A manifest of the example clips, and small runs of any system on it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from vocoder.data.audit import audit
+from vocoder.data.manifest import write_manifest
+from vocoder.training.run import build_system, compose
+from vocoder.training.trainer import Trainer
+
+CLIPS = Path(__file__).parents[2] / "egs" / "clips"
+
+
+@pytest.fixture(scope="session")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("manifest") / "manifest.csv"
+    write_manifest(path, audit(CLIPS).clips)
+    return path
+
+
+def shrunk(values: dict[str, Any]) -> dict[str, Any]:
+    """The same system at a width that trains a step in milliseconds."""
+    small = {"channels": 16, "hidden": 16, "blocks": 1, "pitch_channels": 8, "pitch_blocks": 1}
+    small["iterations"] = 1
+    for name, value in small.items():
+        if name in values["generator"]:
+            values["generator"][name] = value
+    for member in values["discriminators"].values():
+        member["channels"] = 16 if member["_target_"].endswith("MultiScale") else 2
+    values["data"] |= {"batch_size": 2, "segment": 8 * values["mel"]["hop_length"]}
+    return values
+
+
+def settings(system: str, manifest: Path, output: Path, *overrides: str) -> dict[str, Any]:
+    """A composed, shrunk configuration that neither logs nor validates unless told to."""
+    quiet = [f"trainer.{name}_every=1000000" for name in ("validate", "save", "log")]
+    return shrunk(
+        compose(
+            [
+                f"system={system}",
+                f"data.manifest={manifest}",
+                f"trainer.output={output}",
+                "trainer.workers=0",
+                "trainer.threads=1",
+                "trainer.validation_clips=1",
+                "trainer.adversarial_start=1",
+                *quiet,
+                *overrides,
+            ]
+        )
+    )
+
+
+def trainer(values: dict[str, Any]) -> Trainer:
+    return Trainer(build_system(values), values, console=Console(quiet=True))

@@ -1,0 +1,264 @@
+"""Laws of a run: exact resume, orderly end, nothing lost, nothing silently wrong."""
+
+import json
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from vocoder.checkpoint import load_config, load_state
+from vocoder.data.segments import Batch
+from vocoder.errors import CheckpointError, ConfigError
+from vocoder.training.run import compose, main
+from vocoder.training.schedule import WarmupExponential
+from vocoder.training.state import States, changed_settings
+
+from .conftest import settings, trainer
+
+
+def flat(state: Any, prefix: str = "") -> dict[str, Any]:
+    """A nested state as dotted name → leaf."""
+    if isinstance(state, dict):
+        items = state.items()
+    elif isinstance(state, list | tuple):
+        items = enumerate(state)
+    else:
+        return {prefix: state}
+    return {k: v for key, value in items for k, v in flat(value, f"{prefix}.{key}").items()}
+
+
+def only_state(folder: Path) -> dict[str, Any]:
+    (path,) = sorted(folder.glob("states/*.pt"))[-1:]
+    return load_state(path)
+
+
+@pytest.mark.parametrize("system", ["demo", "default"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_resuming_is_exact(system: str, workers: int, manifest: Path, tmp_path: Path) -> None:
+    def run(folder: str, steps: int) -> dict[str, Any]:
+        values = settings(
+            system, manifest, tmp_path / folder, f"trainer.max_steps={steps}",
+            f"trainer.workers={workers}", "trainer.adversarial_start=5",
+        )  # fmt: skip
+        assert trainer(values).run() == 0
+        return only_state(tmp_path / folder)
+
+    whole = flat(run("whole", 20))
+    run("parts", 10)
+    parts = flat(run("parts", 20))
+    assert whole.keys() == parts.keys()
+    for name in whole:
+        if ".config." in name or ".best" in name or ".scores" in name:
+            continue
+        a, b = whole[name], parts[name]
+        assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, name
+
+
+def test_scores_of_a_resumed_run_are_the_same(manifest: Path, tmp_path: Path) -> None:
+    for folder, stops in {"whole": [4], "parts": [2, 4]}.items():
+        for stop in stops:
+            values = settings("demo", manifest, tmp_path / folder, f"trainer.max_steps={stop}")
+            trainer(values).run()
+    whole, parts = (only_state(tmp_path / folder)["scores"] for folder in ("whole", "parts"))
+    assert whole == parts
+    assert {"log_mel", "mr_stft"} <= whole.keys()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_saves_and_ends(
+    number: signal.Signals, manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(settings("demo", manifest, tmp_path, "trainer.max_steps=1000"))
+    step = run.train_step
+
+    def interrupted(batch: Batch) -> dict[str, torch.Tensor]:
+        if run.step == 2:
+            signal.raise_signal(number)
+        return step(batch)
+
+    monkeypatch.setattr(run, "train_step", interrupted)
+    assert run.run() == 128 + number
+    assert only_state(tmp_path)["step"] == 3
+    assert load_config(tmp_path / "last").name == "demo"
+
+
+def test_damaged_state_gives_way_to_the_one_before(
+    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer(
+        settings("demo", manifest, tmp_path, "trainer.max_steps=4", "trainer.save_every=2")
+    ).run()
+    old, new = sorted(tmp_path.glob("states/*.pt"))
+    new.write_bytes(new.read_bytes()[:1000])
+    run = trainer(settings("demo", manifest, tmp_path, "trainer.max_steps=4"))
+    run.resume()
+    assert run.step == 2
+    assert str(new) in caplog.text
+    old.write_bytes(b"")
+    with pytest.raises(CheckpointError, match="none of 2 training states can be read"):
+        run.resume()
+
+
+def test_only_the_last_states_are_kept(manifest: Path, tmp_path: Path) -> None:
+    values = settings("demo", manifest, tmp_path, "trainer.max_steps=5", "trainer.save_every=1")
+    trainer(values).run()
+    assert [path.stem for path in States(tmp_path / "states", keep=2).paths()] == [
+        "step-00000004",
+        "step-00000005",
+    ]
+
+
+def test_best_is_the_best_validation(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = settings("demo", manifest, tmp_path, "trainer.max_steps=4", "trainer.validate_every=1")
+    run = trainer(values)
+    scores = iter([0.5, 0.2, 0.4, 0.3])
+    monkeypatch.setattr(run.validator, "run", lambda *_: ({"log_mel": next(scores)}, []))
+    run.run()
+    assert load_config(tmp_path / "best").training["steps"] == 2
+    assert run.best["log_mel"] == 0.2
+
+
+def test_gradient_that_is_not_finite_changes_nothing(
+    manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = trainer(settings("demo", manifest, tmp_path, "trainer.max_steps=1"))
+    batch = run.segments[0]
+    before = {k: v.clone() for k, v in run.generator.state_dict().items()}
+    poisoned = Batch(batch.audio.clone().fill_(float("nan")), ["bad.wav"])
+    run.train_step(poisoned)
+    assert all(torch.equal(before[k], v) for k, v in run.generator.state_dict().items())
+    assert "bad.wav" in caplog.text
+    run.skipped = 19
+    with pytest.raises(ConfigError, match=r"no finite gradient.*bad\.wav"):
+        run.train_step(poisoned)
+
+
+def test_discriminators_wait_for_their_start(manifest: Path, tmp_path: Path) -> None:
+    run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_start=1"))
+    assert "discriminators" not in run.train_step(run.segments[0])
+    run.step = 1
+    losses = run.train_step(run.segments[1])
+    assert {"discriminators", "adversarial", "feature_matching"} <= losses.keys()
+
+
+def test_generator_pass_leaves_discriminators_alone(manifest: Path, tmp_path: Path) -> None:
+    run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_start=0"))
+    run.sides["discriminators"].base_rates = [0.0]
+    for group in run.sides["discriminators"].optimizer.param_groups:
+        group["weight_decay"] = 0.0
+    before = [p.clone() for p in run.discriminators.parameters()]
+    run.train_step(run.segments[0])
+    assert all(
+        torch.equal(a, b) for a, b in zip(before, run.discriminators.parameters(), strict=True)
+    )
+    assert all(p.requires_grad for p in run.discriminators.parameters())
+
+
+def test_the_step_fits_a_screen() -> None:
+    import inspect
+
+    from vocoder.training.trainer import Trainer
+
+    body = inspect.getsource(Trainer.train_step).splitlines()
+    assert len(body) <= 25
+
+
+def test_resume_false_refuses_an_old_run(manifest: Path, tmp_path: Path) -> None:
+    trainer(settings("demo", manifest, tmp_path, "trainer.max_steps=1")).run()
+    run = trainer(settings("demo", manifest, tmp_path, "trainer.resume=false"))
+    with pytest.raises(ConfigError, match=r"trainer\.resume"):
+        run.run()
+
+
+def test_another_network_in_the_same_folder_is_refused(manifest: Path, tmp_path: Path) -> None:
+    trainer(settings("demo", manifest, tmp_path, "trainer.max_steps=1")).run()
+    with pytest.raises(ConfigError, match="other networks"):
+        trainer(settings("hifigan_v2", manifest, tmp_path, "trainer.max_steps=2")).run()
+
+
+def test_curve_holds_every_report_once(manifest: Path, tmp_path: Path) -> None:
+    for stop in (2, 4):
+        values = settings(
+            "demo", manifest, tmp_path, f"trainer.max_steps={stop}", "trainer.log_every=1"
+        )
+        trainer(values).run()
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "train" in line] == [1, 2, 3, 4]
+    assert all("data_wait" in line["train"] for line in lines if "train" in line)
+
+
+def test_changed_settings_are_named() -> None:
+    before = {"a": {"b": 1, "c": 2}, "d": [1]}
+    assert changed_settings(before, {"a": {"b": 1, "c": 3}, "d": [1], "e": 0}) == {
+        "a.c": (2, 3),
+        "e": (None, 0),
+    }
+
+
+def test_schedule_warms_up_then_decays_to_its_floor() -> None:
+    schedule = WarmupExponential(warmup_steps=9, decay=0.5, every=10, floor=0.1)
+    factors = [schedule.factor(step) for step in range(100)]
+    assert factors[0] == pytest.approx(0.1)
+    assert factors[9] == pytest.approx(1.0)
+    assert factors[19] == pytest.approx(0.5)
+    assert factors[-1] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "system"),
+        (["system=nosuch", "data.manifest=m"], "nosuch"),
+        (["system=demo"], "data.manifest is not given"),
+        (["system=demo", "data.manifest=m", "trainer.max_stepz=2"], "max_stepz"),
+        (["system=demo", "data.manifest=m", "+trainer.max_stepz=2"], "max_stepz"),
+        (["system=demo", "data.manifest=m", "+colour=red"], "colour"),
+        (["system=demo", "data.manifest=m", "+optim.generator.lrr=1"], "lrr"),
+        (["system=demo", "data.manifest=m", "+objective.weights.mell=1"], "mell"),
+        (["system=demo", "data.manifest=nosuch.csv"], "nosuch.csv"),
+        (["system=demo", "data.manifest=m", "trainer.device=cuda:9"], "cuda:9"),
+        (["system=hifigan_v1", "data.manifest=m", "mel.hop_length=300"], "upsample"),
+    ],
+)
+def test_bad_configuration_is_one_clear_error(
+    overrides: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError) as caught:
+        main(overrides)
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_segment_that_is_no_whole_number_of_hops(manifest: Path, tmp_path: Path) -> None:
+    values = settings("demo", manifest, tmp_path)
+    values["data"]["segment"] = 1000
+    with pytest.raises(ConfigError, match="take 1024"):
+        trainer(values)
+
+
+def test_misspelt_key_inside_yaml_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "system").mkdir()
+    (tmp_path / "system" / "mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - demo\nname: mine\ntrainer:\n  max_step: 3\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match="max_step.*max_steps"):
+        main([f"--config-dir={tmp_path}", "system=mine", "data.manifest=m"])
+
+
+def test_every_step_sees_its_own_noise_and_only_its_own(manifest: Path, tmp_path: Path) -> None:
+    values = compose(["system=default", f"data.manifest={manifest}", f"trainer.output={tmp_path}"])
+    assert values["name"] == "default"
+    seeds = set()
+    run = trainer(settings("demo", manifest, tmp_path))
+    for step in range(50):
+        run.step = step
+        seeds.add(run._step_seed())
+    assert len(seeds) == 50

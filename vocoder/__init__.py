@@ -1,0 +1,63 @@
+"""GAN neural vocoders and audio synthesis: train, vocode, embed.
+
+import vocoder
+
+v = vocoder.load()                              # the embedded default; or a path; or "griffin-lim"
+mel = v.mel(audio, sample_rate=sample_rate)     # [M, F]
+audio = v(mel)                                  # [T] at v.sample_rate
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from vocoder.errors import (
+    AudioError,
+    CheckpointError,
+    ConfigError,
+    MelMismatchError,
+    VocoderError,
+)
+
+if TYPE_CHECKING:
+    from vocoder.audio import read_audio, write_audio
+    from vocoder.features.mel import MelSpec
+    from vocoder.melfile import read_mel, write_mel
+    from vocoder.synthesis import Vocoder, load
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "AudioError",
+    "CheckpointError",
+    "ConfigError",
+    "MelMismatchError",
+    "MelSpec",
+    "Vocoder",
+    "VocoderError",
+    "load",
+    "read_audio",
+    "read_mel",
+    "write_audio",
+    "write_mel",
+]
+
+# Imported on first use, so that `import vocoder` is instant.
+_LAZY = {
+    "MelSpec": "vocoder.features.mel",
+    "Vocoder": "vocoder.synthesis",
+    "load": "vocoder.synthesis",
+    "read_audio": "vocoder.audio",
+    "read_mel": "vocoder.melfile",
+    "write_audio": "vocoder.audio",
+    "write_mel": "vocoder.melfile",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

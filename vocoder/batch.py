@@ -1,0 +1,197 @@
+"""Many files in, many files out: what the commands `mel`, `vocode` and `resynth` have in common."""
+
+import glob
+import itertools
+import logging
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+from vocoder.errors import VocoderError
+
+# Whoever asks for such a file gets it or an answer, but no directory of that name.
+_FILE_SUFFIXES = frozenset(
+    {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac", ".npy", ".npz", ".pt", ".pth"}
+    | {".safetensors", ".json", ".csv", ".txt"}
+)
+_SHOWN_PROBLEMS = 20
+
+
+class Source(NamedTuple):
+    """An input file and `name`, the path of its output in the output directory, without suffix."""
+
+    path: Path
+    name: str
+
+
+class Job(NamedTuple):
+    """One file to make from another."""
+
+    source: Path
+    target: Path
+
+
+def find_sources(
+    arguments: Iterable[str], suffixes: Iterable[str]
+) -> tuple[list[Source], list[str]]:
+    """The files that `arguments` mean, each once, and a line for every argument that means none.
+
+    A file is itself; a directory is every file below it with one of the `suffixes`, and a pattern
+    (`*`, `?`, `[…]`, `**`) every file that fits: their outputs keep the sub-folders.
+    """
+    suffixes = tuple(suffixes)
+    sources: dict[Path, Source] = {}
+    problems = []
+    for argument in arguments:
+        path = Path(argument)
+        if path.is_dir():
+            base, found = path, _below(path, suffixes)
+        elif not path.exists() and glob.has_magic(argument):
+            base = _fixed_part(path)
+            found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
+            found = [entry for entry in found if entry.is_file()]
+        else:
+            base, found = path.parent, [path]
+        if not found:
+            problems.append(f"{argument}: no {', '.join(sorted(suffixes))} file there")
+        for file in found:
+            name = file.relative_to(base).with_suffix("").as_posix()
+            sources.setdefault(file.resolve(), Source(file, name))
+    return list(sources.values()), problems
+
+
+def plan(
+    sources: Sequence[Source], output: Path, *, formats: Sequence[str], chosen: str | None = None
+) -> list[Job]:
+    """Where each source is written: below the directory `output`, or to the file it names.
+
+    `formats` are suffixes without the dot, `chosen` is one of them or None (that of the file, or
+    the first). Raises VocoderError if two sources would share a file or one would be overwritten.
+    """
+    suffix = output.suffix.lower()
+    if suffix in _FILE_SUFFIXES and not output.is_dir():
+        if suffix[1:] not in ([chosen] if chosen else formats):
+            listed = chosen or ", ".join(formats)
+            raise VocoderError(f"{output}: the format here is {listed}; or name a directory")
+        if len(sources) > 1:
+            raise VocoderError(f"{output}: one file for {len(sources)} inputs; name a directory")
+        jobs = [Job(source.path, output) for source in sources]
+    else:
+        ending = chosen or formats[0]
+        jobs = [Job(source.path, output / f"{source.name}.{ending}") for source in sources]
+    owners: dict[Path, Path] = {source.path.resolve(): source.path for source in sources}
+    for job in jobs:
+        owner = owners.setdefault(job.target.resolve(), job.source)
+        if owner is not job.source or job.target.resolve() == job.source.resolve():
+            raise VocoderError(
+                f"{job.source}: would be written to {job.target}, which is or comes from {owner}; "
+                "name another directory, or give the folder that holds all inputs"
+            )
+    return jobs
+
+
+def run(
+    jobs: Sequence[Job], make: Callable[[Path, Path], float], *, problems: Sequence[str] = ()
+) -> int:
+    """Call `make(source, target)` for every job; it returns the seconds of audio.
+
+    Prints a line per file, and a bar on a terminal. A job that raises VocoderError is left out; at
+    the end each, after `problems`, gets a line on stderr. Returns the exit code: 0, or 2 if
+    anything failed.
+    """
+    console = Console(highlight=False, markup=False, soft_wrap=True)
+    failed = list(problems)
+    total, begin = 0.0, time.perf_counter()
+    with progress_bar(console) as progress:
+        for job in progress.track(jobs, description=""):
+            start = time.perf_counter()
+            try:
+                with _naming(job.source):
+                    make_directory(job.target.parent)
+                    seconds = make(job.source, job.target)
+            except VocoderError as error:
+                failed.append(str(error))
+                continue
+            total += seconds
+            console.print(_line(str(job.target), seconds, time.perf_counter() - start))
+    done = len(jobs) + len(problems) - len(failed)
+    if len(jobs) > 1:
+        console.print(_line(f"{done} files", total, time.perf_counter() - begin))
+    return report(failed)
+
+
+def report(problems: Sequence[str]) -> int:
+    """Print each problem on one line of stderr, the first ones of many. Returns the exit code."""
+    for problem in problems[:_SHOWN_PROBLEMS]:
+        print_error(problem)
+    if len(problems) > _SHOWN_PROBLEMS:
+        print_error(f"and {len(problems) - _SHOWN_PROBLEMS} more")
+    return 2 if problems else 0
+
+
+def print_error(message: object) -> None:
+    """Write `error: …` as one line to stderr."""
+    sys.stderr.write(f"error: {' '.join(str(message).split())}\n")
+
+
+def make_directory(directory: Path) -> None:
+    """Create a directory and those above it; VocoderError if that cannot be done."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise VocoderError(f"{directory}: cannot be made ({error.strerror})") from error
+
+
+def _below(directory: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    """Files under a directory with one of the suffixes; hidden ones are the system's business."""
+    return [
+        path
+        for path in sorted(directory.rglob("*"))
+        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
+    ]
+
+
+def _fixed_part(pattern: Path) -> Path:
+    """The directory above the first part of a pattern that has a wildcard."""
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts)
+    return Path(*fixed)
+
+
+def progress_bar(console: Console) -> Progress:
+    """A bar with count and time left; nothing where `console` is no terminal."""
+    return Progress(
+        BarColumn(bar_width=None),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+
+
+def _line(name: str, seconds: float, took: float) -> str:
+    return f"{name}  {seconds:.2f} s  {seconds / max(took, 1e-9):.1f} x real time"
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors and warnings inside name `path`."""
+    handler = logging.StreamHandler()
+    escaped = str(path).replace("%", "%%")
+    handler.setFormatter(logging.Formatter(f"warning: {escaped}: %(message)s"))
+    logger = logging.getLogger("vocoder")
+    logger.addHandler(handler)
+    try:
+        yield
+    except VocoderError as error:
+        if str(path) in str(error):
+            raise
+        raise type(error)(f"{path}: {error}") from error
+    finally:
+        logger.removeHandler(handler)

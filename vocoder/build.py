@@ -1,0 +1,81 @@
+"""Plain dictionaries to objects: the `_target_` dialect of Hydra, for this package's classes.
+
+    build({"_target_": "vocoder.generators.hifigan.HiFiGAN", "n_mels": 80, …})
+    → HiFiGAN(n_mels=80, …)
+
+A configuration may come with a downloaded model, so it must not be able to run code: a target is a
+class whose own module lies in `vocoder` (or `torch.optim`, for training). Arguments are checked
+against the signature before the call, so a misspelt key is an error that lists the accepted ones.
+"""
+
+import functools
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from vocoder.errors import ConfigError
+
+_ALLOWED = ("vocoder.", "torch.optim.")
+_SPECIAL = {"_target_", "_partial_"}
+
+
+def build(node: Any, origin: str = "config") -> Any:
+    """Construct what `node` describes; `origin` names it in error messages.
+
+    Dictionaries with `_target_` become objects (with `_partial_: true`, a function that still lacks
+    some arguments), other dictionaries and lists are built item by item, the rest is returned.
+    """
+    if isinstance(node, Mapping):
+        arguments = {
+            str(key): build(value, f"{origin}.{key}")
+            for key, value in node.items()
+            if key not in _SPECIAL
+        }
+        if "_target_" not in node:
+            return arguments
+        return _construct(str(node["_target_"]), arguments, bool(node.get("_partial_")), origin)
+    if isinstance(node, list | tuple):
+        return [build(value, f"{origin}[{index}]") for index, value in enumerate(node)]
+    return node
+
+
+def _construct(target: str, arguments: dict[str, Any], partial: bool, origin: str) -> Any:
+    cls = find_class(target, origin)
+    signature = inspect.signature(cls)
+    unknown = sorted(arguments.keys() - signature.parameters.keys())
+    if unknown:
+        accepted = ", ".join(signature.parameters)
+        raise ConfigError(
+            f"{origin}: {cls.__name__} has no argument {unknown}; it takes {accepted}"
+        )
+    if partial:
+        return functools.partial(cls, **arguments)
+    try:
+        signature.bind(**arguments)
+    except TypeError as error:
+        accepted = ", ".join(signature.parameters)
+        raise ConfigError(f"{origin}: {cls.__name__}: {error}; it takes {accepted}") from error
+    try:
+        return cls(**arguments)
+    except ConfigError as error:
+        raise ConfigError(f"{origin}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"{origin}: {cls.__name__} cannot be made: {error}") from error
+
+
+def find_class(target: str, origin: str = "config") -> type:
+    """The class that `target` names, if it is one that a configuration may name."""
+    module_name, _, name = target.rpartition(".")
+    if not target.startswith(_ALLOWED):
+        raise ConfigError(f"{origin}: _target_ {target!r} lies outside this package; not built")
+    try:
+        found = getattr(importlib.import_module(module_name), name)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{origin}: there is no {target!r} ({error})") from error
+    # An imported name such as vocoder.audio.os would pass the prefix; its real module does not.
+    if not inspect.isclass(found) or not f"{found.__module__}.".startswith(_ALLOWED):
+        raise ConfigError(
+            f"{origin}: _target_ {target!r} is not a class of this package; not built"
+        )
+    return found

@@ -1,0 +1,265 @@
+"""Model directories and training states: the only two things this toolkit saves.
+
+A model directory is `config.json` (format version, MelSpec, generator, licences, how it was
+trained and measured) and `model.safetensors`. A training state is one `torch.save` file of tensors
+and plain values that loads with `weights_only=True`. Both are written beside their target and
+renamed, so a reader sees the old one or the new one, never half of one.
+"""
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from vocoder.build import build
+from vocoder.errors import CheckpointError, VocoderError
+from vocoder.features.mel import MelSpec
+from vocoder.generators.base import Generator
+
+FORMAT = 1
+CONFIG_NAME = "config.json"
+WEIGHTS_NAME = "model.safetensors"
+GRIFFIN_LIM = "griffin-lim"  # built in, but made by vocoder.synthesis: it has no weights to load
+_ASSETS = Path(__file__).parent / "assets"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig:
+    """What `config.json` says: the mel contract, the network, and where both come from."""
+
+    name: str
+    mel: MelSpec
+    generator: dict[str, Any]
+    licences: dict[str, Any] = field(default_factory=dict)
+    training: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"format": FORMAT, **asdict(self), "mel": self.mel.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any], origin: str) -> "ModelConfig":
+        """Inverse of `to_dict`; `origin` names the file in errors."""
+        values = dict(values)
+        version = values.pop("format", None)
+        if version != FORMAT:
+            raise CheckpointError(
+                f"{origin}: format {version!r}, but this release reads format {FORMAT}; "
+                "update vocoder, or import the checkpoint again"
+            )
+        missing = {"name", "mel", "generator"} - values.keys()
+        unknown = values.keys() - cls.__dataclass_fields__.keys()
+        wrong = {
+            key
+            for key in ("mel", "generator", "licences", "training", "scores")
+            if not isinstance(values.get(key, {}), dict)
+        }
+        if missing or unknown or wrong:
+            raise CheckpointError(
+                f"{origin}: not a model configuration (missing {sorted(missing)}, "
+                f"unknown {sorted(unknown)}, not a mapping {sorted(wrong)})"
+            )
+        mel = MelSpec.from_dict(values.pop("mel"), f"{origin}: mel")
+        return cls(mel=mel, **values)
+
+
+def builtin_models() -> dict[str, Path]:
+    """Models that ship inside the package: name → directory."""
+    return {path.parent.name: path.parent for path in sorted(_ASSETS.glob(f"*/{CONFIG_NAME}"))}
+
+
+def find_model(name: str | Path) -> Path:
+    """The directory that `name` means: a local path first, then a built-in model."""
+    path = Path(name)
+    if path.exists():
+        return path if path.is_dir() else path.parent
+    builtin = builtin_models()
+    if str(name) in builtin:
+        return builtin[str(name)]
+    raise CheckpointError(
+        f"{name}: no such model directory, and the built-in models are "
+        f"{', '.join([GRIFFIN_LIM, *builtin])}"
+    )
+
+
+def save_model(
+    directory: Path, model: nn.Module, config: ModelConfig, *, dtype: torch.dtype = torch.float32
+) -> None:
+    """Write a model directory in one step, over a model that is there; `dtype` is for storage only.
+
+    Raises CheckpointError rather than replace anything but a model.
+    """
+    replaceable = (directory / CONFIG_NAME).is_file() or _empty(directory)
+    if directory.exists() and not replaceable:
+        raise CheckpointError(f"{directory}: exists and is not a model directory; not replaced")
+    weights = {
+        name: value.detach().cpu().to(dtype if value.is_floating_point() else value.dtype)
+        for name, value in model.state_dict().items()
+    }
+    weights = {name: value.contiguous().clone() for name, value in weights.items()}
+    with replacing_directory(directory) as temporary:
+        save_file(weights, temporary / WEIGHTS_NAME, metadata={"format": "pt"})
+        text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False)
+        (temporary / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def load_config(directory: Path) -> ModelConfig:
+    """Read `config.json` of a model directory."""
+    path = directory / CONFIG_NAME
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(
+            f"{path}: cannot be read ({error.strerror}); a model directory holds "
+            f"{CONFIG_NAME} and {WEIGHTS_NAME}"
+        ) from error
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not JSON ({error})") from error
+    if not isinstance(values, dict):
+        raise CheckpointError(f"{path}: not a model configuration")
+    try:
+        return ModelConfig.from_dict(values, str(path))
+    except CheckpointError:
+        raise
+    except (VocoderError, TypeError) as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+def load_model(directory: Path) -> tuple[Generator, ModelConfig]:
+    """Build the generator of a model directory and load its weights, in evaluation mode."""
+    config = load_config(directory)
+    try:
+        generator = build(config.generator, "generator")
+    except VocoderError as error:
+        raise CheckpointError(f"{directory / CONFIG_NAME}: {error}") from error
+    if not isinstance(generator, Generator):
+        raise CheckpointError(
+            f"{directory / CONFIG_NAME}: its generator is a {type(generator).__name__}, "
+            "not a class of vocoder.generators"
+        )
+    path = directory / WEIGHTS_NAME
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such file; the model directory is incomplete")
+    try:
+        weights = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or cut short ({error}); copy it again") from error
+    load_weights(generator, weights, str(path))
+    return generator.eval(), config
+
+
+def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
+    """Load weights if they match `model` in names and shapes, otherwise list what differs."""
+    own = model.state_dict()
+    problems = {
+        "missing": sorted(own.keys() - weights.keys()),
+        "unknown": sorted(weights.keys() - own.keys()),
+        "of another shape": sorted(
+            name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape
+        ),
+    }
+    if any(problems.values()):
+        listed = "; ".join(
+            f"{kind}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+            for kind, names in problems.items()
+            if names
+        )
+        raise CheckpointError(f"{origin}: weights do not fit {type(model).__name__} ({listed})")
+    model.load_state_dict(weights)
+
+
+def save_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a training state atomically."""
+    with replacing_file(path) as temporary:
+        torch.save(state, temporary)
+
+
+def load_state(path: Path) -> dict[str, Any]:
+    """Read a training state; nothing but tensors and plain values is accepted."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such training state") from error
+    except Exception as error:  # torch.load raises many kinds for a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: damaged training state ({reason})") from error
+    if not isinstance(state, dict) or "step" not in state:
+        raise CheckpointError(f"{path}: not a training state of this toolkit")
+    return state
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place if the block succeeds.
+
+    What keeps it from being written (permissions, a full disk) becomes a VocoderError.
+    """
+    with _failing_to_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(directory: Path) -> Iterator[Path]:
+    """A temporary directory that takes the place of `directory` if the block succeeds."""
+    with _failing_to_write(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            for path in temporary.iterdir():  # safetensors makes private files
+                path.chmod(0o666 & ~_umask())
+            if directory.exists():
+                # A full directory cannot be renamed over; the gap is microseconds.
+                old = temporary.with_name(temporary.name + ".old")
+                directory.rename(old)
+                try:
+                    temporary.rename(directory)
+                except OSError:
+                    old.rename(directory)
+                    raise
+                shutil.rmtree(old)
+            else:
+                temporary.rename(directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _failing_to_write(path: Path) -> Iterator[None]:
+    try:
+        yield
+    # On a full disk torch raises RuntimeError, safetensors an error of its own.
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
+        raise VocoderError(f"{path}: cannot be written ({reason})") from error
+
+
+def _empty(directory: Path) -> bool:
+    return directory.is_dir() and not any(directory.iterdir())
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask

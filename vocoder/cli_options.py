@@ -1,0 +1,69 @@
+"""What the commands of the command line have in common: options, arguments, formats."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class AudioFormat(StrEnum):
+    """Audio files we write."""
+
+    WAV = "wav"
+    FLAC = "flac"
+
+
+class MelFormat(StrEnum):
+    """Mel files we write."""
+
+    NPY = "npy"
+    PT = "pt"
+    SAFETENSORS = "safetensors"
+
+
+def _set_threads(count: int | None) -> int | None:
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)
+    return count
+
+
+Inputs = Annotated[
+    list[str],
+    typer.Argument(metavar="INPUT", help="Files, directories (searched to the bottom), patterns."),
+]
+Output = Annotated[
+    Path,
+    typer.Option(
+        "--output",
+        "-o",
+        metavar="PATH",
+        help="A directory, for files named after the inputs; or a file, for a single input.",
+    ),
+]
+Model = Annotated[
+    str,
+    typer.Option(
+        metavar="MODEL", help="A built-in model (listed by `vocoder info`) or a model directory."
+    ),
+]
+Preset = Annotated[
+    str | None,
+    typer.Option(
+        "--preset",
+        "--mel",
+        metavar="PRESET",
+        help="Mel settings: the name of a preset, or a JSON file with them.",
+    ),
+]
+AudioFormatOption = Annotated[AudioFormat | None, typer.Option("--format", help="Instead of wav.")]
+MelFormatOption = Annotated[MelFormat | None, typer.Option("--format", help="Instead of npy.")]
+Device = Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, mps.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, callback=_set_threads, help="CPU threads; default: all cores."
+    ),
+]

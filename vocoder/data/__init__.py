@@ -1,0 +1,1 @@
+"""Manifests of recordings, their audit, and the crops that training reads from them."""

@@ -1,0 +1,279 @@
+"""The audit: measure every recording in a folder, say what is wrong, list what is usable."""
+
+import hashlib
+import math
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vocoder.audio import READ_SUFFIXES, StrPath, probe, read_blocks
+from vocoder.data.manifest import FULL_BAND, Clip, read_table, require_split
+from vocoder.errors import AudioError, ConfigError
+
+Kind = Literal[
+    "unreadable", "too short", "silent", "duplicate", "clipped", "low bandwidth", "stereo"
+]
+EXCLUDING: frozenset[Kind] = frozenset({"unreadable", "too short", "silent", "duplicate"})
+
+_BLOCK = 2**18  # samples read at a time: a few seconds, so that memory does not grow with a file
+_N_FFT = 2048
+_BANDS = 128  # groups of spectrum bins: the resolution of the bandwidth is 1/128 of Nyquist
+_FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample
+_CLIPPED_RUN = 3
+_SILENT_PEAK_DBFS = -60.0
+_SILENT_RMS_DBFS = -70.0
+_HELD_OUT = 0.02  # share of the clips in each of valid and test
+# Bandwidth. Levels are mean squares of white noise that would give the same spectral density.
+_ROUNDING_FLOOR = 1e-9  # -90 dBFS: 16-bit rounding lies at -101, with dither at -96
+_ACTIVE = 2.0**-30  # a frame under one 16-bit step is digital silence
+_QUIET_SHARE = 0.1
+_ABOVE_QUIET = 4.0  # 6 dB; the quietest tenth of steady noise lies 2.4 dB under its mean
+_BELOW_LOUDEST = 1e-6  # -60 dB
+
+
+class Problem(NamedTuple):
+    """What is wrong with one file, and whether it was left out for that."""
+
+    path: Path
+    kind: Kind
+    explanation: str
+    excluded: bool
+
+
+class Audit(NamedTuple):
+    """The usable clips in the order of their paths, and everything that was found wrong."""
+
+    clips: list[Clip]
+    problems: list[Problem]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One file in numbers; levels are over all channels, `digest` identifies its samples."""
+
+    sample_rate: int
+    channels: int
+    samples: int
+    peak_dbfs: float
+    rms_dbfs: float
+    clipped_runs: int
+    bandwidth_hz: int
+    digest: str
+
+    @property
+    def seconds(self) -> float:
+        """Duration."""
+        return self.samples / self.sample_rate
+
+
+def audit(
+    folder: StrPath,
+    *,
+    index: StrPath | None = None,
+    only: Mapping[str, Collection[str]] | None = None,
+    min_seconds: float = 0.3,
+    progress: Callable[[int, int], None] | None = None,
+) -> Audit:
+    """Measure every audio file under `folder` and make manifest entries of the usable ones.
+
+    Without `index`, a hash of the path in the folder without suffix decides the split (about 2 %
+    valid, 2 % test, from three clips on at least one each), and speaker is the first sub-folder.
+    `index` is a CSV file with a column path (relative to its own folder) and optionally split,
+    speaker, licence: only files in it are taken, what it gives is carried over. `only` keeps its
+    rows with one of these values in that column. `progress` gets (files done, files in all).
+
+    Raises AudioError if the folder has no usable audio, ConfigError if the index is wrong.
+    """
+    root = Path(os.path.abspath(folder))
+    if not root.is_dir():
+        raise AudioError(f"{folder}: no such folder; name the folder that holds the recordings")
+    if only and index is None:
+        raise ConfigError(f"only={dict(only)} selects rows of an index; give index as well")
+    entries = _walk(root) if index is None else _read_index(Path(index), root, only or {})
+    problems: list[Problem] = []
+    usable: dict[Path, Measurement] = {}
+    first: dict[str, Path] = {}
+    for done, path in enumerate(sorted(entries), start=1):
+        found, measured = _examine(path, min_seconds, first)
+        problems += found
+        if measured:
+            usable[path] = measured
+        if progress:
+            progress(done, len(entries))
+    if not usable:
+        reason = "".join(f"; {path.name}: {text}" for path, _, text, _ in problems[:1])
+        raise AudioError(f"{folder}: no usable audio among {len(entries)} audio files{reason}")
+    splits = _splits([path.relative_to(root) for path in usable])
+    clips = [_clip(path, root, usable[path], entries[path], splits) for path in usable]
+    return Audit(clips, problems)
+
+
+def measure(path: StrPath) -> Measurement:
+    """Measure one file in a single pass. Raises AudioError if it cannot be read."""
+    info = probe(path)
+    digest = hashlib.blake2b(str(info.sample_rate).encode(), digest_size=16)
+    peak, energy, runs = 0.0, 0.0, 0
+    tail = torch.zeros(info.channels, _CLIPPED_RUN, dtype=torch.bool)
+    levels: list[Tensor] = []
+    for block in read_blocks(path, frames=_BLOCK):
+        digest.update(block.T.contiguous().numpy().tobytes())
+        peak = max(peak, float(block.abs().max()))
+        energy += float(block.double().square().sum())
+        # The end of the last block goes before this one, so that runs across the seam count once.
+        full = torch.cat([tail, block.abs() >= _FULL_SCALE], dim=-1)
+        run = full.unfold(-1, _CLIPPED_RUN, 1).all(-1)
+        runs += int((run[:, 1:] & ~run[:, :-1]).sum())
+        tail = full[:, -_CLIPPED_RUN:]
+        if block.shape[-1] >= _N_FFT:
+            levels.append(_band_levels(block))
+    return Measurement(
+        **info._asdict(),
+        peak_dbfs=_decibels(peak**2),
+        rms_dbfs=_decibels(energy / (info.samples * info.channels)),
+        clipped_runs=runs,
+        bandwidth_hz=_bandwidth(levels, info.sample_rate),
+        digest=digest.hexdigest(),
+    )
+
+
+def _band_levels(block: Tensor) -> Tensor:
+    """Mean spectral density per frame and band, digital silence left out. [C, T] → [F, bands]."""
+    window = torch.hann_window(_N_FFT)
+    frames = block.unfold(-1, _N_FFT, _N_FFT // 2)  # [C, F, N]
+    frames = frames - frames.mean(-1, keepdim=True)
+    power = torch.fft.rfft(frames * window).abs().square() / window.square().sum()
+    bands: Tensor = power[..., 1:].unflatten(-1, (_BANDS, -1)).mean((0, -1))  # [F, bands]
+    return bands[frames.square().mean((0, 2)) > _ACTIVE]
+
+
+def _bandwidth(levels: list[Tensor], sample_rate: int) -> int:
+    """Upper edge in Hz of the highest band with content; 0 without any.
+
+    A band has content if its mean level is above what 16-bit rounding leaves and either rises
+    over its own quietest frames (a steady noise floor does not) or is near the loudest band (as
+    in a recording that is steady itself). A file shorter than one frame counts as full band.
+    """
+    if not levels:
+        return sample_rate // 2
+    level = torch.cat(levels)  # [F, bands]
+    if len(level) == 0:
+        return 0
+    mean = level.mean(0)
+    quiet = level.kthvalue(math.ceil(_QUIET_SHARE * len(level)), dim=0).values
+    content = (mean > _ABOVE_QUIET * quiet) | (mean > _BELOW_LOUDEST * mean.max())
+    bands = torch.nonzero(content & (mean > _ROUNDING_FLOOR))
+    return round((int(bands.max()) + 1) / _BANDS * sample_rate / 2) if len(bands) else 0
+
+
+def _examine(
+    path: Path, min_seconds: float, first: dict[str, Path]
+) -> tuple[list[Problem], Measurement | None]:
+    """The problems of one file, and its measurement if it is usable; `first` collects digests."""
+    try:
+        measured = measure(path)
+    except AudioError as error:
+        return [Problem(path, "unreadable", str(error).removeprefix(f"{path}: "), True)], None
+    faults = _faults(measured, min_seconds)
+    if not EXCLUDING & faults.keys():
+        original = first.setdefault(measured.digest, path)
+        if original != path:
+            faults = {"duplicate": f"has the same samples as {original}"}
+    # What else is true of a silent file or a duplicate is of no use to anybody.
+    serious = {kind: text for kind, text in faults.items() if kind in EXCLUDING}
+    problems = [
+        Problem(path, kind, text, kind in EXCLUDING) for kind, text in (serious or faults).items()
+    ]
+    return problems, None if serious else measured
+
+
+def _faults(measured: Measurement, min_seconds: float) -> dict[Kind, str]:
+    faults: dict[Kind, str] = {}
+    if measured.seconds < min_seconds:
+        faults["too short"] = f"lasts {measured.seconds:.3f} s, less than {min_seconds} s"
+    if measured.peak_dbfs < _SILENT_PEAK_DBFS or measured.rms_dbfs < _SILENT_RMS_DBFS:
+        faults["silent"] = f"peak {measured.peak_dbfs:.1f}, RMS {measured.rms_dbfs:.1f} dBFS"
+    if measured.clipped_runs:
+        faults["clipped"] = (
+            f"{measured.clipped_runs} runs of {_CLIPPED_RUN} or more full-scale samples; "
+            "record it with less gain"
+        )
+    if measured.bandwidth_hz < FULL_BAND * measured.sample_rate / 2:
+        faults["low bandwidth"] = (
+            f"content ends at {measured.bandwidth_hz} Hz of {measured.sample_rate // 2} Hz; "
+            "it may have been upsampled, find the original or train at a lower rate"
+        )
+    if measured.channels > 1:
+        faults["stereo"] = f"{measured.channels} channels; training takes one of them at random"
+    return faults
+
+
+def _walk(root: Path) -> dict[Path, dict[str, str]]:
+    return {
+        path: {}
+        for path in root.rglob("*")
+        if path.suffix.lower() in READ_SUFFIXES and path.is_file()
+    }
+
+
+def _read_index(
+    index: Path, root: Path, only: Mapping[str, Collection[str]]
+) -> dict[Path, dict[str, str]]:
+    """The selected rows that lie in `root`: path → what the index says about it."""
+    entries: dict[Path, dict[str, str]] = {}
+    for line, row in read_table(index, required={"path"} | only.keys()):
+        path = Path(os.path.abspath(index.parent / row["path"]))
+        selected = all(row[column] in values for column, values in only.items())
+        if not selected or not path.is_relative_to(root):
+            continue
+        carried = {name: row.get(name, "") for name in ("split", "speaker", "licence")}
+        if carried["split"]:
+            require_split(carried["split"], f"{index}:{line}: split")
+        if entries.setdefault(path, carried) != carried:
+            raise ConfigError(f"{index}:{line}: {row['path']} is listed twice, differently")
+    return entries
+
+
+def _splits(paths: list[Path]) -> dict[Path, str]:
+    """Split of each path by the hash of its name: the lowest hashes are valid, the highest test."""
+    place = {path: _uniform(path) for path in paths}
+    ranked = sorted(paths, key=lambda path: (place[path], path))
+    # A fixed limit, not a count: a clip that joins the folder moves no other one. The exception
+    # is a folder so small that nothing falls under the limit.
+    limit = len(paths) // 3
+    valid = min(max(1, sum(place[path] < _HELD_OUT for path in paths)), limit)
+    test = min(max(1, sum(place[path] >= 1.0 - _HELD_OUT for path in paths)), limit)
+    names = ["valid"] * valid + ["train"] * (len(paths) - valid - test) + ["test"] * test
+    return dict(zip(ranked, names, strict=True))
+
+
+def _uniform(path: Path) -> float:
+    name = path.with_suffix("").as_posix().encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=6).digest()) / 2**48
+
+
+def _clip(
+    path: Path, root: Path, measured: Measurement, carried: dict[str, str], splits: dict[Path, str]
+) -> Clip:
+    relative = path.relative_to(root)
+    folder = relative.parts[0] if len(relative.parts) > 1 else root.name
+    return Clip(
+        path=path,
+        split=carried.get("split") or splits[relative],
+        speaker=carried.get("speaker") or folder,
+        seconds=round(measured.seconds, 3),
+        samples=measured.samples,
+        sample_rate=measured.sample_rate,
+        channels=measured.channels,
+        bandwidth_hz=measured.bandwidth_hz,
+        peak_dbfs=round(measured.peak_dbfs, 2),
+        licence=carried.get("licence", ""),
+    )
+
+
+def _decibels(mean_square: float) -> float:
+    return 10.0 * math.log10(mean_square) if mean_square > 0.0 else -math.inf

@@ -1,0 +1,254 @@
+"""Random crops for training, and the fixed clips of validation.
+
+The crops of a step follow from (seed, step, rank) alone. So resuming needs the number of the step
+and nothing else, and neither the number of workers nor the steps before can change what is seen.
+"""
+
+import logging
+import math
+import signal
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import chain, islice, zip_longest
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vocoder.audio import StrPath, read_audio, resample
+from vocoder.data.manifest import FULL_BAND, Clip, read_manifest
+from vocoder.errors import AudioError, ConfigError, VocoderError
+
+logger = logging.getLogger(__name__)
+
+# Samples at the lower rate that soxr's HQ filter sees on either side: 128 leave an error of 1e-7.
+_FILTER_REACH = 256
+# Played rates are multiples of this: converting between rates without common factors needs long
+# periods of both, so far more than the crop would be read.
+_RATE_STEP = 50
+
+
+class Batch(NamedTuple):
+    """Crops [B, 1, segment] and, for messages, the path of the file that each was cut from."""
+
+    audio: Tensor
+    names: list[str]
+
+
+class Segments(Dataset[Batch]):
+    """The crops of every step, addressed by its number: `segments[step]`.
+
+    Each crop starts anywhere in a clip chosen in proportion to its duration, so every second of
+    the corpus is as likely as any other. Only the crop is read from disk; it equals the same part
+    of the whole file converted to `sample_rate`. A file with several channels gives one of them
+    at random: a mean would cancel what the channels hold in opposite phase, a channel is always
+    something that was recorded. Clips shorter than `segment` are followed by silence. With
+    `peak_db`, the peak of the *file* is put at a random level in that range, in dBFS, so that
+    quiet passages stay quiet; None leaves levels alone. `speed` is the range of factors at which
+    crops are played, pitch and formants with them: a few speakers become many. No clip is slowed
+    so far that its content ends below nine tenths of the band. Clips without content up to three
+    quarters of the band are left out with a warning.
+
+    Raises ConfigError at construction if a value is impossible or no clip is left, and AudioError
+    when a clip cannot be read or is not what the manifest says.
+    """
+
+    def __init__(
+        self,
+        *,
+        manifest: StrPath,
+        sample_rate: int,
+        segment: int,
+        batch_size: int,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        split: str = "train",
+        peak_db: tuple[float, float] | None = (-12.0, -0.5),
+        speed: tuple[float, float] = (1.0, 1.0),
+    ) -> None:
+        for name, value in [("segment", segment), ("batch_size", batch_size)]:
+            if value < 1:
+                raise ConfigError(f"data.{name} is {value}; it must be positive")
+        if not 0 <= seed < 2**64 or not 0 <= rank < world_size:
+            raise ConfigError(
+                f"data.seed {seed}, rank {rank} of {world_size}: both must be 0 or more, "
+                "seed below 2^64 and rank below world_size"
+            )
+        if peak_db is not None and not peak_db[0] <= peak_db[1] <= 0.0:
+            raise ConfigError(f"data.peak_db is {peak_db}; it must rise and end at 0 dBFS or below")
+        if not 0.5 <= speed[0] <= speed[1] <= 2.0:
+            raise ConfigError(f"data.speed is {speed}; it must rise within 0.5 and 2")
+        self.manifest = manifest
+        self.clips = _full_band_clips(manifest, split=split, sample_rate=sample_rate)
+        self.sample_rate, self.segment, self.batch_size = sample_rate, segment, batch_size
+        self.key = np.array([seed, rank], dtype=np.uint64)
+        self.peak_db, self.speed = peak_db, speed
+        self.ends = np.cumsum([clip.samples / clip.sample_rate for clip in self.clips])
+
+    def __getitem__(self, step: int) -> Batch:
+        """The batch of this step."""
+        # Philox is counter-based: the step is the counter's second word, which leaves 2^64 numbers
+        # to each. A row per crop, a column per decision, so no decision shifts another.
+        counter = np.array([0, step, 0, 0], dtype=np.uint64)
+        generator = np.random.Generator(np.random.Philox(key=self.key, counter=counter))
+        rows = generator.random((self.batch_size, 5))
+        which = np.searchsorted(self.ends, rows[:, 0] * self.ends[-1], side="right")
+        clips = [self.clips[min(index, len(self.clips) - 1)] for index in which]
+        crops = [self._crop(clip, *row) for clip, row in zip(clips, rows[:, 1:], strict=True)]
+        return Batch(torch.stack(crops)[:, None], [str(clip.path) for clip in clips])
+
+    def _crop(self, clip: Clip, place: float, channel: float, level: float, speed: float) -> Tensor:
+        """One crop; the four decisions are uniform in [0, 1). Shape: [segment]."""
+        played_at = self._played_at(clip, speed)
+        samples = round(clip.samples * self.sample_rate / played_at)
+        start = int(place * (max(samples - self.segment, 0) + 1))
+        audio = read_crop(
+            clip,
+            start=start,
+            samples=min(self.segment, samples - start),
+            sample_rate=self.sample_rate,
+            played_at=played_at,
+        )
+        crop = audio[int(channel * clip.channels)]
+        if self.peak_db is not None:
+            low, high = self.peak_db
+            crop = crop * 10.0 ** ((low + (high - low) * level - clip.peak_dbfs) / 20.0)
+        return F.pad(crop, (0, self.segment - crop.shape[-1]))
+
+    def _played_at(self, clip: Clip, speed: float) -> int:
+        """The rate to play a clip at; `speed` is uniform in [0, 1)."""
+        low, high = self.speed
+        dullest = 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
+        low = min(max(low, dullest), max(1.0, low))
+        factor = low + (max(high, low) - low) * speed
+        if factor == 1.0:
+            return clip.sample_rate
+        return round(clip.sample_rate * factor / _RATE_STEP) * _RATE_STEP
+
+
+def read_crop(
+    clip: Clip, *, start: int, samples: int, sample_rate: int, played_at: int | None = None
+) -> Tensor:
+    """Samples [start, start + samples) of a clip at `sample_rate`, reading little more than those.
+
+    With `played_at` the file is taken to have that rate. Raises AudioError if the file is gone,
+    broken, or not the one in the manifest.
+    Shape: [C, samples].
+    """
+    have, want = played_at or clip.sample_rate, sample_rate
+    first, last = start, start + samples  # samples of the file that are read
+    if have != want:
+        # Samples of both rates coincide once in a period. Reading from there keeps the phase of
+        # the filter, from an even period also how half a sample of length is rounded.
+        period = 2 * have // math.gcd(have, want)
+        margin = math.ceil(_FILTER_REACH * max(1.0, have / want))
+        first = max(start * have // want - margin, 0) // period * period
+        last = -(-(start + samples) * have // want) + margin
+    frames = min(last, clip.samples) - first
+    audio, rate = read_audio(clip.path, start=first, frames=frames)
+    if (audio.shape, rate) != ((clip.channels, frames), clip.sample_rate):
+        raise AudioError(
+            f"{clip.path}: not the file that the manifest describes; run `vocoder prepare` again"
+        )
+    skipped = start - first * want // have
+    return resample(audio, have, want)[:, skipped : skipped + samples]
+
+
+def loader(segments: Segments, *, start: int, steps: int, workers: int) -> Iterator[Batch]:
+    """The batches of steps [start, start + steps), prepared ahead by `workers` processes (0: none).
+
+    Each worker computes on one thread (torch's own rule). Batches are in pinned memory if there
+    is a GPU. An error in a worker is raised here as it was there.
+    """
+    batches = DataLoader(
+        _Outcomes(segments),
+        sampler=range(start, start + steps),
+        batch_size=None,  # an item is a whole batch
+        num_workers=workers,
+        prefetch_factor=4 if workers else None,
+        pin_memory=torch.cuda.is_available(),
+        worker_init_fn=_leave_signals_to_parent,
+        generator=torch.Generator(),  # the loader draws a seed: not from the model's random state
+    )
+    for outcome in batches:
+        if isinstance(outcome, VocoderError):
+            raise outcome
+        yield outcome
+
+
+class _Outcomes(Dataset[Batch | VocoderError]):
+    """Segments whose errors are items: raised in a worker, they would arrive as a traceback."""
+
+    def __init__(self, segments: Segments) -> None:
+        self.segments = segments
+
+    def __getitem__(self, step: int) -> Batch | VocoderError:
+        try:
+            return self.segments[step]
+        except VocoderError as error:
+            return error
+
+
+def _leave_signals_to_parent(_worker: int) -> None:
+    # Ctrl-C and a scheduler's SIGTERM reach the whole process group. The trainer then finishes its
+    # step and saves, for which the workers must live; they end with it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
+def validation_clips(
+    manifest: StrPath,
+    *,
+    sample_rate: int,
+    split: str = "valid",
+    limit: int,
+    max_seconds: float,
+) -> list[tuple[str, Tensor]]:
+    """The first `max_seconds` of up to `limit` clips, always the same, named speaker/file.
+
+    Speakers take turns in the order of their names, each with its clips in the order of paths.
+    First channel, converted to `sample_rate`. Raises ConfigError if the split has no clip with
+    enough bandwidth. Shape of each: [1, T].
+    """
+    clips = _full_band_clips(manifest, split=split, sample_rate=sample_rate)
+    speakers: defaultdict[str, list[Clip]] = defaultdict(list)
+    for clip in sorted(clips, key=lambda clip: (clip.speaker, clip.path)):
+        speakers[clip.speaker].append(clip)
+    turns = chain.from_iterable(zip_longest(*speakers.values()))
+    chosen = islice((clip for clip in turns if clip is not None), limit)
+    most = int(max_seconds * sample_rate)
+    return [
+        (f"{clip.speaker}/{clip.path.stem}", _beginning(clip, most, sample_rate)) for clip in chosen
+    ]
+
+
+def _beginning(clip: Clip, most: int, sample_rate: int) -> Tensor:
+    samples = min(most, round(clip.samples * sample_rate / clip.sample_rate))
+    return read_crop(clip, start=0, samples=samples, sample_rate=sample_rate)[:1]
+
+
+def _full_band_clips(manifest: StrPath, *, split: str, sample_rate: int) -> list[Clip]:
+    """Clips of a split that can be targets at `sample_rate`; warns of the others."""
+    clips = read_manifest(manifest, split=split)
+    kept = [clip for clip in clips if clip.full_band(sample_rate)]
+    needed = FULL_BAND * sample_rate / 2
+    if not kept:
+        raise ConfigError(
+            f"{manifest}: none of {len(clips)} clips in split {split!r} has content up to "
+            f"{needed:.0f} Hz; add recordings or lower mel.sample_rate ({sample_rate})"
+        )
+    if len(kept) < len(clips):
+        logger.warning(
+            "%s: %d of %d clips in split %r are left out, their content ends below %.0f Hz",
+            Path(manifest),
+            len(clips) - len(kept),
+            len(clips),
+            split,
+            needed,
+        )
+    return kept

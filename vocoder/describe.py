@@ -1,0 +1,104 @@
+"""Models and audits as plain values and as tables, for the terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from vocoder.checkpoint import GRIFFIN_LIM, WEIGHTS_NAME, builtin_models, find_model
+from vocoder.data.audit import Audit
+from vocoder.data.manifest import SPLITS
+from vocoder.features.mel import PRESETS
+from vocoder.synthesis import load
+
+_SHOWN_PROBLEMS = 30
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Everything that is known of a model, as JSON has it; a damaged one is an error."""
+    vocoder = load(name)
+    config = vocoder.config.to_dict()
+    weights = None if config["name"] == GRIFFIN_LIM else find_model(name) / WEIGHTS_NAME
+    return {
+        "name": config["name"],
+        "path": str(weights.parent) if weights else None,
+        "sample_rate": vocoder.sample_rate,
+        "parameters": vocoder.parameters,
+        "bytes": weights.stat().st_size if weights else 0,
+        **{key: config[key] for key in ("mel", "generator", "licences", "training", "scores")},
+    }
+
+
+def describe_builtin() -> list[dict[str, Any]]:
+    """`describe` of every model that ships with the package."""
+    return [describe(name) for name in (*builtin_models(), GRIFFIN_LIM)]
+
+
+def model_table(model: Mapping[str, Any]) -> Table:
+    """One line per fact."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    weights = f"{_millions(model)}, {_megabytes(model)}"
+    for key, value in _flat({**model, "parameters": weights, "bytes": None, "generator": None}):
+        table.add_row(key, Text(str(value)))
+    return table
+
+
+def builtin_table(models: list[dict[str, Any]]) -> Table:
+    """One line per built-in model."""
+    table = Table(caption=f"mel presets: {', '.join(sorted(PRESETS))}", caption_justify="left")
+    for heading in ("model", "sample rate", "mel bands", "hop", "parameters", "size"):
+        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for model in models:
+        mel = model["mel"]
+        table.add_row(
+            model["name"],
+            f"{model['sample_rate']} Hz",
+            str(mel["n_mels"]),
+            str(mel["hop_length"]),
+            _millions(model),
+            _megabytes(model),
+        )
+    return table
+
+
+def audit_tables(result: Audit) -> list[Table]:
+    """What each split holds, and what is wrong with which file (the first ones of many)."""
+    splits = Table(title="usable")
+    for heading in ("split", "clips", "hours", "speakers", "sample rates"):
+        splits.add_column(heading, justify="right" if heading in ("clips", "hours") else "left")
+    for split in SPLITS:
+        clips = [clip for clip in result.clips if clip.split == split]
+        hours = sum(clip.seconds for clip in clips) / 3600
+        speakers = len({clip.speaker for clip in clips})
+        rates = ", ".join(map(str, sorted({clip.sample_rate for clip in clips})))
+        splits.add_row(split, str(len(clips)), f"{hours:.3f}", str(speakers), rates)
+    problems = Table(title="problems")
+    for heading in ("file", "problem", "kept"):
+        problems.add_column(heading, overflow="fold")
+    for problem in result.problems[:_SHOWN_PROBLEMS]:
+        explanation = Text(f"{problem.kind}: {problem.explanation}")
+        problems.add_row(Text(str(problem.path)), explanation, "no" if problem.excluded else "yes")
+    if len(result.problems) > _SHOWN_PROBLEMS:
+        problems.caption = f"and {len(result.problems) - _SHOWN_PROBLEMS} more"
+    return [splits, problems] if result.problems else [splits]
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and len(value) > 8:  # such as a mean for every band
+            yield f"{prefix}{key}", f"{len(value)} values"
+        elif value not in (None, "", []):
+            yield f"{prefix}{key}", value
+
+
+def _millions(model: Mapping[str, Any]) -> str:
+    return f"{model['parameters'] / 1e6:.2f} M"
+
+
+def _megabytes(model: Mapping[str, Any]) -> str:
+    return f"{model['bytes'] / 1e6:.1f} MB"

@@ -1,0 +1,1 @@
+"""Networks that judge one signal, one file per view of it."""

@@ -1,0 +1,64 @@
+"""Multi-period discriminator: every p-th sample in a column, so that periodicity shows."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import weight_norm
+
+from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.dsp.stft import pad_reflect
+from vocoder.errors import ConfigError
+
+
+def fold(audio: Tensor, period: int) -> Tensor:
+    """Lay the signal out in rows of `period` samples, the tail completed by reflection.
+
+    Shape: [B, C, T] → [B, C, ceil(T / period), period].   Kong et al. 2020, sec. 2.3.
+    """
+    padded = pad_reflect(audio, 0, -audio.shape[-1] % period)
+    return padded.reshape(*audio.shape[:-1], -1, period)
+
+
+class PeriodJudge(ConvJudge):
+    """One period: convolutions along the columns of `fold`, which never mix columns."""
+
+    def __init__(self, period: int, *, channels: int, audio_channels: int) -> None:
+        widths = [audio_channels, *(channels * factor for factor in (1, 4, 16, 32, 32))]
+        strides = (3, 3, 3, 3, 1)
+        convs = (
+            weight_norm(nn.Conv2d(below, above, (5, 1), (stride, 1), (2, 0)))
+            for below, above, stride in zip(widths, widths[1:], strides, strict=False)
+        )
+        super().__init__(convs, weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0))))
+        self.period = period
+
+    def forward(self, audio: Tensor) -> Verdict:
+        """Judge the signal folded by the period.   Shape: audio [B, C, T]."""
+        return super().forward(fold(audio, self.period))
+
+
+class MultiPeriod(nn.Module):
+    """One `PeriodJudge` per period; `channels` is the width of the first layer.
+
+    Any length and any number of `audio_channels`. 41.09 M weights at the defaults.
+    Kong et al. 2020 (HiFi-GAN), sec. 2.3.
+    """
+
+    def __init__(
+        self,
+        *,
+        periods: Sequence[int] = (2, 3, 5, 7, 11),
+        channels: int = 32,
+        audio_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if min(periods, default=0) < 1 or channels < 1:
+            raise ConfigError(f"periods {list(periods)} and channels {channels} must be positive")
+        self.discriminators = nn.ModuleList(
+            PeriodJudge(period, channels=channels, audio_channels=audio_channels)
+            for period in periods
+        )
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict per period.   Shape: audio [B, C, T]."""
+        return [judge(audio) for judge in self.discriminators]

@@ -1,0 +1,66 @@
+"""Multi-scale discriminator: the waveform itself and two smoothed, slower copies of it."""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm, weight_norm
+
+from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.errors import ConfigError
+
+# Kernel, stride, groups, width relative to the first layer.
+_LAYERS = (
+    (15, 1, 1, 1),
+    (41, 2, 4, 1),
+    (41, 2, 16, 2),
+    (41, 4, 16, 4),
+    (41, 4, 16, 8),
+    (41, 1, 16, 8),
+    (5, 1, 1, 8),
+)
+_GROUPS = 16
+
+
+def halve(audio: Tensor) -> Tensor:
+    """The next scale: means of four samples, two apart.   Shape: [B, C, T] → [B, C, T // 2 + 1]."""
+    return F.avg_pool1d(audio, kernel_size=4, stride=2, padding=2)
+
+
+class MultiScale(nn.Module):
+    """Grouped convolutions on audio halved again and again; `channels` is the first layer's width.
+
+    Spectral norm on the first scale, weight norm on the others. Any length and any number of
+    `audio_channels`. 29.61 M weights at the defaults.
+    Kumar et al. 2019 (MelGAN), in the form of Kong et al. 2020 (HiFi-GAN), sec. 2.3.
+    """
+
+    def __init__(self, *, scales: int = 3, channels: int = 128, audio_channels: int = 1) -> None:
+        super().__init__()
+        if scales < 1:
+            raise ConfigError(f"scales is {scales}; it must be positive")
+        if channels < 1 or channels % _GROUPS:
+            raise ConfigError(
+                f"channels is {channels}; make it a multiple of {_GROUPS}, the convolutions' groups"
+            )
+        self.discriminators = nn.ModuleList(
+            _judge(channels, audio_channels, spectral=scale == 0) for scale in range(scales)
+        )
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict per scale, the full rate first.   Shape: audio [B, C, T]."""
+        verdicts: list[Verdict] = []
+        for judge in self.discriminators:
+            if verdicts:
+                audio = halve(audio)
+            verdicts.append(judge(audio))
+        return verdicts
+
+
+def _judge(channels: int, audio_channels: int, *, spectral: bool) -> ConvJudge:
+    norm = spectral_norm if spectral else weight_norm
+    convs, below = [], audio_channels
+    for kernel, stride, groups, factor in _LAYERS:
+        above = channels * factor
+        conv = nn.Conv1d(below, above, kernel, stride, kernel // 2, groups=groups)
+        convs.append(norm(conv))
+        below = above
+    return ConvJudge(convs, norm(nn.Conv1d(below, 1, 3, padding=1)))

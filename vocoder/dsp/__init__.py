@@ -1,0 +1,1 @@
+"""Signal processing as pure functions from tensor to tensor."""

@@ -1,0 +1,162 @@
+"""Fundamental frequency by normalised autocorrelation and dynamic programming, batched.
+
+The method is Boersma's (1993, "Accurate short-term analysis of the fundamental frequency"): the
+autocorrelation of a windowed frame divided by that of its window, candidates per frame, and the
+best path through them. Here candidates are a fixed logarithmic grid, so a whole batch is tracked
+by tensor operations, and the chosen lag is refined by a parabola.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vocoder.dsp.stft import Padding, padding_amounts
+
+BINS_PER_OCTAVE = 48
+_VOICING_THRESHOLD = 0.45
+_SILENCE_THRESHOLD = 0.02
+_OCTAVE_COST = 0.01
+_JUMP_COST = 0.35  # a unit of strength per octave and 10 ms
+_SWITCH_COST = 0.14  # between voiced and unvoiced
+_LOWPASS_HZ = (2500.0, 4000.0)  # above, harmonics are noisy and only blur the peak
+_LAG_RATE = 16000  # lags coarser than this miss the peak of a high f0, not that of its octave
+
+
+class Pitch(NamedTuple):
+    """`f0` in Hz, positive in every frame, and where it means something. Shape: [B, F], [B, F]."""
+
+    f0: Tensor
+    voiced: Tensor
+
+
+def pitch_bins(f_min: float, f_max: float) -> Tensor:
+    """Logarithmic grid from f_min to f_max in Hz. Shape: [P]."""
+    octaves = math.log2(f_max / f_min)
+    count = math.ceil(octaves * BINS_PER_OCTAVE) + 1
+    return f_min * 2.0 ** torch.linspace(0.0, octaves, count)
+
+
+def track_pitch(
+    audio: Tensor,
+    *,
+    sample_rate: int,
+    hop_length: int,
+    padding: Padding = "same",
+    f_min: float = 60.0,
+    f_max: float = 600.0,
+) -> Pitch:
+    """Track the fundamental of each signal on the frame grid of `stft`.
+
+    Shape: [B, T] → f0, voiced: [B, F].
+    """
+    correlation, loudness = autocorrelation(
+        audio, sample_rate=sample_rate, hop_length=hop_length, padding=padding, f_min=f_min
+    )
+    bins = pitch_bins(f_min, f_max).to(audio.device)
+    lag_rate = sample_rate * lags_per_sample(sample_rate)
+    strength = _interpolate(correlation, lag_rate / bins)  # [B, F, P]
+    voiced_score = strength + _OCTAVE_COST * torch.log2(bins / f_min)
+    quiet = loudness / loudness.amax(-1, keepdim=True).clamp_min(1e-9) / _SILENCE_THRESHOLD
+    unvoiced_score = _VOICING_THRESHOLD + (2.0 - quiet * (1 + _VOICING_THRESHOLD)).clamp_min(0.0)
+    score = torch.cat([voiced_score, unvoiced_score[..., None]], dim=-1)
+    path = _best_path(score, _transition_cost(bins, hop_length / sample_rate))
+    voiced = path < len(bins)
+    lag = _refine(correlation, lag_rate / bins[path.clamp_max(len(bins) - 1)])
+    # Unvoiced frames carry the last voiced f0, so that f0 is continuous.
+    return Pitch(_hold(lag_rate / lag, voiced, f_min), voiced)
+
+
+def lags_per_sample(sample_rate: int) -> int:
+    """How much finer than the samples the lags of `autocorrelation` are; 1 from 16 kHz up."""
+    return math.ceil(_LAG_RATE / sample_rate)
+
+
+def autocorrelation(
+    audio: Tensor,
+    *,
+    sample_rate: int,
+    hop_length: int,
+    padding: Padding = "same",
+    f_min: float = 60.0,
+) -> tuple[Tensor, Tensor]:
+    """Normalised autocorrelation and peak level of frames three periods of `f_min` long.
+
+    The last axis is the lag, `lags_per_sample` to the sample, up to a little more than one period
+    of `f_min`.
+
+    Shape: [B, T] → [B, F, L], [B, F].
+    """
+    size = 2 * round(1.5 * sample_rate / f_min)
+    left, right = padding_amounts(size, hop_length, padding)
+    if left < 0:  # a hop longer than the window: cut instead of padding
+        size += 2 * -left
+        left, right = padding_amounts(size, hop_length, padding)
+    frames = F.pad(audio, (left, right)).unfold(-1, size, hop_length)  # [B, F, N]
+    frames = frames - frames.mean(-1, keepdim=True)
+    window = torch.hann_window(size, device=audio.device)
+    n_fft = 1 << (size + math.ceil(sample_rate / f_min) + 2).bit_length()
+    hz = torch.linspace(0.0, sample_rate / 2, n_fft // 2 + 1, device=audio.device)
+    low, high = _LOWPASS_HZ
+    lowpass = 0.5 + 0.5 * torch.cos(math.pi * ((hz - low) / (high - low)).clamp(0.0, 1.0))
+    fine = lags_per_sample(sample_rate)
+    lags = math.ceil(fine * sample_rate / f_min) + 6
+    power = torch.fft.rfft(frames * window, n=n_fft).abs().square() * lowpass
+    correlation = torch.fft.irfft(power, n=fine * n_fft)[..., :lags]
+    own = torch.fft.irfft(torch.fft.rfft(window, n=n_fft).abs().square(), n=fine * n_fft)[:lags]
+    normalised = correlation / correlation[..., :1].clamp_min(1e-9) / (own / own[0])
+    return normalised, frames.abs().amax(-1)
+
+
+def _interpolate(correlation: Tensor, lag: Tensor) -> Tensor:
+    """Values at fractional lags [P] by linear interpolation. Shape: [B, F, L] → [B, F, P]."""
+    below = lag.floor().long()
+    share = lag - below
+    return correlation[..., below] * (1 - share) + correlation[..., below + 1] * share
+
+
+def _transition_cost(bins: Tensor, seconds: float) -> Tensor:
+    """Cost of going from state to state; the last one is "unvoiced". Shape: [P + 1, P + 1]."""
+    scale = 0.01 / seconds
+    octaves = torch.log2(bins)
+    cost = F.pad((octaves[:, None] - octaves).abs() * _JUMP_COST, (0, 1, 0, 1), value=_SWITCH_COST)
+    cost[-1, -1] = 0.0
+    return cost * scale
+
+
+def _best_path(score: Tensor, cost: Tensor) -> Tensor:
+    """Viterbi: the states that maximise summed score less transition cost. [B, F, S] → [B, F]."""
+    total, back = score[:, 0], []
+    for frame in range(1, score.shape[1]):
+        best, previous = (total[:, :, None] - cost).max(dim=1)
+        total = best + score[:, frame]
+        back.append(previous)
+    state = total.argmax(-1)
+    path = [state]
+    for previous in reversed(back):
+        state = previous.gather(1, state[:, None])[:, 0]
+        path.append(state)
+    return torch.stack(path[::-1], dim=1)
+
+
+def _hold(f0: Tensor, voiced: Tensor, otherwise: float) -> Tensor:
+    """Replace unvoiced frames by the voiced one before, or the first after. [B, F] → [B, F]."""
+    frames = torch.arange(f0.shape[1], device=f0.device).expand_as(f0)
+    last = torch.where(voiced, frames, -1).cummax(dim=1).values
+    first = voiced.int().argmax(dim=1, keepdim=True)
+    source = torch.where(last < 0, first, last)
+    # With nothing voiced at all, `source` points at an unvoiced frame.
+    return torch.where(voiced, f0, otherwise).gather(1, source)
+
+
+def _refine(correlation: Tensor, lag: Tensor) -> Tensor:
+    """Move each lag to the top of the parabola through the peak beside it. [B, F] → [B, F]."""
+    offsets = torch.arange(-3, 4, device=lag.device)
+    near = (lag.round().long()[..., None] + offsets).clamp(1, correlation.shape[-1] - 2)
+    peak = near.gather(-1, correlation.gather(-1, near).argmax(-1, keepdim=True))
+    left, top, right = (correlation.gather(-1, peak + step)[..., 0] for step in (-1, 0, 1))
+    curvature = (left - 2 * top + right).clamp_max(-1e-6)
+    shift = (0.5 * (left - right) / curvature).clamp(-0.5, 0.5)
+    return peak[..., 0] + shift

@@ -1,0 +1,91 @@
+"""Short-time Fourier transform and its inverse with stated frame laws.
+
+`padding` fixes where frame 0 lies and how many frames T samples give:
+
+    "same"    frame f is centered on sample f * hop + hop / 2;  F = T // hop      (HiFi-GAN)
+    "center"  frame f is centered on sample f * hop;            F = T // hop + 1  (librosa)
+"""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Padding = Literal["same", "center"]
+
+
+def hann_window(win_length: int, n_fft: int) -> Tensor:
+    """Periodic Hann window of `win_length`, centered in zeros.   Shape: [n_fft]."""
+    window = torch.hann_window(win_length, dtype=torch.float64)
+    left = (n_fft - win_length) // 2
+    return F.pad(window, (left, n_fft - win_length - left)).float()
+
+
+def padding_amounts(n_fft: int, hop_length: int, padding: Padding) -> tuple[int, int]:
+    """Samples to add on the left and right so that the frame law of `padding` holds."""
+    total = n_fft - hop_length if padding == "same" else n_fft
+    return total // 2, total - total // 2
+
+
+def pad_reflect(audio: Tensor, left: int, right: int) -> Tensor:
+    """Mirror the signal at both ends, as often as needed when it is shorter than the padding.
+
+    Shape: [B, T] → [B, left + T + right].
+    """
+    samples = audio.shape[-1]
+    if max(left, right) < samples:
+        return F.pad(audio, (left, right), mode="reflect")
+    period = max(2 * (samples - 1), 1)
+    position = torch.arange(-left, samples + right, device=audio.device) % period
+    return audio[..., torch.minimum(position, period - position).clamp(max=samples - 1)]
+
+
+def stft(
+    audio: Tensor,
+    window: Tensor,
+    *,
+    hop_length: int,
+    padding: Padding = "same",
+    mode: Literal["reflect", "constant"] = "reflect",
+) -> Tensor:
+    """Complex spectrogram; `window` has n_fft samples.
+
+    Shape: [B, T] → [B, n_fft // 2 + 1, F], F by the law of `padding` above.
+    """
+    n_fft = window.shape[-1]
+    left, right = padding_amounts(n_fft, hop_length, padding)
+    audio = pad_reflect(audio, left, right) if mode == "reflect" else F.pad(audio, (left, right))
+    return torch.stft(
+        audio, n_fft, hop_length, window=window, center=False, return_complex=True, onesided=True
+    )
+
+
+def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
+    """Sum frames placed `hop_length` apart.   Shape: [B, F, N] → [B, (F - 1) * hop + N]."""
+    batch, count, size = frames.shape
+    parts = -(-size // hop_length)
+    # A frame is `parts` hops long. Part r of every frame is one signal, r hops late: a few shifted
+    # sums, several times faster than fold(), which walks the samples one by one.
+    hops = F.pad(frames, (0, parts * hop_length - size)).reshape(batch, count, parts, hop_length)
+    total = F.pad(hops[:, :, 0], (0, 0, 0, parts - 1))  # [B, F + parts - 1, hop]
+    for late in range(1, parts):
+        total = total + F.pad(hops[:, :, late], (0, 0, late, parts - 1 - late))
+    return total.flatten(1)[:, : (count - 1) * hop_length + size]
+
+
+def istft(
+    spectrum: Tensor, window: Tensor, *, hop_length: int, padding: Padding = "same"
+) -> Tensor:
+    """Least-squares inverse of `stft` (Griffin and Lim 1984, eq. 6).
+
+    Shape: [B, n_fft // 2 + 1, F] → [B, F * hop] for "same", [B, (F - 1) * hop] for "center".
+    """
+    n_fft = window.shape[-1]
+    frames = torch.fft.irfft(spectrum.transpose(1, 2), n=n_fft) * window  # [B, F, n_fft]
+    envelope = window.square().expand(1, spectrum.shape[-1], n_fft)
+    left, right = padding_amounts(n_fft, hop_length, padding)
+    audio = overlap_add(frames, hop_length)
+    norm = overlap_add(envelope, hop_length)
+    end = audio.shape[-1] - right
+    return audio[:, left:end] / norm[:, left:end].clamp_min(1e-8)

@@ -1,0 +1,1 @@
+"""Objective measures of resynthesised speech, one file each, and the report over a folder."""

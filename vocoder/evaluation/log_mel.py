@@ -1,0 +1,29 @@
+"""Log-mel distance."""
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vocoder.audio import resample
+from vocoder.features.mel import MelSpec, MelSpectrogram
+
+REFERENCE_SPEC = MelSpec.preset("hifigan_22k_80")
+
+
+def log_mel_error(
+    reference: Tensor, estimate: Tensor, sample_rate: int, *, spec: MelSpec = REFERENCE_SPEC
+) -> float:
+    """Mean absolute difference of log-mel magnitudes, in nepers (1 Np = 8.7 dB); lower is better.
+
+    Both signals are resampled to the rate of `spec`. Reports use its default, hifigan_22k_80 (22.05
+    kHz, 80 bands up to 8 kHz, magnitudes floored at 1e-5), for all models whatever their own mel
+    is, so that the numbers compare.
+
+    Shape: [T], [T].
+    """
+    nepers = dataclasses.replace(spec, log="ln", mean=(), scale=())
+    signals = resample(torch.stack([reference, estimate]), sample_rate, spec.sample_rate)
+    mel = MelSpectrogram(nepers).to(signals.device)(signals[:, None])  # [2, M, F]
+    return F.l1_loss(mel[1], mel[0]).item() / spec.power

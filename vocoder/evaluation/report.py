@@ -1,0 +1,276 @@
+"""Scores of a folder of estimates against a folder of references, with all that they depend on."""
+
+import csv
+import dataclasses
+import json
+import math
+import platform
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vocoder import __version__
+from vocoder.audio import READ_SUFFIXES, read_audio, replacing, resample
+from vocoder.errors import AudioError, ConfigError
+from vocoder.evaluation.metrics import METRICS
+
+_SHORTEST_SECONDS = 0.1
+_PACKAGES = ("torch", "numpy", "soundfile", "soxr", "pesq")
+
+
+class Pair(NamedTuple):
+    """A recording and what a model made of it; `name` is the path without suffix."""
+
+    name: str
+    reference: Path
+    estimate: Path
+
+
+class Summary(NamedTuple):
+    """Mean over files and half the width of its 95 % confidence interval (None for one file)."""
+
+    mean: float
+    half_width: float | None
+    files: int
+    skipped: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileScore:
+    """One compared pair.
+
+    It was compared at `sample_rate`, the lower one of both files, over `seconds`, the length of the
+    shorter. `extra_samples` is by how much the estimate was longer. A metric is either in `scores`
+    or, with the reason, in `skipped`.
+    """
+
+    name: str
+    sample_rate: int
+    seconds: float
+    extra_samples: int
+    scores: dict[str, float]
+    skipped: dict[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """Everything measured in one evaluation, and how.
+
+    `metrics` maps each name to its unit, direction and definition. `unscored` maps the files that
+    could not be compared at all (no counterpart, unreadable) to the reason.
+    """
+
+    metrics: dict[str, dict[str, str]]
+    versions: dict[str, str]
+    files: tuple[FileScore, ...]
+    unscored: dict[str, str]
+
+    @property
+    def summary(self) -> dict[str, Summary]:
+        """Per metric with any score: mean over files, confidence, counts."""
+        scores = {m: [f.scores[m] for f in self.files if m in f.scores] for m in self.metrics}
+        return {
+            metric: Summary(
+                statistics.fmean(values),
+                _half_width(values),
+                len(values),
+                len(self.files) - len(values),
+            )
+            for metric, values in scores.items()
+            if values
+        }
+
+    def save(self, path: Path) -> None:
+        """Write `path` with the suffixes .json (everything) and .csv (a row per file), atomically.
+
+        AudioError if the place cannot be written.
+        """
+        summary = {metric: values._asdict() for metric, values in self.summary.items()}
+        content = {"summary": summary, **dataclasses.asdict(self)}
+        with replacing(path.with_suffix(".json")) as temporary:
+            text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
+            temporary.write_text(text + "\n", encoding="utf-8")
+        with (
+            replacing(path.with_suffix(".csv")) as temporary,
+            temporary.open("w", encoding="utf-8", newline="") as file,
+        ):
+            writer = csv.writer(file)
+            writer.writerow(
+                ["name", "sample_rate", "seconds", "extra_samples", *self.metrics, "skipped"]
+            )
+            writer.writerows(self._rows())
+
+    @classmethod
+    def load(cls, path: Path) -> "Report":
+        """Inverse of `save`, from the JSON file."""
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            return cls(
+                metrics=content["metrics"],
+                versions=content["versions"],
+                files=tuple(FileScore(**file) for file in content["files"]),
+                unscored=content["unscored"],
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{path}: not an evaluation report ({error})") from error
+
+    def _rows(self) -> list[list[Any]]:
+        compared = [
+            [file.name, file.sample_rate, f"{file.seconds:.3f}", file.extra_samples]
+            + [file.scores.get(metric, "") for metric in self.metrics]
+            + ["; ".join(f"{metric}: {reason}" for metric, reason in file.skipped.items())]
+            for file in self.files
+        ]
+        blank = [""] * (3 + len(self.metrics))
+        return compared + [[name, *blank, reason] for name, reason in self.unscored.items()]
+
+
+def evaluate(
+    reference: Path,
+    estimate: Path,
+    *,
+    metrics: Sequence[str] = tuple(METRICS),
+    on_file: Callable[[str], None] | None = None,
+) -> Report:
+    """Score every audio file under `estimate` against its namesake under `reference`.
+
+    Files pair up by relative path without suffix. What cannot be scored is reported with the
+    reason and left out of the means. `on_file` is called with each name before it is scored.
+    AudioError if nothing pairs, ConfigError for an unknown metric or one whose package is missing.
+    """
+    unknown = sorted(set(metrics) - METRICS.keys())
+    if unknown:
+        raise ConfigError(f"unknown metrics {unknown}; choose from {list(METRICS)}")
+    pairs, unscored = find_pairs(reference, estimate)
+    files = []
+    for pair in pairs:
+        if on_file is not None:
+            on_file(pair.name)
+        try:
+            files.append(score_pair(pair, metrics=metrics))
+        except AudioError as error:
+            unscored[pair.name] = str(error)
+    chosen = {name: METRICS[name] for name in metrics}
+    return Report(
+        metrics={
+            name: {"unit": m.unit, "better": m.better, "definition": m.definition}
+            for name, m in chosen.items()
+        },
+        versions=_versions(),
+        files=tuple(files),
+        unscored=unscored,
+    )
+
+
+def find_pairs(reference: Path, estimate: Path) -> tuple[list[Pair], dict[str, str]]:
+    """The pairs of two folders, sorted by name, and the files left over: name → reason."""
+    references, estimates = _audio_files(reference), _audio_files(estimate)
+    common = sorted(references.keys() & estimates.keys())
+    if not common:
+        raise AudioError(
+            f"no audio file in {estimate} has a counterpart in {reference}; "
+            "they pair up by relative path without suffix"
+        )
+    left_over = dict.fromkeys(references.keys() - estimates, f"no counterpart in {estimate}")
+    left_over |= dict.fromkeys(estimates.keys() - references, f"no counterpart in {reference}")
+    pairs = [Pair(name, references[name], estimates[name]) for name in common]
+    return pairs, dict(sorted(left_over.items()))
+
+
+def score_pair(pair: Pair, *, metrics: Sequence[str] = tuple(METRICS)) -> FileScore:
+    """Score one pair; AudioError if the files cannot be read or compared at all.
+
+    Both are brought to the lower rate of the two and cut to the shorter. Channels are scored one by
+    one and averaged.
+    """
+    reference, reference_rate = read_audio(pair.reference)
+    estimate, estimate_rate = read_audio(pair.estimate)
+    if reference.shape[0] != estimate.shape[0]:
+        raise AudioError(
+            f"{pair.estimate}: {estimate.shape[0]} channels, its reference has {reference.shape[0]}"
+        )
+    rate = min(reference_rate, estimate_rate)
+    reference = resample(reference, reference_rate, rate)
+    estimate = resample(estimate, estimate_rate, rate)
+    samples = min(reference.shape[-1], estimate.shape[-1])
+    if samples < _SHORTEST_SECONDS * rate:
+        raise AudioError(
+            f"{pair.estimate}: under {_SHORTEST_SECONDS} s in common with its reference"
+        )
+    scores, skipped = _score(reference[:, :samples], estimate[:, :samples], rate, metrics)
+    return FileScore(
+        name=pair.name,
+        sample_rate=rate,
+        seconds=samples / rate,
+        extra_samples=estimate.shape[-1] - reference.shape[-1],
+        scores=scores,
+        skipped=skipped,
+    )
+
+
+def _score(
+    reference: Tensor, estimate: Tensor, rate: int, metrics: Sequence[str]
+) -> tuple[dict[str, float], dict[str, str]]:
+    scores, skipped = {}, {}
+    for metric in metrics:
+        score = METRICS[metric].score
+        try:
+            channels = zip(reference, estimate, strict=True)
+            value = statistics.fmean(score(real, fake, rate) for real, fake in channels)
+        except AudioError as error:
+            skipped[metric] = str(error)
+            continue
+        if math.isfinite(value):
+            scores[metric] = value
+        else:
+            skipped[metric] = "the score is not a finite number"
+    return scores, skipped
+
+
+def _audio_files(directory: Path) -> Mapping[str, Path]:
+    """Audio files under a directory by relative path without suffix."""
+    if not directory.is_dir():
+        raise AudioError(f"{directory}: not a directory")
+    found: dict[str, Path] = {}
+    for path in sorted(directory.rglob("*")):
+        if path.suffix.lower() in READ_SUFFIXES and path.is_file():
+            name = path.relative_to(directory).with_suffix("").as_posix()
+            if name in found:
+                raise AudioError(f"{path} and {found[name]} have the same name; keep one of them")
+            found[name] = path
+    return found
+
+
+def _half_width(values: Sequence[float]) -> float | None:
+    if len(values) < 2:
+        return None
+    return t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
+
+
+def t_quantile(freedom: int, coverage: float = 0.95) -> float:
+    """Two-sided quantile of Student's t: |t| stays below it with probability `coverage`.
+
+    With t = sqrt(freedom) tan(a), the density of a is proportional to cos(a) ** (freedom - 1).
+    """
+    # Nearly all of the mass lies within a few 1 / sqrt(freedom) of zero.
+    top = min(math.pi / 2, 12.0 / math.sqrt(freedom))
+    angle = torch.linspace(0.0, top, 100_001, dtype=torch.float64)
+    mass = torch.cumulative_trapezoid(torch.cos(angle) ** (freedom - 1), angle)
+    inside = int(torch.searchsorted(mass, coverage * mass[-1]))
+    return math.sqrt(freedom) * math.tan(angle[inside + 1].item())
+
+
+def _versions() -> dict[str, str]:
+    versions = {"vocoder": __version__, "python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            versions[package] = version(package)
+        except PackageNotFoundError:
+            versions[package] = "not installed"
+    return versions

@@ -1,0 +1,107 @@
+"""Reports of several models side by side, for the terminal and for READMEs."""
+
+from collections.abc import Iterable, Mapping
+
+from rich.table import Table
+from rich.text import Text
+
+from vocoder.errors import ConfigError
+from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.report import Report
+
+_ARROWS = {"lower": "↓", "higher": "↑"}
+
+
+def comparison(reports: Mapping[str, Report]) -> Table:
+    """A row per model, a column per metric: mean ± 95 % confidence over files, best in bold.
+
+    ConfigError if the reports define a metric differently: their numbers do not compare.
+    """
+    metrics = _common_metrics(reports)
+    table = Table(caption=_caption(reports))
+    table.add_column("model")
+    for metric in metrics:
+        table.add_column(_heading(metric), justify="right")
+    best = {metric: _best(reports, metric) for metric in metrics}
+    for model, report in reports.items():
+        cells = [
+            Text(_cell(report, metric), style="bold" if model in best[metric] else "")
+            for metric in metrics
+        ]
+        table.add_row(Text(model), *cells)
+    return table
+
+
+def markdown(reports: Mapping[str, Report]) -> str:
+    """The table of `comparison` in Markdown."""
+    metrics = _common_metrics(reports)
+    best = {metric: _best(reports, metric) for metric in metrics}
+    rows = [["model", *map(_heading, metrics)], ["---", *["---:"] * len(metrics)]]
+    for model, report in reports.items():
+        cells = [
+            f"**{_cell(report, metric)}**" if model in best[metric] else _cell(report, metric)
+            for metric in metrics
+        ]
+        rows.append([model.replace("|", "\\|"), *cells])
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([*lines, "", _caption(reports), ""])
+
+
+def _common_metrics(reports: Mapping[str, Report]) -> list[str]:
+    """Names of all metrics, in the order of `METRICS`, once their definitions are found equal."""
+    definitions: dict[str, dict[str, str]] = {}
+    for model, report in reports.items():
+        for metric, definition in report.metrics.items():
+            if definitions.setdefault(metric, definition) != definition:
+                raise ConfigError(
+                    f"{model}: {metric} was measured by another definition than in the reports "
+                    "before it; evaluate it again"
+                )
+    return [metric for metric in METRICS if metric in definitions]
+
+
+def _heading(metric: str) -> str:
+    meta = METRICS[metric]
+    unit = f" ({meta.unit})" if meta.unit else ""
+    return f"{meta.label}{unit} {_ARROWS[meta.better]}"
+
+
+def _cell(report: Report, metric: str) -> str:
+    """Mean ± confidence, and over how many files where some were skipped."""
+    summary = report.summary.get(metric)
+    if summary is None:
+        return "–"
+    decimals = METRICS[metric].decimals
+    text = f"{summary.mean:.{decimals}f}"
+    if summary.half_width is not None:
+        text += f" ± {summary.half_width:.{decimals}f}"
+    return f"{text} ({summary.files} files)" if summary.skipped else text
+
+
+def _best(reports: Mapping[str, Report], metric: str) -> set[str]:
+    """Models whose mean, as printed, is the best; none where there is nothing to choose from."""
+    decimals, better = METRICS[metric].decimals, METRICS[metric].better
+    means = {
+        model: round(report.summary[metric].mean, decimals)
+        for model, report in reports.items()
+        if metric in report.summary
+    }
+    if len(means) < 2:
+        return set()
+    best = min(means.values()) if better == "lower" else max(means.values())
+    return {model for model, mean in means.items() if mean == best}
+
+
+def _caption(reports: Mapping[str, Report]) -> str:
+    """How many files at which rate stand behind the table, and whether they are the same ones."""
+    files = {model: {(f.name, f.sample_rate) for f in r.files} for model, r in reports.items()}
+    counts = {model: f"{len(found)} files at {_rates(found)}" for model, found in files.items()}
+    if len({frozenset(found) for found in files.values()}) == 1:
+        return f"mean ± 95 % confidence over {next(iter(counts.values()))}"
+    listed = ", ".join(f"{model} {count}" for model, count in counts.items())
+    return f"mean ± 95 % confidence over DIFFERENT files or rates: {listed}"
+
+
+def _rates(files: Iterable[tuple[str, int]]) -> str:
+    rates = sorted({rate for _, rate in files})
+    return "/".join(map(str, rates)) + " Hz"

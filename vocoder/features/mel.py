@@ -1,0 +1,263 @@
+"""The mel spectrogram and its contract.
+
+Most noise that comes out of vocoders is a mel made with other settings than the model was trained
+on. So the settings are one frozen `MelSpec`, saved with every model and mel file, and compared
+wherever a mel meets a model.
+"""
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.dsp.filterbank import MelScale, mel_filterbank
+from vocoder.dsp.stft import Padding, hann_window, stft
+from vocoder.errors import ConfigError, MelMismatchError
+
+LogBase = Literal["ln", "log10", "db"]
+# What one unit of each log is in nepers: ln x, log10 x, 20 log10 x.
+_NEPERS = {"ln": 1.0, "log10": math.log(10.0), "db": math.log(10.0) / 20.0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class MelSpec:
+    """Everything that decides the numbers in a log-mel spectrogram.
+
+    `f_max` None is Nyquist. `power_floor` is added to the squared magnitude before its root,
+    `log_floor` is the smallest mel value before the logarithm. `mean` and `scale` (per band, or
+    empty) are subtracted and divided by last. `power` 1 is magnitude, 2 is power.
+    """
+
+    sample_rate: int
+    n_fft: int
+    hop_length: int
+    win_length: int
+    n_mels: int
+    f_min: float = 0.0
+    f_max: float | None = None
+    mel_scale: MelScale = "slaney"
+    norm: Literal["slaney", "none"] = "slaney"
+    power: int = 1
+    power_floor: float = 0.0
+    log: LogBase = "ln"
+    log_floor: float = 1e-5
+    padding: Padding = "same"
+    mean: tuple[float, ...] = ()
+    scale: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that the numbers describe a spectrogram that can exist."""
+        object.__setattr__(self, "mean", tuple(self.mean))
+        object.__setattr__(self, "scale", tuple(self.scale))
+        choices = {
+            "mel_scale": ("slaney", "htk"),
+            "norm": ("slaney", "none"),
+            "log": ("ln", "log10", "db"),
+            "padding": ("same", "center"),
+            "power": (1, 2),
+        }
+        for name, allowed in choices.items():
+            if getattr(self, name) not in allowed:
+                raise ConfigError(f"mel.{name} is {getattr(self, name)!r}; choose from {allowed}")
+        for name in ("sample_rate", "n_fft", "hop_length", "win_length", "n_mels"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"mel.{name} is {getattr(self, name)}; it must be positive")
+        if self.win_length > self.n_fft:
+            raise ConfigError(f"mel.win_length {self.win_length} is longer than n_fft {self.n_fft}")
+        if self.hop_length > self.win_length:
+            raise ConfigError(
+                f"mel.hop_length {self.hop_length} is longer than win_length {self.win_length}, "
+                "samples between frames would be lost"
+            )
+        if not 0.0 <= self.f_min < self.top_hz <= self.sample_rate / 2:
+            raise ConfigError(
+                f"mel band {self.f_min}–{self.top_hz} Hz does not fit below "
+                f"{self.sample_rate / 2} Hz (sample_rate / 2)"
+            )
+        if self.log_floor <= 0.0:
+            raise ConfigError(f"mel.log_floor is {self.log_floor}; it must be positive")
+        for name in ("mean", "scale"):
+            if len(getattr(self, name)) not in (0, self.n_mels):
+                raise ConfigError(
+                    f"mel.{name} has {len(getattr(self, name))} values, not {self.n_mels}"
+                )
+
+    @property
+    def top_hz(self) -> float:
+        """Upper edge of the highest band in Hz."""
+        return self.sample_rate / 2 if self.f_max is None else self.f_max
+
+    def frames(self, samples: int) -> int:
+        """Frames that `samples` samples give."""
+        return samples // self.hop_length + (self.padding == "center")
+
+    @property
+    def silence(self) -> tuple[float, ...]:
+        """The value of each band for digital silence."""
+        nothing = magnitude(torch.zeros(1, dtype=torch.complex64), self.power_floor)
+        floor = nothing.item() ** self.power
+        filters = _filterbank(self).sum(dim=1)
+        return tuple(self.compress((filters * floor)[:, None])[:, 0].tolist())
+
+    def compress(self, linear: Tensor) -> Tensor:
+        """Mel magnitudes (or powers) to the numbers of this spec. Shape: [..., M, F] → same."""
+        logarithm = torch.log(linear.clamp_min(self.log_floor)) / _NEPERS[self.log]
+        if self.mean:
+            logarithm = logarithm - logarithm.new_tensor(self.mean)[:, None]
+        if self.scale:
+            logarithm = logarithm / logarithm.new_tensor(self.scale)[:, None]
+        return logarithm
+
+    def expand(self, mel: Tensor) -> Tensor:
+        """Inverse of `compress`: back to mel magnitudes (or powers). Shape: [..., M, F] → same."""
+        if self.scale:
+            mel = mel * mel.new_tensor(self.scale)[:, None]
+        if self.mean:
+            mel = mel + mel.new_tensor(self.mean)[:, None]
+        return torch.exp(mel * _NEPERS[self.log])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+
+    @classmethod
+    def from_dict(cls, values: Any, origin: str = "MelSpec") -> "MelSpec":
+        """Inverse of `to_dict`; wrong keys or values are a ConfigError that names `origin`."""
+        if not isinstance(values, dict):
+            raise ConfigError(f"{origin}: mel settings are a mapping, not {type(values).__name__}")
+        fields = {field.name: field for field in dataclasses.fields(cls)}
+        unknown = sorted(values.keys() - fields.keys())
+        required = {n for n, f in fields.items() if f.default is dataclasses.MISSING}
+        missing = sorted(required - values.keys())
+        if unknown or missing:
+            raise ConfigError(
+                f"{origin}: unknown keys {unknown}, missing keys {missing}; "
+                f"it takes {sorted(fields)}"
+            )
+        try:
+            return cls(**values)
+        except (TypeError, ConfigError) as error:
+            raise ConfigError(f"{origin}: {error}") from error
+
+    @classmethod
+    def preset(cls, name: str) -> "MelSpec":
+        """The spec that reproduces another project's mel, by name (see `PRESETS`)."""
+        if name not in PRESETS:
+            raise ConfigError(f"no mel preset {name!r}; presets are {', '.join(sorted(PRESETS))}")
+        return PRESETS[name]
+
+
+def _hifigan(rate: int, mels: int, f_max: float | None) -> MelSpec:
+    return MelSpec(
+        sample_rate=rate,
+        n_fft=1024,
+        hop_length=256,
+        win_length=1024,
+        n_mels=mels,
+        f_max=f_max,
+        power_floor=1e-9,
+    )
+
+
+PRESETS: dict[str, MelSpec] = {
+    "hifigan_22k_80": _hifigan(22050, 80, 8000.0),
+    "bigvgan_24k_100": _hifigan(24000, 100, 12000.0),
+    "bigvgan_44k_128": dataclasses.replace(
+        _hifigan(44100, 128, None), n_fft=2048, win_length=2048, hop_length=512
+    ),
+    "vocos_24k_100": dataclasses.replace(
+        _hifigan(24000, 100, None),
+        mel_scale="htk",
+        norm="none",
+        power_floor=0.0,
+        log_floor=1e-7,
+        padding="center",
+    ),
+    "pwg_22k_80": dataclasses.replace(
+        _hifigan(22050, 80, 7600.0),
+        f_min=80.0,
+        power_floor=0.0,
+        log="log10",
+        log_floor=1e-10,
+        padding="center",
+    ),
+}
+
+
+def _filterbank(spec: MelSpec) -> Tensor:
+    return mel_filterbank(
+        sample_rate=spec.sample_rate,
+        n_fft=spec.n_fft,
+        n_mels=spec.n_mels,
+        f_min=spec.f_min,
+        f_max=spec.top_hz,
+        scale=spec.mel_scale,
+        norm=spec.norm,
+    )
+
+
+class MelSpectrogram(nn.Module):
+    """Audio to log-mel by a `MelSpec`, in float32 on the device of the input.
+
+    Shape: [B, 1, T] → [B, M, spec.frames(T)].
+    """
+
+    filterbank: Tensor
+    window: Tensor
+
+    def __init__(self, spec: MelSpec) -> None:
+        super().__init__()
+        self.spec = spec
+        self.register_buffer("filterbank", _filterbank(spec), persistent=False)
+        self.register_buffer("window", hann_window(spec.win_length, spec.n_fft), persistent=False)
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Log-mel of a batch of mono signals."""
+        spec = self.spec
+        with torch.autocast(audio.device.type, enabled=False):
+            bins = stft(
+                audio[:, 0].float(), self.window, hop_length=spec.hop_length, padding=spec.padding
+            )
+            return spec.compress(self.filterbank @ magnitude(bins, spec.power_floor) ** spec.power)
+
+
+def magnitude(bins: Tensor, floor: float = 0.0) -> Tensor:
+    """Magnitude of complex bins, sqrt(re² + im² + floor), with a finite gradient at zero."""
+    power = bins.real.square() + bins.imag.square()
+    # Below, the second derivative of the root overflows float32: a magnitude of 1e-12, -240 dB,
+    # which lies under every log floor in use, so that silence comes out as that floor.
+    return torch.sqrt(power + floor) if floor else torch.sqrt(power.clamp_min(1e-24))
+
+
+def differences(have: MelSpec, want: MelSpec) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two specs differ: name → (have, want)."""
+    pairs = {
+        field.name: (getattr(have, field.name), getattr(want, field.name))
+        for field in dataclasses.fields(MelSpec)
+    }
+    pairs["f_max"] = (have.top_hz, want.top_hz)
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def convert(mel: Tensor, have: MelSpec, want: MelSpec) -> Tensor:
+    """Express `mel` in another spec where that is exact, otherwise raise MelMismatchError.
+
+    Exact are the base of the logarithm, the per-band mean and scale, and a higher log floor (the
+    mel is clamped to it). Shape: [..., M, F] → same.
+    """
+    differing = differences(have, want)
+    # A floor can be raised (clamped) but what lies under it cannot be brought back.
+    exact = {"log", "mean", "scale"} | (
+        {"log_floor"} if have.log_floor <= want.log_floor else set()
+    )
+    lost = {name: pair for name, pair in differing.items() if name not in exact}
+    if lost:
+        listed = ", ".join(f"{name} {pair[0]} (model: {pair[1]})" for name, pair in lost.items())
+        raise MelMismatchError(f"the mel was made with {listed}; make it with the model's settings")
+    return want.compress(have.expand(mel)) if differing else mel

@@ -1,0 +1,1 @@
+"""Networks from features to audio, one file per paper family."""

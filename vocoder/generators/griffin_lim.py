@@ -1,0 +1,75 @@
+"""Griffin-Lim: the baseline without weights, for any MelSpec."""
+
+import torch
+from torch import Tensor
+
+from vocoder.dsp.excitation import indexed_noise, noise_table
+from vocoder.dsp.stft import hann_window, istft, stft
+from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.generators.base import Generator
+
+_MOMENTUM = 0.99  # Perraudin et al. 2013, sec. 4
+_FACTOR_STEPS = 16
+
+
+class GriffinLim(Generator):
+    """Non-negative magnitudes that explain the mel, then `iterations` of fast Griffin-Lim.
+
+    The magnitudes come from the multiplicative updates of Lee and Seung (1999), which sounds better
+    than clipping a pseudo-inverse at zero. The first phase is that of fixed noise, so the result
+    depends on the mel alone. Griffin and Lim 1984; Perraudin et al. 2013 (momentum).
+
+    Shape: mel [B, M, F] → audio [B, 1, F * hop] for "same", [B, 1, (F - 1) * hop] for "center".
+    """
+
+    features = ("mel",)
+
+    filterbank: Tensor
+    window: Tensor
+    noise: Tensor
+
+    def __init__(self, *, mel: MelSpec, iterations: int = 32) -> None:
+        super().__init__(hop_length=mel.hop_length)
+        self.mel, self.iterations = mel, iterations
+        filterbank = MelSpectrogram(mel).filterbank
+        self.register_buffer("filterbank", filterbank, persistent=False)
+        self.register_buffer("window", hann_window(mel.win_length, mel.n_fft), persistent=False)
+        self.register_buffer("noise", noise_table(), persistent=False)
+
+    def samples(self, frames: int) -> int:
+        """Samples of audio that `frames` frames give."""
+        return (frames - (self.mel.padding == "center")) * self.hop_length
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Audio of a batch of log-mel spectrograms."""
+        magnitude = self._magnitude(self.mel.expand(mel))
+        silence = magnitude.new_zeros(len(mel), self.samples(mel.shape[-1]))
+        start = self._analysis(indexed_noise(self.noise, silence))
+        target, previous = magnitude * _direction(start), torch.zeros_like(start)
+        for _ in range(self.iterations):
+            consistent = self._analysis(self._synthesis(target))
+            ahead = consistent + _MOMENTUM * (consistent - previous)
+            previous = consistent
+            target = magnitude * _direction(ahead)
+        return self._synthesis(target)[:, None]
+
+    def _magnitude(self, linear: Tensor) -> Tensor:
+        """Non-negative spectrum whose mel is `linear`. Shape: [B, M, F] → [B, K, F]."""
+        spread = self.filterbank.T / self.filterbank.sum(dim=0)[:, None].clamp_min(1e-8)
+        spectrum = spread @ (linear / self.filterbank.sum(dim=1)[:, None].clamp_min(1e-8))
+        for _ in range(_FACTOR_STEPS):
+            spectrum = spectrum * (spread @ (linear / (self.filterbank @ spectrum).clamp_min(1e-8)))
+        return spectrum ** (1.0 / self.mel.power)
+
+    def _analysis(self, audio: Tensor) -> Tensor:
+        padding = self.mel.padding
+        return stft(audio, self.window, hop_length=self.hop_length, padding=padding)
+
+    def _synthesis(self, spectrum: Tensor) -> Tensor:
+        padding = self.mel.padding
+        return istft(spectrum, self.window, hop_length=self.hop_length, padding=padding)
+
+
+def _direction(bins: Tensor) -> Tensor:
+    """Complex numbers of magnitude one (zero where there is no direction)."""
+    return bins / bins.abs().clamp_min(1e-16)

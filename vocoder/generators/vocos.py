@@ -1,0 +1,47 @@
+"""Vocos: a network at frame rate predicts the spectrum, the inverse STFT makes the samples."""
+
+from torch import Tensor
+
+from vocoder.dsp.stft import Padding
+from vocoder.generators.base import Generator
+from vocoder.nn.convnext import ConvNeXtBackbone
+from vocoder.nn.head import ISTFTHead
+
+
+class Vocos(Generator):
+    """ConvNeXt backbone and iSTFT head.
+
+    `padding` is that of the mel spectrogram. With "center" the frames lie on the edges of the hops,
+    so F frames span F - 1 of them, and a single frame gives no samples.
+
+    Shape: mel [B, M, F] → audio [B, 1, F * hop] for "same", [B, 1, (F - 1) * hop] for "center".
+    Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
+    """
+
+    features = ("mel",)
+
+    def __init__(
+        self,
+        *,
+        n_mels: int,
+        channels: int,
+        hidden: int,
+        blocks: int,
+        n_fft: int,
+        hop_length: int,
+        padding: Padding,
+    ) -> None:
+        super().__init__(hop_length=hop_length)
+        self.backbone = ConvNeXtBackbone(
+            in_channels=n_mels, channels=channels, hidden=hidden, blocks=blocks
+        )
+        self.head = ISTFTHead(channels, n_fft=n_fft, hop_length=hop_length, padding=padding)
+
+    def samples(self, frames: int) -> int:
+        """Samples of audio that `frames` frames give, exactly."""
+        return self.head.samples(frames)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Audio of a batch of log-mel spectrograms."""
+        audio: Tensor = self.head(self.backbone(mel))
+        return audio

@@ -1,0 +1,1 @@
+"""Unweighted losses and the objective that weighs them."""

@@ -1,0 +1,116 @@
+"""Spectral reconstruction losses.
+
+All map (fake, real) of shape [B, C, T] to an unweighted scalar in float32, zero for equal signals,
+finite in value and gradient for silence. Channels are compared one by one.
+"""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.discriminators.resolution import RESOLUTIONS, Resolution, resolutions_from
+from vocoder.dsp.stft import hann_window, stft
+from vocoder.errors import ConfigError
+from vocoder.features.mel import MelSpec, MelSpectrogram
+
+
+class LogMelL1(nn.Module):
+    """Mean absolute difference of log-mels, in the unit of the spec.
+
+    Kong et al. 2020 (HiFi-GAN), eq. 3, where the spec has f_max = Nyquist.
+    """
+
+    def __init__(self, mel: MelSpec) -> None:
+        super().__init__()
+        self.mel = MelSpectrogram(mel)
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Scalar.   Shape: [B, C, T], [B, C, T]."""
+        return F.l1_loss(self.mel(_mono(fake)), self.mel(_mono(real)))
+
+
+class MultiScaleMel(nn.Module):
+    """Sum of log10-mel differences over windows from 32 to 2048 samples, a quarter apart.
+
+    Kumar et al. 2023 (DAC), with the settings of BigVGAN v2.
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        win_lengths: Sequence[int] = (32, 64, 128, 256, 512, 1024, 2048),
+        n_mels: Sequence[int] = (5, 10, 20, 40, 80, 160, 320),
+    ) -> None:
+        super().__init__()
+        if len(win_lengths) != len(n_mels) or not n_mels:
+            raise ConfigError(
+                f"win_lengths {list(win_lengths)} and n_mels {list(n_mels)} must pair up"
+            )
+        self.scales = nn.ModuleList(
+            LogMelL1(
+                MelSpec(
+                    sample_rate=sample_rate,
+                    n_fft=win_length,
+                    hop_length=win_length // 4,
+                    win_length=win_length,
+                    n_mels=bands,
+                    log="log10",
+                    padding="center",
+                )
+            )
+            for win_length, bands in zip(win_lengths, n_mels, strict=True)
+        )
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Scalar.   Shape: [B, C, T], [B, C, T]."""
+        return torch.stack([scale(fake, real) for scale in self.scales]).sum()
+
+
+class MultiResolutionSTFT(nn.Module):
+    """Spectral convergence plus log-magnitude difference, averaged over resolutions.
+
+    `resolutions` are (n_fft, hop_length, win_length).
+    Yamamoto et al. 2020 (Parallel WaveGAN), sec. 2.2.
+    """
+
+    def __init__(self, *, resolutions: Sequence[Sequence[int]] = RESOLUTIONS) -> None:
+        super().__init__()
+        self.resolutions = nn.ModuleList(
+            _SingleResolution(resolution) for resolution in resolutions_from(resolutions)
+        )
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Scalar.   Shape: [B, C, T], [B, C, T]."""
+        return torch.stack([single(fake, real) for single in self.resolutions]).mean()
+
+
+class _SingleResolution(nn.Module):
+    window: Tensor
+
+    def __init__(self, resolution: Resolution) -> None:
+        super().__init__()
+        self.hop_length = resolution.hop_length
+        window = hann_window(resolution.win_length, resolution.n_fft)
+        self.register_buffer("window", window, persistent=False)
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        fake, real = self._magnitude(fake), self._magnitude(real)
+        # The floor under the magnitudes keeps both the norm below and the logarithm off zero.
+        distance: Tensor = torch.linalg.vector_norm(real - fake)
+        size: Tensor = torch.linalg.vector_norm(real)
+        log_magnitude = F.l1_loss(fake.log(), real.log())
+        return distance / size + log_magnitude
+
+    def _magnitude(self, audio: Tensor) -> Tensor:
+        with torch.autocast(audio.device.type, enabled=False):
+            signals = _mono(audio).float()[:, 0]
+            bins = stft(signals, self.window, hop_length=self.hop_length, padding="center")
+            return torch.sqrt((bins.real.square() + bins.imag.square()).clamp_min(1e-7))
+
+
+def _mono(audio: Tensor) -> Tensor:
+    """Every channel a signal of its own.   Shape: [B, C, T] → [B * C, 1, T]."""
+    return audio.flatten(0, 1).unsqueeze(1)

@@ -1,0 +1,68 @@
+"""ConvNeXt at frame rate: the backbone of spectral vocoders."""
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.nn.conv import same_padding
+
+KERNEL = 7
+EPS = 1e-6
+
+
+def _init(module: nn.Module) -> None:
+    if isinstance(module, nn.Conv1d | nn.Linear):
+        nn.init.trunc_normal_(module.weight, std=0.02)
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
+
+
+class ConvNeXtBlock(nn.Module):
+    """Depthwise convolution over time, then a two-layer perceptron per frame, scaled and added.
+
+    `scale` is the initial value of the layer scale gamma.
+
+    Shape: [B, C, F] → same.   Liu et al. 2022 (A ConvNet for the 2020s), in 1-D by Siuzdak 2023.
+    """
+
+    def __init__(self, channels: int, *, hidden: int, scale: float) -> None:
+        super().__init__()
+        padding = same_padding(KERNEL)
+        self.dwconv = nn.Conv1d(channels, channels, KERNEL, padding=padding, groups=channels)
+        self.norm = nn.LayerNorm(channels, eps=EPS)
+        self.pwconv1 = nn.Linear(channels, hidden)
+        self.activation = nn.GELU()
+        self.pwconv2 = nn.Linear(hidden, channels)
+        self.gamma = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """One residual step."""
+        y: Tensor = self.dwconv(x).transpose(1, 2)  # [B, F, C]
+        y = self.pwconv2(self.activation(self.pwconv1(self.norm(y))))
+        return x + (self.gamma * y).transpose(1, 2)
+
+
+class ConvNeXtBackbone(nn.Module):
+    """Features to hidden frames: embedding convolution, ConvNeXt blocks, norms over channels.
+
+    `hidden` is the width inside a block. A block's layer scale starts at 1 / `blocks`.
+
+    Shape: [B, in_channels, F] → [B, channels, F].   Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
+    """
+
+    def __init__(self, *, in_channels: int, channels: int, hidden: int, blocks: int) -> None:
+        super().__init__()
+        self.embed = nn.Conv1d(in_channels, channels, KERNEL, padding=same_padding(KERNEL))
+        self.norm = nn.LayerNorm(channels, eps=EPS)
+        self.convnext = nn.ModuleList(
+            ConvNeXtBlock(channels, hidden=hidden, scale=1 / blocks) for _ in range(blocks)
+        )
+        self.final_layer_norm = nn.LayerNorm(channels, eps=EPS)
+        self.apply(_init)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Hidden frames of a batch of features."""
+        x: Tensor = self.norm(self.embed(features).transpose(1, 2)).transpose(1, 2)  # [B, C, F]
+        for block in self.convnext:
+            x = block(x)
+        x = self.final_layer_norm(x.transpose(1, 2))
+        return x.transpose(1, 2)

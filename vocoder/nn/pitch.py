@@ -1,0 +1,117 @@
+"""Fundamental frequency and voicing from a mel spectrogram."""
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.dsp.pitch import Pitch, pitch_bins
+from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.nn.convnext import ConvNeXtBackbone
+
+_TOP_HZ = 1500.0  # mel bands are narrow enough to hold apart the harmonics of a voice up to here
+_REACH = 3  # bins on either side of the best one that F0 is read from, and frames it is filled from
+
+
+class PitchEstimate(NamedTuple):
+    """`logits` over the pitch bins [B, P, F] and `voicing`, the logit of being voiced [B, F]."""
+
+    logits: Tensor
+    voicing: Tensor
+
+
+class MelPitch(nn.Module):
+    """Classify each mel frame over the tracker's pitch bins, and as voiced or not.
+
+    A classifier over narrow bins keeps two octaves apart where a regression would answer with
+    their mean; reading the bins around the best one gives back the precision (Kim et al. 2018,
+    CREPE). The network sees, and adds to, the autocorrelation that the low mel bands imply, which
+    points at F0 by itself and knows no speaker.
+    """
+
+    bins: Tensor
+    inverse: Tensor
+    cosines: Tensor
+
+    def __init__(
+        self,
+        mel: MelSpec,
+        *,
+        channels: int,
+        blocks: int,
+        f_min: float = 60.0,
+        f_max: float = 600.0,
+    ) -> None:
+        super().__init__()
+        self.mel, self.f_min, self.f_max = mel, f_min, f_max
+        bins = pitch_bins(f_min, f_max)
+        self.register_buffer("bins", torch.log2(bins), persistent=False)
+        filterbank = MelSpectrogram(mel).filterbank
+        hz = torch.linspace(0.0, mel.sample_rate / 2, filterbank.shape[1])
+        hz = hz[hz < _TOP_HZ]
+        taper = 0.5 + 0.5 * torch.cos(math.pi * (hz / _TOP_HZ * 2.5 - 1.5).clamp(0.0, 1.0))
+        cosines = torch.cos(2.0 * math.pi * hz / bins[:, None]) * taper
+        inverse = torch.linalg.pinv(filterbank.double())[: len(hz)].float()
+        self.register_buffer("inverse", inverse, persistent=False)
+        self.register_buffer("cosines", torch.cat([taper[None], cosines]), persistent=False)
+        self.backbone = ConvNeXtBackbone(
+            in_channels=mel.n_mels + len(bins),
+            channels=channels,
+            hidden=2 * channels,
+            blocks=blocks,
+        )
+        self.out = nn.Conv1d(channels, len(bins) + 1, 1)
+        nn.init.zeros_(self.out.weight)
+        self.sharpness = nn.Parameter(torch.tensor(20.0))
+
+    def forward(self, mel: Tensor) -> PitchEstimate:
+        """Shape: [B, M, F] → logits [B, P, F], voicing [B, F]."""
+        correlation = self.autocorrelation(self.mel.expand(mel))
+        out = self.out(self.backbone(torch.cat([mel, correlation], dim=1)))
+        return PitchEstimate(out[:, :-1] + self.sharpness * correlation, out[:, -1])
+
+    def autocorrelation(self, linear: Tensor) -> Tensor:
+        """Correlation at the period of each pitch bin, from mel magnitudes.
+
+        Shape: [B, M, F] → [B, P, F].
+        """
+        spectrum = (self.inverse @ linear).clamp_min(0.0)
+        sums = self.cosines @ spectrum  # row 0 is the energy
+        return sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
+
+    def decode(self, estimate: PitchEstimate) -> tuple[Tensor, Tensor]:
+        """F0 in Hz and the probability of voicing. Shape: [B, P, F] → [B, F], [B, F].
+
+        Around unvoiced frames F0 takes the value of voiced neighbours, so that interpolating it
+        between frames does not bend the first and last period of a voiced stretch.
+        """
+        best = estimate.logits.argmax(dim=1, keepdim=True)
+        steps = torch.arange(-_REACH, _REACH + 1, device=best.device)[:, None]
+        near = (best + steps).clamp(0, len(self.bins) - 1)
+        share = torch.softmax(estimate.logits.gather(1, near), dim=1)
+        octave = (share * self.bins[near]).sum(dim=1)
+        voiced = torch.sigmoid(estimate.voicing)
+        return torch.exp2(_fill(octave, voiced)), voiced
+
+    def losses(self, estimate: PitchEstimate, target: Pitch) -> dict[str, Tensor]:
+        """Cross-entropy of the bins over voiced frames ("pitch") and of the voicing ("voicing")."""
+        width = self.bins[1] - self.bins[0]
+        distance = (self.bins[:, None] - torch.log2(target.f0)[:, None]) / width
+        wanted = torch.softmax(-0.5 * distance.square(), dim=1)  # one bin wide: the bins' own blur
+        voiced = target.voiced.to(wanted.dtype)
+        entropy = -(wanted * torch.log_softmax(estimate.logits.float(), dim=1)).sum(dim=1)
+        return {
+            "pitch": (entropy * voiced).sum() / voiced.sum().clamp_min(1.0),
+            "voicing": F.binary_cross_entropy_with_logits(estimate.voicing.float(), voiced),
+        }
+
+
+def _fill(octave: Tensor, voiced: Tensor) -> Tensor:
+    """Blend unvoiced frames towards the mean of voiced neighbours. Shape: [B, F] → same."""
+    size = 2 * _REACH + 1
+    # Cubed, so that a half-voiced frame counts for little beside a voiced one.
+    weight = voiced.pow(3) + 1e-6
+    total = F.avg_pool1d(torch.stack([octave * weight, weight], dim=1), size, 1, _REACH)
+    return voiced * octave + (1.0 - voiced) * total[:, 0] / total[:, 1]

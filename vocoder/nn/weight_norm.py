@@ -1,0 +1,33 @@
+"""Weight norm while training, plain weights for inference."""
+
+from typing import TypeVar
+
+from torch import nn
+from torch.nn.utils import parametrizations, parametrize
+
+Module = TypeVar("Module", bound=nn.Module)
+
+
+def weight_norm(module: Module) -> Module:
+    """Learn direction and length of `module.weight` apart, per index of its first axis, in place.
+
+    Salimans and Kingma 2016. The state dict holds the length as `parametrizations.weight.original0`
+    and the direction as `…original1`; `weight_g` and `weight_v` of older checkpoints load too.
+    """
+    parametrizations.weight_norm(module, "weight")
+    return module
+
+
+def fold_weight_norm(model: nn.Module) -> list[str]:
+    """Replace every weight- or spectral-normalised weight of `model` by its value, in place.
+
+    The output stays what it was in evaluation mode. Returns the names of the folded weights.
+    """
+    folded = []
+    for path, module in list(model.named_modules()):
+        if not parametrize.is_parametrized(module):
+            continue
+        for name in list(module.parametrizations):
+            parametrize.remove_parametrizations(module, name, leave_parametrized=True)
+            folded.append(f"{path}.{name}" if path else name)
+    return folded

@@ -1,0 +1,212 @@
+"""Inference: audio to mel and mel to audio with a saved model.
+
+vocoder = load()                                  # the embedded default, a built-in or a path
+mel = vocoder.mel(audio, sample_rate=44100)       # [M, F]
+audio = vocoder(mel)                              # [T] at vocoder.sample_rate
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vocoder.arrays import Array, float_tensor, like
+from vocoder.audio import resample
+from vocoder.build import build
+from vocoder.checkpoint import GRIFFIN_LIM, ModelConfig, find_model, load_model
+from vocoder.device import find_device
+from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError
+from vocoder.features.mel import MelSpec, MelSpectrogram, convert
+from vocoder.generators.base import Generator
+from vocoder.nn.weight_norm import fold_weight_norm
+
+_log = logging.getLogger(__name__)
+
+
+def load(
+    name: str | Path = "default", *, device: str = "cpu", mel: MelSpec | None = None
+) -> "Vocoder":
+    """Load a vocoder: a model directory, or a built-in name ("default", "griffin-lim").
+
+    "griffin-lim" has no weights and works for any `mel` (without it, preset hifigan_22k_80); every
+    other model brings its own. Raises CheckpointError if there is no such model or it is damaged,
+    ConfigError if `device` is not there or `mel` is not the model's.
+    """
+    where = find_device(device)
+    if str(name) == GRIFFIN_LIM and not Path(name).exists():
+        config = griffin_lim(mel or MelSpec.preset("hifigan_22k_80"))
+        return Vocoder(build(config.generator, GRIFFIN_LIM), config, device=where)
+    generator, config = load_model(find_model(name))
+    if mel not in (None, config.mel):
+        raise ConfigError(f"{name} has a mel of its own; only {GRIFFIN_LIM} takes any")
+    _check(generator, config.mel, str(name))
+    return Vocoder(generator, config, device=where)
+
+
+def griffin_lim(mel: MelSpec) -> ModelConfig:
+    """What the config.json of the built-in Griffin-Lim for this spec would say."""
+    spec = {"_target_": "vocoder.features.mel.MelSpec", **mel.to_dict()}
+    return ModelConfig(
+        name=GRIFFIN_LIM,
+        mel=mel,
+        generator={"_target_": "vocoder.generators.griffin_lim.GriffinLim", "mel": spec},
+    )
+
+
+class Vocoder:
+    """A generator with its mel contract, ready for inference on one device.
+
+    Every method takes tensors or NumPy arrays of floats and returns the same kind. A call computes
+    its whole input at once, so memory grows with its length.
+    """
+
+    def __init__(
+        self, generator: Generator, config: ModelConfig, *, device: torch.device | str = "cpu"
+    ) -> None:
+        self.config = config
+        self.spec = config.mel
+        self.sample_rate = config.mel.sample_rate
+        self.device = torch.device(device)
+        fold_weight_norm(generator)
+        self._generator = generator.eval().requires_grad_(False).to(self.device)
+        self._transform = MelSpectrogram(self.spec).to(self.device)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights, weight norm folded in."""
+        return sum(weight.numel() for weight in self._generator.parameters())
+
+    def mel(self, audio: Array, *, sample_rate: int) -> Array:
+        """Log-mel of audio at any rate, as this model wants it.
+
+        Channels are averaged, the rate is converted, and zeros fill up the last frame, so that
+        vocoding the mel gives at least the samples that went in. Raises AudioError.
+        Shape: [T] or [C, T] → [M, F].
+        """
+        return like(self._mel(self._mono(audio, sample_rate)), audio)
+
+    def __call__(
+        self, mel: Array, *, lengths: Sequence[int] | None = None, spec: MelSpec | None = None
+    ) -> Array:
+        """Audio of one mel or of a batch.
+
+        `spec` says how the mel was made, if not with this model's settings: it is converted where
+        that is exact. `lengths` are the frames of each item of a padded batch: what lies behind
+        them is taken as silence, and is zero in the audio. Raises MelMismatchError.
+        Shape: [M, F], or [F, M] if only that fits, → [T]; a batch [B, M, F] → [B, T].
+        """
+        made = spec or self.spec
+        frames = _layout(float_tensor(mel, "the mel", MelMismatchError), made)
+        batch = convert(frames, made, self.spec).to(self.device)
+        batch = batch[None] if frames.ndim == 2 else batch
+        if lengths is not None:
+            batch = self._silenced(batch, lengths)
+        self._warn_if_impossible(batch)
+        audio = self._generate(batch)
+        for item, length in enumerate([] if lengths is None else lengths):
+            audio[item, self._generator.samples(length) :] = 0.0
+        return like(audio[0] if frames.ndim == 2 else audio, mel)
+
+    def resynth(self, audio: Array, *, sample_rate: int) -> Array:
+        """Copy synthesis, audio to mel to audio: exactly as long as the input at the model's rate.
+
+        Shape: [T] or [C, T] → [T · self.sample_rate / sample_rate].
+        """
+        signal = self._mono(audio, sample_rate)
+        return like(self._generate(self._mel(signal)[None])[0, : len(signal)], audio)
+
+    def _mono(self, audio: Array, sample_rate: int) -> Tensor:
+        """Mean of the channels at the model's rate. Shape: [T] or [C, T] → [T']."""
+        signal = float_tensor(audio, "the audio", AudioError)
+        shape = list(signal.shape)
+        if signal.numel() == 0:
+            raise AudioError(f"the audio is empty (shape {shape})")
+        if signal.ndim not in (1, 2) or (signal.ndim == 2 and shape[0] > shape[1]):
+            raise AudioError(f"audio has the shape [T] or [C, T]; this one has {shape}")
+        if signal.ndim == 2:
+            signal = signal.mean(dim=0)
+        signal = resample(signal, sample_rate, self.sample_rate)
+        if len(signal) == 0:
+            raise AudioError(f"the audio has no sample left at {self.sample_rate} Hz")
+        return signal.to(self.device)
+
+    def _mel(self, signal: Tensor) -> Tensor:
+        """Zeros fill up the last frame. Shape: [T] → [M, F]."""
+        padded = F.pad(signal, (0, -len(signal) % self.spec.hop_length))
+        with torch.inference_mode():
+            mel: Tensor = self._transform(padded[None, None])[0]
+        return mel.clone()  # outside, so that callers may write to it
+
+    def _generate(self, mel: Tensor) -> Tensor:
+        """Shape: [B, M, F] → [B, T]."""
+        if self._generator.samples(mel.shape[-1]) < 1:
+            raise MelMismatchError(
+                f"the mel has {mel.shape[-1]} frame, too few for a sample of audio"
+            )
+        with torch.inference_mode():
+            audio: Tensor = self._generator(mel=mel)[:, 0]
+        return audio.clone()  # outside, so that callers may write to it
+
+    def _silenced(self, mel: Tensor, lengths: Sequence[int]) -> Tensor:
+        """`mel` with the spec's silence from `lengths[b]` on. Shape: [B, M, F] → same."""
+        if len(lengths) != len(mel) or not all(1 <= n <= mel.shape[-1] for n in lengths):
+            raise MelMismatchError(
+                f"lengths are {list(lengths)}; give {len(mel)} of them, "
+                f"from 1 to {mel.shape[-1]} frames"
+            )
+        ends = torch.tensor(list(lengths), device=mel.device)
+        inside = torch.arange(mel.shape[-1], device=mel.device) < ends[:, None, None]
+        return torch.where(inside, mel, mel.new_tensor(self.spec.silence)[:, None])
+
+    def _warn_if_impossible(self, mel: Tensor) -> None:
+        """Say so if the mel is off by more than 20 dB from what audio in [-1, 1] can give."""
+        spec, transform = self.spec, self._transform
+        loudest = transform.filterbank.sum(dim=1)[:, None] * transform.window.sum() ** spec.power
+        linear = spec.expand(mel)
+        beyond = (linear > 10 * loudest) | (linear < spec.log_floor / 10)
+        share = beyond.float().mean().item()
+        if share > 0.05:
+            _log.warning(
+                "%.0f %% of the mel's values lie outside what the settings of %s can give; "
+                "was it made with another logarithm or normalisation?",
+                100 * share,
+                self.config.name,
+            )
+
+
+def _layout(mel: Tensor, spec: MelSpec) -> Tensor:
+    """Swap the last two axes if only that fits. Shape: [M, F], [F, M], or a batch → [..., M, F]."""
+    shape = list(mel.shape)
+    if mel.ndim not in (2, 3):
+        raise MelMismatchError(
+            f"a mel has the shape [{spec.n_mels}, F] or [B, {spec.n_mels}, F]; this one has {shape}"
+        )
+    if mel.numel() == 0:
+        raise MelMismatchError(f"the mel is empty (shape {shape})")
+    if spec.n_mels not in shape[-2:]:
+        raise MelMismatchError(
+            f"the mel has the shape {shape}, but n_mels is {spec.n_mels}; "
+            "make it with the model's settings"
+        )
+    return mel if shape[-2] == spec.n_mels else mel.transpose(-1, -2)
+
+
+def _check(generator: Generator, spec: MelSpec, name: str) -> None:
+    """Raise CheckpointError unless the generator turns this mel into finite audio."""
+    if generator.hop_length != spec.hop_length or "mel" not in generator.features:
+        raise CheckpointError(
+            f"{name}: config.json contradicts itself: hop_length {spec.hop_length} in its mel, "
+            f"{generator.hop_length} in its generator, which takes {', '.join(generator.features)}"
+        )
+    silence = torch.tensor(spec.silence)[None, :, None].expand(-1, -1, 4)
+    try:
+        with torch.inference_mode():
+            audio = generator(mel=silence)
+    except RuntimeError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise CheckpointError(f"{name}: its generator does not take its mel ({reason})") from error
+    if not torch.isfinite(audio).all():
+        raise CheckpointError(f"{name}: its weights hold NaN or infinite values")

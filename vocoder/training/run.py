@@ -1,0 +1,99 @@
+"""`vocoder train`: Hydra composes the configuration, `build` makes the system, the trainer runs."""
+
+import logging
+import os
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import hydra
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from rich.console import Console
+
+from vocoder.build import build
+from vocoder.errors import ConfigError, VocoderError
+from vocoder.training.system import System
+from vocoder.training.trainer import Trainer
+
+log = logging.getLogger(__name__)
+
+
+def config_folder() -> Path:
+    """Where the configurations are: in the installed package, or beside it in a checkout."""
+    packaged = Path(str(files("vocoder") / "configs"))
+    return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """The composed configuration with every reference resolved, as plain containers."""
+    try:
+        values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        key = str(error.full_key or error).splitlines()[0]
+        hint = " (a file made by `vocoder prepare DIR -o FILE`)" if key == "data.manifest" else ""
+        raise ConfigError(f"{key} is not given: add {key}=…{hint}") from error
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def compose(overrides: list[str]) -> dict[str, Any]:
+    """The plain configuration that `vocoder train` would use with these overrides."""
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        return plain(hydra.compose("train", overrides))
+
+
+def build_system(values: dict[str, Any]) -> System:
+    """The system that a plain configuration describes, its networks initialised from its seed."""
+    torch.manual_seed(int(values.get("seed", 0)))
+    system = build({"_target_": "vocoder.training.system.System", **values}, "config")
+    assert isinstance(system, System)
+    return system
+
+
+def _train(config: DictConfig) -> int:
+    values = plain(config)
+    values["trainer"]["output"] = HydraConfig.get().runtime.output_dir
+    threads = values["trainer"].get("threads")
+    if threads:
+        torch.set_num_threads(threads)
+    return Trainer(build_system(values), values, console=Console(stderr=True)).run()
+
+
+def main(arguments: list[str]) -> int:
+    """Train as Hydra's `arguments` say (`system=… data.manifest=… -m`); returns the exit code.
+
+    ConfigError for anything that does not compose, with the key and the choices on one line.
+    """
+    codes: list[int] = []
+    errors: list[VocoderError] = []
+
+    @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
+    def task(config: DictConfig) -> None:
+        try:
+            codes.append(_train(config))
+        except VocoderError as error:  # or Hydra would print a line of its own
+            errors.append(error)
+
+    before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["vocoder train", *arguments]
+    # Otherwise Hydra prints errors itself and exits with 1 from inside.
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        task()
+    except (HydraException, OmegaConfBaseException) as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ConfigError("; ".join(lines[:4])) from error
+    finally:
+        sys.argv = before[0]
+        if before[1] is None:
+            del os.environ["HYDRA_FULL_ERROR"]
+        else:
+            os.environ["HYDRA_FULL_ERROR"] = before[1]
+    if errors:
+        raise errors[0]
+    return max(codes, default=0)

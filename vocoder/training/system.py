@@ -1,0 +1,114 @@
+"""One trainable system: everything that a paper specifies, built from one configuration."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.data.segments import Segments
+from vocoder.discriminators.verdict import Discriminators
+from vocoder.errors import ConfigError
+from vocoder.features.mel import MelSpec
+from vocoder.generators.base import Generator
+from vocoder.losses.objective import Objective
+from vocoder.training.schedule import WarmupExponential
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optim:
+    """Optimizers of both sides (still without parameters) and what both do with a gradient.
+
+    `clip_*` is the largest gradient norm of that side (None: no clipping). `ema` is the decay of
+    the averaged generator that is validated and saved.
+    """
+
+    generator: Callable[..., torch.optim.Optimizer]
+    discriminators: Callable[..., torch.optim.Optimizer]
+    schedule: WarmupExponential
+    clip_generator: float | None = None
+    clip_discriminators: float | None = None
+    ema: float = 0.999
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerSettings:
+    """How long, how often, where.
+
+    Before `adversarial_start` the generator learns from the reconstruction losses alone. `resume`
+    continues from the newest state in `output`. `keep` states are kept besides the best model.
+    The best model is the one with the best `best_metric` among validations.
+    """
+
+    output: str
+    max_steps: int
+    adversarial_start: int = 0
+    log_every: int = 50
+    validate_every: int = 1000
+    save_every: int = 1000
+    keep: int = 2
+    best_metric: Literal["log_mel", "mr_stft", "pesq"] = "log_mel"
+    validation_clips: int = 8
+    validation_seconds: float = 4.0
+    resume: bool = True
+    workers: int = 1
+    threads: int | None = None
+    device: str = "cpu"
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name in ("max_steps", "log_every", "validate_every", "save_every", "keep"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.best_metric not in ("log_mel", "mr_stft", "pesq"):
+            raise ConfigError(
+                f"trainer.best_metric is {self.best_metric!r}; choose log_mel, mr_stft or pesq"
+            )
+
+
+class Features(nn.ModuleDict):
+    """What the generator is conditioned on, by name: modules from audio to a tensor of frames."""
+
+    def forward(self, audio: Tensor) -> dict[str, Tensor]:
+        """Shape: [B, C, T] → name: [B, …, F]."""
+        return {name: extract(audio) for name, extract in self.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class System:
+    """A system that can be trained; inconsistent parts are an error here, before the first step."""
+
+    name: str
+    seed: int
+    mel: MelSpec
+    features: Mapping[str, nn.Module]
+    generator: Generator
+    objective: Objective
+    optim: Optim
+    data: Callable[..., Segments]
+    trainer: TrainerSettings
+    discriminators: Mapping[str, nn.Module] = field(default_factory=dict)
+    licences: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check that the parts fit each other."""
+        generator, mel = self.generator, self.mel
+        unknown = sorted(self.features.keys() - set(generator.features))
+        if unknown:
+            raise ConfigError(
+                f"features: {type(generator).__name__} takes {generator.features}, not {unknown}"
+            )
+        if generator.hop_length != mel.hop_length:
+            raise ConfigError(
+                f"generator.hop_length is {generator.hop_length} but mel.hop_length is "
+                f"{mel.hop_length}; make them equal"
+            )
+        playing = self.objective.adversarial is not None
+        if playing != bool(self.discriminators):
+            missing = "discriminators" if playing else "objective.adversarial"
+            raise ConfigError(f"an adversarial training needs both sides; {missing} is missing")
+
+    def judges(self) -> Discriminators:
+        """The discriminators as one module."""
+        return Discriminators(self.discriminators)

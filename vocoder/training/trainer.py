@@ -1,0 +1,269 @@
+"""The training loop: any generator against any discriminators, on any task."""
+
+import logging
+import math
+import signal
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from vocoder.checkpoint import ModelConfig, save_model
+from vocoder.data.segments import Batch, loader, validation_clips
+from vocoder.errors import ConfigError
+from vocoder.training.average import Average
+from vocoder.training.monitor import Monitor
+from vocoder.training.ranks import Ranks
+from vocoder.training.side import Side, frozen
+from vocoder.training.state import States, changed_settings
+from vocoder.training.system import Features, System
+from vocoder.training.validation import Validator
+
+log = logging.getLogger(__name__)
+_MAX_SKIPPED = 20  # updates in a row without a finite gradient before the run is given up
+
+
+class Trainer:
+    """Trains a `System`; `config` is the plain dictionary it was built from.
+
+    In `system.trainer.output` it leaves `states/` (to resume from), `last/` and `best/` (model
+    directories with the averaged generator), `curve.jsonl` and `tensorboard/`.
+    """
+
+    def __init__(self, system: System, config: dict[str, Any], *, console: Console) -> None:
+        settings = system.trainer
+        self.system, self.config, self.console, self.settings = system, config, console, settings
+        self.ranks = Ranks(settings.device)
+        self.device = self.ranks.device
+        self.output = Path(settings.output)
+        optim = system.optim
+        self.features = Features(system.features).to(self.device)
+        self.objective = system.objective.to(self.device)
+        self.generator = system.generator.to(self.device)
+        self.discriminators = system.judges().to(self.device)
+        self.average = Average(self.generator, decay=optim.ema)
+        self.sides = {"generator": Side(self.generator, optim.generator, optim.clip_generator)}
+        if system.discriminators:
+            self.sides["discriminators"] = Side(
+                self.discriminators, optim.discriminators, optim.clip_discriminators
+            )
+        self.segments = system.data(
+            sample_rate=system.mel.sample_rate,
+            seed=system.seed,
+            rank=self.ranks.rank,
+            world_size=self.ranks.size,
+        )
+        self._check_segment()
+        self.validator = Validator(
+            validation_clips(
+                self.segments.manifest,
+                sample_rate=system.mel.sample_rate,
+                limit=settings.validation_clips,
+                max_seconds=settings.validation_seconds,
+            ),
+            mel=system.mel,
+        )
+        self.states = States(self.output / "states", keep=settings.keep)
+        self.step, self.skipped, self.stop_signal = 0, 0, 0
+        self.best: dict[str, float] = {}
+        self.scores: dict[str, float] = {}
+
+    def _check_segment(self) -> None:
+        segment, mel = self.segments.segment, self.system.mel
+        if segment % mel.hop_length:
+            nearest = round(segment / mel.hop_length) * mel.hop_length
+            raise ConfigError(
+                f"data.segment is {segment}, not a multiple of mel.hop_length {mel.hop_length}; "
+                f"take {max(nearest, mel.hop_length)}"
+            )
+        made = self.generator.samples(mel.frames(segment))
+        if made < segment:
+            raise ConfigError(
+                f"the generator makes {made} samples from the mel of {segment}; "
+                "the padding of mel and generator differ"
+            )
+
+    # ------------------------------------------------------------------------------ one step
+
+    def train_step(self, batch: Batch) -> dict[str, Tensor]:
+        """One update of every side that plays; returns the unweighted losses by name."""
+        torch.manual_seed(self._step_seed())
+        real = batch.audio.to(self.device, non_blocking=True)
+        playing = "discriminators" in self.sides and self.step >= self.settings.adversarial_start
+        features = self.features(real)
+        fake = self.generator(**features)[..., : real.shape[-1]]
+        losses: dict[str, Tensor] = {}
+        if playing:
+            judged = self.discriminators(real), self.discriminators(fake.detach())
+            losses["discriminators"] = self.objective.discriminator(*judged)
+            self.update("discriminators", losses["discriminators"], batch)
+        terms = self.objective.reconstruct(fake, real)
+        terms |= self.generator.auxiliary(real, **features)
+        if playing:
+            with frozen(self.discriminators):
+                with torch.no_grad():
+                    verdicts_real = self.discriminators(real)
+                terms |= self.objective.adversary(self.discriminators(fake), verdicts_real)
+        self.update("generator", self.objective.total(terms), batch)
+        self.average.follow(self.generator, self.step)
+        return losses | terms
+
+    def update(self, name: str, loss: Tensor, batch: Batch) -> None:
+        """One optimizer step of a side; a gradient that is not finite changes nothing."""
+        side = self.sides[name]
+        norm = side.backward(loss, self.ranks)
+        if math.isfinite(norm):
+            side.step(self.system.optim.schedule.factor(self.step))
+            self.skipped = 0
+            return
+        self.skipped += 1
+        log.warning("step %d: %s gradient is %s, not used: %s", self.step, name, norm, batch.names)
+        if self.skipped >= _MAX_SKIPPED:
+            raise ConfigError(
+                f"{_MAX_SKIPPED} updates in a row had no finite gradient (last clips: "
+                f"{', '.join(batch.names)}); lower optim.*.lr or set optim.clip_generator"
+            )
+
+    def _step_seed(self) -> int:
+        """Randomness inside networks, too, depends on (seed, step, rank) alone."""
+        return (self.system.seed * 1_000_003 + self.step) * 4099 + self.ranks.rank
+
+    # ------------------------------------------------------------------------------ the run
+
+    def run(self) -> int:
+        """Train to `max_steps`; returns the exit code (128 + signal when one ended the run)."""
+        self.resume()
+        settings, monitor = self.settings, None
+        batches = loader(
+            self.segments,
+            start=self.step,
+            steps=max(0, settings.max_steps - self.step),
+            workers=settings.workers,
+        )
+        with self._signals():
+            try:
+                if self.ranks.first:
+                    monitor = Monitor(
+                        self.output, first=self.step, last=settings.max_steps, console=self.console
+                    )
+                    monitor.progress.start()
+                for batch in monitor.timed(batches) if monitor else batches:
+                    losses = self.train_step(batch)
+                    self.step += 1
+                    if monitor:
+                        self._report(monitor, losses)
+                    if self.stop_signal:
+                        break
+            finally:
+                if monitor:
+                    monitor.close()
+        if self.ranks.first and self.step not in [int(p.stem[5:]) for p in self.states.paths()]:
+            self.save()
+        if self.stop_signal:
+            log.warning("stopped by signal %d at step %d, saved", self.stop_signal, self.step)
+            return 128 + self.stop_signal
+        return 0
+
+    def _report(self, monitor: Monitor, losses: Mapping[str, Tensor]) -> None:
+        settings, step = self.settings, self.step
+        last = step == settings.max_steps or bool(self.stop_signal)
+        monitor.advance(step)
+        if step % settings.log_every == 0 or last:
+            values = {name: value.item() for name, value in losses.items()}
+            norms = {f"gradient_{name}": side.norm for name, side in self.sides.items()}
+            rate = self.sides["generator"].learning_rate
+            monitor.losses(step, values | norms | {"learning_rate": rate})
+        if step % settings.validate_every == 0 or step == settings.max_steps:
+            self.validate(monitor)
+        if step % settings.save_every == 0 or last:
+            self.save()
+
+    def validate(self, monitor: Monitor) -> None:
+        """Measure the averaged generator, and keep it as `best/` if it is."""
+        self.scores, clips = self.validator.run(self.average.model, self.features)
+        monitor.validation(self.step, self.scores, clips, self.validator.mel)
+        name = self.settings.best_metric
+        sign = -1.0 if name == "pesq" else 1.0
+        if name not in self.scores:
+            raise ConfigError(f"trainer.best_metric={name}: no validation clip could be scored")
+        if not self.best or sign * self.scores[name] < sign * self.best[name]:
+            self.best = {**self.scores, "step": float(self.step)}
+            self._save_model("best")
+
+    def save(self) -> None:
+        """Write the training state and the model directory `last/`."""
+        state = {
+            "step": self.step,
+            "config": self.config,
+            "generator": self.generator.state_dict(),
+            "average": self.average.model.state_dict(),
+            "discriminators": self.discriminators.state_dict(),
+            "optimizers": {name: side.optimizer.state_dict() for name, side in self.sides.items()},
+            "best": self.best,
+            "scores": self.scores,
+        }
+        self.states.save(state)
+        self._save_model("last")
+
+    def _save_model(self, name: str) -> None:
+        config = ModelConfig(
+            name=self.system.name,
+            mel=self.system.mel,
+            generator=self.config["generator"],
+            licences=dict(self.system.licences),
+            training={"steps": self.step, "config": self.config},
+            scores={"validation": self.scores},
+        )
+        save_model(self.output / name, self.average.model, config)
+
+    def resume(self) -> None:
+        """Continue from the newest readable state, if there is one and `resume` is on."""
+        if not self.settings.resume:
+            if self.states.paths():
+                raise ConfigError(
+                    f"{self.states.folder} holds training states and trainer.resume is false; "
+                    "remove it or choose another trainer.output"
+                )
+            return
+        found = self.states.newest()
+        if found is None:
+            return
+        path, state = found
+        _load(self.generator, state["generator"], path)
+        _load(self.average.model, state["average"], path)
+        _load(self.discriminators, state["discriminators"], path)
+        for name, side in self.sides.items():
+            side.optimizer.load_state_dict(state["optimizers"][name])
+        self.step, self.best, self.scores = state["step"], state["best"], state["scores"]
+        log.info("resumed from %s", path)
+        for setting, (old, new) in changed_settings(state["config"], self.config).items():
+            log.info("setting changed since: %s was %s, is %s", setting, old, new)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Turn SIGTERM and SIGINT into an orderly end after the current step."""
+
+        def remember(number: int, _frame: object) -> None:
+            self.stop_signal = number
+
+        numbers = (signal.SIGTERM, signal.SIGINT)
+        before = {number: signal.signal(number, remember) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _load(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{path}: saved by a run with other networks; choose another trainer.output "
+            f"({str(error).splitlines()[0]})"
+        ) from error

@@ -1,0 +1,68 @@
+"""Copy synthesis of a few fixed recordings, measured: what "better" means while training."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.errors import AudioError
+from vocoder.evaluation.metrics import METRICS
+from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.generators.base import Generator
+from vocoder.losses.spectral import LogMelL1, MultiResolutionSTFT
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A validation recording and what the generator made of it. Shape: [T] each."""
+
+    name: str
+    real: Tensor
+    fake: Tensor
+
+
+class Validator:
+    """Scores a generator on fixed clips: "log_mel" and "mr_stft" (lower), "pesq" (higher).
+
+    Log-mel error is over the model's own bands up to Nyquist. PESQ is left out where the package
+    cannot score any clip.
+    """
+
+    def __init__(self, clips: Sequence[tuple[str, Tensor]], *, mel: MelSpec) -> None:
+        self.clips = list(clips)
+        self.sample_rate = mel.sample_rate
+        self.log_mel, self.mr_stft = LogMelL1(mel), MultiResolutionSTFT()
+        self.mel = MelSpectrogram(mel)
+
+    @torch.inference_mode()
+    def run(self, generator: Generator, features: nn.Module) -> tuple[dict[str, float], list[Clip]]:
+        """Mean scores by name, and the audio they were measured on."""
+        device = next(generator.parameters()).device
+        made, scores = [], []
+        for name, audio in self.clips:
+            real = audio[None].to(device)
+            fake = generator(**features(real))[..., : real.shape[-1]]
+            real = real[..., : fake.shape[-1]].cpu()
+            made.append(Clip(name, real[0, 0], fake[0, 0].cpu()))
+            scores.append(self._score(real, fake.cpu(), name))
+        names = {name for score in scores for name in score}
+        means = {}
+        for name in sorted(names):
+            values = [score[name] for score in scores if name in score]
+            means[name] = sum(values) / len(values)
+        return means, made
+
+    def _score(self, real: Tensor, fake: Tensor, name: str) -> dict[str, float]:
+        scores = {
+            "log_mel": self.log_mel(fake, real).item(),
+            "mr_stft": self.mr_stft(fake, real).item(),
+        }
+        try:
+            scores["pesq"] = METRICS["pesq_wb"].score(real[0, 0], fake[0, 0], self.sample_rate)
+        except AudioError as error:
+            log.info("validation clip %s: no PESQ (%s)", name, error)
+        return scores
