@@ -127,17 +127,13 @@ def run(
 
 
 def report(problems: Sequence[str]) -> int:
-    """Print each problem on one line of stderr, the first ones of many. Returns the exit code."""
-    for problem in problems[:_SHOWN_PROBLEMS]:
-        print_error(problem)
-    if len(problems) > _SHOWN_PROBLEMS:
-        print_error(f"and {len(problems) - _SHOWN_PROBLEMS} more")
+    """Write each problem (the first ones of many) on a line of stderr; returns the exit code."""
+    shown = list(problems[:_SHOWN_PROBLEMS])
+    if len(problems) > len(shown):
+        shown.append(f"and {len(problems) - len(shown)} more")
+    for problem in shown:
+        sys.stderr.write(f"error: {' '.join(problem.split())}\n")
     return 2 if problems else 0
-
-
-def print_error(message: object) -> None:
-    """Write `error: …` as one line to stderr."""
-    sys.stderr.write(f"error: {' '.join(str(message).split())}\n")
 
 
 def make_directory(directory: Path) -> None:

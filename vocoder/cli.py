@@ -387,12 +387,9 @@ def _missing_extra(what: str, error: ModuleNotFoundError) -> VocoderError:
 
 def main() -> None:
     """Entry point: bad input ends with one line on stderr and exit code 2."""
-    from vocoder.batch import print_error
-
     try:
         app(prog_name="vocoder")
     except VocoderError as error:
-        print_error(error)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
+        from vocoder.batch import report
+
+        sys.exit(report([str(error)]))
