@@ -20,11 +20,11 @@ from vocoder.checkpoint import (
     find_model,
     load_model,
     load_state,
-    replacing_file,
     save_model,
     save_state,
 )
 from vocoder.errors import CheckpointError, VocoderError
+from vocoder.files import replacing_file
 
 FullDisk = Callable[[], AbstractContextManager[None]]
 

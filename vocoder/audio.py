@@ -4,7 +4,6 @@ Everything that touches audio on disk goes through here: a file is read in part 
 checked once, and written whole or not at all.
 """
 
-import contextlib
 import io
 import os
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.errors import AudioError
+from vocoder.files import replacing_file
 
 READ_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
 WRITE_SUFFIXES = frozenset({".wav", ".flac"})
@@ -101,8 +101,8 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
     """Write 16-bit PCM, WAV or FLAC by the suffix; what exceeds [-1, 1] is clipped.
 
     The file appears complete or not at all, and what came from a 16-bit file is written back bit
-    for bit. Raises AudioError if that suffix, audio (shape, NaN, infinity) or place cannot be
-    written. Shape: [T] or [C, T], T ≥ 1.
+    for bit. Raises AudioError if that suffix or audio (shape, NaN, infinity) cannot be written,
+    VocoderError if the place cannot. Shape: [T] or [C, T], T ≥ 1.
     """
     path = Path(path)
     if path.suffix.lower() not in WRITE_SUFFIXES:
@@ -124,28 +124,8 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
             f"{path}: {container} cannot hold {list(audio.shape)} at {sample_rate} Hz "
             f"({error.error_string})"
         ) from error
-    with replacing(path) as temporary:
+    with replacing_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that replaces it when the block ends, and is gone if it fails.
-
-    An OSError inside becomes an AudioError that names `path` and the fix.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except OSError as error:
-        raise AudioError(
-            f"{path}: cannot write ({error.strerror}); "
-            "check that its folder exists, is writable and has space"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from vocoder.arrays import float_tensor
-from vocoder.checkpoint import replacing_file
 from vocoder.errors import ConfigError, MelMismatchError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
+from vocoder.files import replacing_file
 
 _SPEC = "mel_spec"  # key of the contract in .pt and .safetensors files
 

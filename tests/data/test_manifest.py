@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vocoder.data.manifest import COLUMNS, SPLITS, Clip, read_manifest, write_manifest
-from vocoder.errors import AudioError, ConfigError
+from vocoder.errors import ConfigError, VocoderError
 
 
 def clip(path: Path, **changes: object) -> Clip:
@@ -121,5 +121,5 @@ def test_interrupted_writing_leaves_the_old_manifest(tmp_path: Path) -> None:
         write_manifest(tmp_path / "m.csv", interrupted())
     assert read_manifest(tmp_path / "m.csv") == old
     assert len(list(tmp_path.iterdir())) == 1
-    with pytest.raises(AudioError, match="folder exists"):
-        write_manifest(tmp_path / "absent/m.csv", old)
+    with pytest.raises(VocoderError, match="cannot be written"):
+        write_manifest(tmp_path / "m.csv" / "below_a_file.csv", old)

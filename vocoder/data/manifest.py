@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vocoder.audio import StrPath, replacing
+from vocoder.audio import StrPath
 from vocoder.errors import ConfigError
+from vocoder.files import replacing_file
 
 SPLITS = ("train", "valid", "test")
 # Share of Nyquist that content must reach: what ends lower teaches a model to be dull.
@@ -79,7 +80,10 @@ def write_manifest(path: StrPath, clips: Iterable[Clip]) -> None:
     """
     path = Path(path)
     folder = Path(os.path.abspath(path.parent))
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    with (
+        replacing_file(path) as temporary,
+        temporary.open("w", newline="", encoding="utf-8") as file,
+    ):
         table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         table.writeheader()
         for clip in clips:

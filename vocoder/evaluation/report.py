@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from vocoder import __version__
-from vocoder.audio import READ_SUFFIXES, read_audio, replacing, resample
+from vocoder.audio import READ_SUFFIXES, read_audio, resample
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import METRICS
+from vocoder.files import replacing_file
 
 _SHORTEST_SECONDS = 0.1
 _PACKAGES = ("torch", "numpy", "soundfile", "soxr", "pesq")
@@ -93,11 +94,11 @@ class Report:
         """
         summary = {metric: values._asdict() for metric, values in self.summary.items()}
         content = {"summary": summary, **dataclasses.asdict(self)}
-        with replacing(path.with_suffix(".json")) as temporary:
+        with replacing_file(path.with_suffix(".json")) as temporary:
             text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
             temporary.write_text(text + "\n", encoding="utf-8")
         with (
-            replacing(path.with_suffix(".csv")) as temporary,
+            replacing_file(path.with_suffix(".csv")) as temporary,
             temporary.open("w", encoding="utf-8", newline="") as file,
         ):
             writer = csv.writer(file)

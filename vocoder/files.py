@@ -1,0 +1,76 @@
+"""Writing files so that a reader sees the old one or the new one, never half of one."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+
+from vocoder.errors import VocoderError
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` that takes its place if the block succeeds.
+
+    What keeps it from being written (permissions, a full disk) becomes a VocoderError.
+    """
+    with _failing_to_write(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_directory(directory: Path) -> Iterator[Path]:
+    """A temporary directory that takes the place of `directory` if the block succeeds."""
+    with _failing_to_write(directory):
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+        try:
+            yield temporary
+            temporary.chmod(0o777 & ~_umask())
+            for path in temporary.iterdir():  # safetensors makes private files
+                path.chmod(0o666 & ~_umask())
+            if directory.exists():
+                # A full directory cannot be renamed over; the gap is microseconds.
+                old = temporary.with_name(temporary.name + ".old")
+                directory.rename(old)
+                try:
+                    temporary.rename(directory)
+                except OSError:
+                    old.rename(directory)
+                    raise
+                shutil.rmtree(old)
+            else:
+                temporary.rename(directory)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def _failing_to_write(path: Path) -> Iterator[None]:
+    try:
+        yield
+    # On a full disk torch raises RuntimeError, safetensors an error of its own.
+    except (OSError, RuntimeError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or str(error).split("\n", 1)[0]
+        raise VocoderError(
+            f"{path}: cannot be written ({reason}); check permissions and free space"
+        ) from error
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
