@@ -17,7 +17,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 # A part may import parts of its own row and of the rows above.
 LAYERS = (
     {"errors"},
-    {"arrays", "audio", "build", "device", "dsp"},
+    {"arrays", "audio", "build", "device", "dsp", "files"},
     {"features", "kernels", "nn"},
     {"discriminators", "generators", "losses"},
     {"checkpoint", "data", "evaluation"},

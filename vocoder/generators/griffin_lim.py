@@ -1,12 +1,16 @@
 """Griffin-Lim: the baseline without weights, for any MelSpec."""
 
 import torch
+import torch.fx
 from torch import Tensor
 
 from vocoder.dsp.excitation import indexed_noise, noise_table
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
+
+for _leaf in ("indexed_noise", "istft", "stft"):
+    torch.fx.wrap(_leaf)  # one node each in a traced graph
 
 _MOMENTUM = 0.99  # Perraudin et al. 2013, sec. 4
 _FACTOR_STEPS = 16
@@ -43,7 +47,7 @@ class GriffinLim(Generator):
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""
         magnitude = self._magnitude(self.mel.expand(mel))
-        silence = magnitude.new_zeros(len(mel), self.samples(mel.shape[-1]))
+        silence = magnitude.new_zeros(mel.shape[0], self.samples(mel.shape[-1]))
         start = self._analysis(indexed_noise(self.noise, silence))
         target, previous = magnitude * _direction(start), torch.zeros_like(start)
         for _ in range(self.iterations):

@@ -13,6 +13,7 @@ So the untrained network already speaks, and training spends itself on the diffe
 """
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.excitation import indexed_noise, minimum_phase, noise_table, pulse_train
@@ -23,6 +24,9 @@ from vocoder.generators.base import Generator
 from vocoder.nn.consistency import MelConsistency
 from vocoder.nn.convnext import ConvNeXtBackbone
 from vocoder.nn.pitch import MelPitch
+
+for _leaf in ("indexed_noise", "minimum_phase", "pulse_train", "stft"):
+    torch.fx.wrap(_leaf)  # one node each in a traced graph: streaming knows them by name
 
 _MAX_LOG_GAIN = 5.0  # nepers (43 dB) that the network may correct the envelope by
 _VOICED_UP_TO_HZ = (
@@ -65,9 +69,8 @@ class SourceFilter(Generator):
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
         hz = torch.linspace(0.0, mel.sample_rate / 2, mel.n_fft // 2 + 1)[:, None]
-        self.register_buffer(
-            "prior", torch.sigmoid((_VOICED_UP_TO_HZ - hz) / 1000), persistent=False
-        )
+        prior = torch.sigmoid((_VOICED_UP_TO_HZ - hz) / 1000.0)
+        self.register_buffer("prior", prior, persistent=False)
         self.register_buffer("noise", noise_table(), persistent=False)
 
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
@@ -75,7 +78,7 @@ class SourceFilter(Generator):
         with torch.no_grad():  # learned from the tracker alone: a spectral loss has no slope in f0
             own, voiced = self.pitch.decode(self.pitch(mel))
         f0 = own if f0 is None else f0
-        pulses, noise = self._excitation(f0)
+        pulses, noise = self._excitation(f0)  # [B, K, F] each
         context = torch.stack([torch.log2(f0 / 150.0), voiced], dim=1)
         filters = self.head(self.backbone(torch.cat([mel, context], dim=1)))
         gain_pulses, phase, gain_noise = filters.chunk(3, dim=1)  # [B, K, F] each
@@ -103,20 +106,20 @@ class SourceFilter(Generator):
 
     def _excitation(self, f0: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra of the pulse train and of white noise. Shape: [B, F] → [B, K, F] each."""
-        pulses = pulse_train(f0, hop_length=self.hop_length, sample_rate=self.mel.sample_rate)
+        hop_length, window = self.hop_length, self.consistency.window
+        pulses = pulse_train(f0, hop_length=hop_length, sample_rate=self.mel.sample_rate)
         # In training the table is entered anywhere, or the filters would learn this very noise.
         start = torch.randint(len(self.noise), (len(f0), 1)).to(f0.device) if self.training else 0
         noise = indexed_noise(self.noise, pulses, start)
-        window = self.consistency.window
-        spectrum = stft(
-            torch.cat([pulses, noise]), window, hop_length=self.hop_length, mode="constant"
+        return (
+            stft(pulses, window, hop_length=hop_length, mode="constant"),
+            stft(noise, window, hop_length=hop_length, mode="constant"),
         )
-        return spectrum[: len(f0)], spectrum[len(f0) :]
 
     def _log_envelope(self, target: Tensor) -> Tensor:
         """Smooth log-magnitude for an excitation of unit variance. [B, M, F] → [B, K, F]."""
-        band_area = self.consistency.filterbank.sum(dim=1)[:, None]
-        density = target / band_area
+        # A band too narrow to hold a bin has no area, and nothing to tell.
+        density = target / self.consistency.filterbank.sum(dim=1)[:, None].clamp_min(1e-8)
         # The mean magnitude of windowed white noise is this, so dividing by it makes flat flat.
         level = 0.886 * self.consistency.window.square().sum().sqrt()
         envelope = self.consistency.spread(density, 0.5 * density[:, -1:])

@@ -1,11 +1,15 @@
 """Pull a spectrogram towards being that of a real signal with a given mel spectrogram."""
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram, magnitude
+
+torch.fx.wrap("istft")  # one node each in a traced graph
+torch.fx.wrap("stft")
 
 
 class MelConsistency(nn.Module):
@@ -33,7 +37,7 @@ class MelConsistency(nn.Module):
             )
         analysis = MelSpectrogram(mel)
         coverage = analysis.filterbank.sum(dim=0)[:, None]
-        self.hop_length = mel.hop_length
+        self.hop_length, self.iterations = mel.hop_length, iterations
         self.register_buffer("window", hann_window(mel.win_length, mel.n_fft), persistent=False)
         self.register_buffer("filterbank", analysis.filterbank, persistent=False)
         self.register_buffer("coverage", coverage, persistent=False)
@@ -55,15 +59,15 @@ class MelConsistency(nn.Module):
         """
         audio = istft(spectrum, self.window, hop_length=self.hop_length)
         previous = None
-        for momentum, exponent in zip(self.momentum, self.exponent, strict=True):
+        for step in range(self.iterations):
             consistent = stft(audio, self.window, hop_length=self.hop_length)
             ahead = consistent
             if previous is not None:
-                ahead = consistent + momentum * (consistent - previous)
+                ahead = consistent + self.momentum[step] * (consistent - previous)
             previous = consistent
             present = self.filterbank @ magnitude(ahead)
             # A quiet bin can need a large factor, but not one that makes music of rounding errors.
             ratio = (mel / present.clamp_min(1e-6)).clamp(1e-3, 1e3)
-            gain = self.spread(ratio**exponent, 1.0)
+            gain = self.spread(ratio ** self.exponent[step], 1.0)
             audio = istft(ahead * gain, self.window, hop_length=self.hop_length)
         return audio

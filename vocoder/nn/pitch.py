@@ -32,6 +32,7 @@ class MelPitch(nn.Module):
     """
 
     bins: Tensor
+    offsets: Tensor
     inverse: Tensor
     cosines: Tensor
 
@@ -48,6 +49,8 @@ class MelPitch(nn.Module):
         self.mel, self.f_min, self.f_max = mel, f_min, f_max
         bins = pitch_bins(f_min, f_max)
         self.register_buffer("bins", torch.log2(bins), persistent=False)
+        offsets = torch.arange(-_REACH, _REACH + 1)[:, None]
+        self.register_buffer("offsets", offsets, persistent=False)
         filterbank = MelSpectrogram(mel).filterbank
         hz = torch.linspace(0.0, mel.sample_rate / 2, filterbank.shape[1])
         hz = hz[hz < _TOP_HZ]
@@ -88,8 +91,7 @@ class MelPitch(nn.Module):
         between frames does not bend the first and last period of a voiced stretch.
         """
         best = estimate.logits.argmax(dim=1, keepdim=True)
-        steps = torch.arange(-_REACH, _REACH + 1, device=best.device)[:, None]
-        near = (best + steps).clamp(0, len(self.bins) - 1)
+        near = (best + self.offsets).clamp(0, len(self.bins) - 1)
         share = torch.softmax(estimate.logits.gather(1, near), dim=1)
         octave = (share * self.bins[near]).sum(dim=1)
         voiced = torch.sigmoid(estimate.voicing)
