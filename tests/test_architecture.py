@@ -3,7 +3,6 @@
 import ast
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -125,8 +124,3 @@ def test_public_names_exist() -> None:
     assert set(vocoder.__all__) <= set(dir(vocoder))
     with pytest.raises(AttributeError, match="no_such"):
         vocoder.no_such  # noqa: B018
-
-
-def test_version_is_that_of_the_project() -> None:
-    project = tomllib.loads((ROOT.parent / "pyproject.toml").read_text(encoding="utf-8"))
-    assert vocoder.__version__ == project["project"]["version"]

@@ -298,3 +298,29 @@ def test_validation_clips_take_turns(tmp_path: Path) -> None:
         assert torch.equal(audio, torch.arange(1, 2001)[None] / 32768)
     whole = validation_clips(tmp_path / "m.csv", sample_rate=16000, limit=99, max_seconds=9.0)
     assert [audio.shape for _, audio in whole] == [(1, 8000)] * 6
+
+
+@pytest.mark.parametrize("bandwidth", [8500, 12000, 24000])
+def test_speed_plays_within_its_range_and_never_too_dull(bandwidth: int, real: Path) -> None:
+    chosen = segments(real, speed=(0.8, 1.25))
+    clip = Clip(**vars(chosen.clips[0]) | {"sample_rate": 24000, "bandwidth_hz": bandwidth})
+    speeds = [chosen._played_at(clip, draw) / 24000 for draw in (0.0, 0.3, 0.999)]
+    assert speeds == sorted(speeds)
+    assert speeds[0] == pytest.approx(max(0.8, min(1.0, 0.9 * 11025 / bandwidth)), rel=2e-3)
+    assert speeds[-1] == pytest.approx(1.25, rel=2e-3)
+
+
+def test_speed_moves_the_pitch_and_stays_a_pure_function(real: Path, tmp_path: Path) -> None:
+    time = np.arange(2 * RATE) / RATE
+    clip = synthetic(tmp_path / "a" / "tone.wav", 0.5 * np.sin(2 * np.pi * 500 * time)[:, None])
+    crop = read_crop(clip, start=100, samples=RATE, sample_rate=RATE, played_at=RATE * 5 // 4)[0]
+    spectrum = torch.fft.rfft(crop * torch.hann_window(RATE)).abs()
+    assert spectrum.argmax().item() == 625
+    one, other = (segments(real, speed=(0.8, 1.25)) for _ in range(2))
+    assert same(one[7], other[7])
+    assert not same(one[7], segments(real)[7])
+
+
+def test_impossible_speed_is_an_error(real: Path) -> None:
+    with pytest.raises(ConfigError, match="speed"):
+        segments(real, speed=(1.2, 0.8))

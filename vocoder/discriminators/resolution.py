@@ -1,7 +1,6 @@
 """Multi-resolution discriminator: magnitude spectrograms with several window lengths."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -9,37 +8,9 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
 from vocoder.dsp.stft import pad_reflect, stft
-from vocoder.errors import ConfigError
 from vocoder.features.mel import magnitude
-
-
-class Resolution(NamedTuple):
-    """How one short-time spectrum is taken, in samples."""
-
-    n_fft: int
-    hop_length: int
-    win_length: int
-
-
-# Yamamoto et al. 2020 (Parallel WaveGAN), sec. 3; taken over by UnivNet, BigVGAN and others.
-RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
-
-
-def resolutions_from(values: Sequence[Sequence[int]]) -> list[Resolution]:
-    """Check triples (n_fft, hop_length, win_length), as a config gives them, and name their parts.
-
-    Raises ConfigError for an empty list or unless 0 < hop_length <= win_length <= n_fft.
-    """
-    if not values:
-        raise ConfigError("resolutions is empty; give (n_fft, hop_length, win_length) triples")
-    for value in values:
-        if len(value) != 3 or not 0 < value[1] <= value[2] <= value[0]:
-            raise ConfigError(
-                f"resolution {list(value)} is not (n_fft, hop_length, win_length) "
-                "with hop_length <= win_length <= n_fft"
-            )
-    return [Resolution(*value) for value in values]
 
 
 class ResolutionJudge(ConvJudge):

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.discriminators.resolution import RESOLUTIONS, Resolution, resolutions_from
+from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
 from vocoder.dsp.stft import hann_window, stft
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
