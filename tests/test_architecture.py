@@ -24,6 +24,7 @@ LAYERS = (
     {"training"},
     {"batch", "cli_options", "describe"},
     {"cli"},
+    {"__main__"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HYDRA = {"hydra", "omegaconf"}

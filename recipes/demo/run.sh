@@ -19,6 +19,7 @@ with the columns path and split, that decides what is held out, otherwise a hash
   --system NAME    what to train (default demo)
   --only COL=VAL   use only these rows of manifest.csv; repeat for more values
   --work DIR       where everything goes (default exp/demo)
+  --model DIR      the trained model to vocode with (default WORK/train/best)
 
 Examples:
   recipes/demo/run.sh egs/clips
@@ -27,16 +28,17 @@ Examples:
 TEXT
 }
 
-stage=1 stop_stage=4 system=demo work=exp/demo corpus="" only=() overrides=()
+stage=1 stop_stage=4 system=demo work=exp/demo model="" corpus="" only=() overrides=()
 while (($#)); do
     case "$1" in
         -h | --help) usage; exit 0 ;;
-        --stage | --stop-stage | --system | --work | --only)
+        --stage | --stop-stage | --system | --work | --model | --only)
             if (($# < 2)); then echo "error: $1 needs a value; see $0 --help" >&2; exit 2; fi ;;&
         --stage) stage=$2; shift ;;
         --stop-stage) stop_stage=$2; shift ;;
         --system) system=$2; shift ;;
         --work) work=$2; shift ;;
+        --model) model=$2; shift ;;
         --only) only+=(--only "$2"); shift ;;
         -*) echo "error: unknown option $1; see $0 --help" >&2; exit 2 ;;
         *=*) overrides+=("$1") ;;
@@ -52,6 +54,7 @@ fi
 recipe=$(cd "$(dirname "$0")" && pwd)
 bin=$recipe/../../.venv/bin/
 [[ -x ${bin}vocoder ]] || bin=""
+trained=${model:-$work/train/best}
 manifest=$work/manifest.csv
 held_out=$work/held-out
 mkdir -p "$work"
@@ -77,17 +80,14 @@ fi
 if stage 3 "vocode the held-out set"; then
     rm -rf "$held_out"
     "${bin}python" "$recipe/held_out.py" "$manifest" "$held_out/recordings"
-    for model in "$work/train/best" default griffin-lim; do
-        if [[ $model == */best && ! -d $model ]]; then continue; fi
-        "${bin}vocoder" resynth "$held_out/recordings" -o "$held_out/$(basename "$model")" \
-            --model "$model"
+    for name in trained default griffin-lim; do
+        source=$name
+        if [[ $name == trained ]]; then source=$trained; fi
+        "${bin}vocoder" resynth "$held_out/recordings" -o "$held_out/$name" --model "$source"
     done
 fi
 
 if stage 4 "evaluate"; then
-    models=()
-    for model in best default griffin-lim; do
-        if [[ -d $held_out/$model ]]; then models+=("$held_out/$model"); fi
-    done
-    "${bin}vocoder" evaluate "$held_out/recordings" "${models[@]}" -o "$work/scores"
+    "${bin}vocoder" evaluate "$held_out/recordings" "$held_out"/{trained,default,griffin-lim} \
+        -o "$work/scores"
 fi

@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# The embedded default model, from recordings to vocoder/assets/default: see README.md beside this.
+set -euo pipefail
+
+if [[ ${1:-} == -* || ! -d ${1:-} ]]; then
+    echo "usage: recipes/default/run.sh CORPUS [HYDRA_OVERRIDE …]" >&2
+    echo "CORPUS holds manifest.csv with the columns path, set, split, speaker and licence" >&2
+    exit 2
+fi
+corpus=$1
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+demo=$here/../demo/run.sh
+work=exp/default
+voices=()
+for speaker in kathleen nathalie flemishguy gd lj; do voices+=(--only "speaker=$speaker"); done
+
+common=(--work "$work" --model "$work/train/last")
+"$demo" "$corpus/speech" --system default "${common[@]}" "${voices[@]}" --stop-stage 2 "$@"
+
+bin=$here/../../.venv/bin/
+[[ -x ${bin}python ]] || bin=""
+"${bin}python" "$here/embed.py" "$work/train/last"
+
+"$demo" "$corpus/speech" "${common[@]}" --stage 3
+unseen=(--work exp/unseen --model "$work/train/last")
+"$demo" "$corpus/unseen" "${unseen[@]}" --only set=unseen --stop-stage 1
+"$demo" "$corpus/unseen" "${unseen[@]}" --stage 3
+"${bin}python" "$here/embed.py" "$work/train/last" --scores test="$work/scores/default.json" \
+    --scores unseen=exp/unseen/scores/default.json

@@ -1,0 +1,6 @@
+"""`python -m vocoder`: the same as the command `vocoder`, for torchrun."""
+
+from vocoder.cli import main
+
+if __name__ == "__main__":
+    main()
