@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import sys
 from importlib.resources import files
 from pathlib import Path
@@ -14,6 +15,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from rich.console import Console
+from rich.logging import RichHandler
 
 from vocoder.build import build
 from vocoder.errors import ConfigError, VocoderError
@@ -61,7 +63,18 @@ def _train(config: DictConfig) -> int:
     threads = values["trainer"].get("threads")
     if threads:
         torch.set_num_threads(threads)
-    return Trainer(build_system(values), values, console=Console(stderr=True)).run()
+    console = Console(stderr=True)
+    _log_above_progress(console)
+    return Trainer(build_system(values), values, console=console).run()
+
+
+def _log_above_progress(console: Console) -> None:
+    """On a terminal, let log lines scroll above the progress bar instead of through it."""
+    root = logging.getLogger()
+    for handler in [h for h in root.handlers if type(h) is logging.StreamHandler]:
+        if console.is_terminal:
+            root.removeHandler(handler)
+            root.addHandler(RichHandler(console=console, show_path=False, show_level=False))
 
 
 def main(arguments: list[str]) -> int:
@@ -86,8 +99,7 @@ def main(arguments: list[str]) -> int:
     try:
         task()
     except (HydraException, OmegaConfBaseException) as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise ConfigError("; ".join(lines[:4])) from error
+        raise ConfigError(_one_line(str(error))) from error
     finally:
         sys.argv = before[0]
         if before[1] is None:
@@ -97,3 +109,14 @@ def main(arguments: list[str]) -> int:
     if errors:
         raise errors[0]
     return max(codes, default=0)
+
+
+def _one_line(message: str) -> str:
+    """Hydra's message without its line breaks, search path and advice to add what is misspelt."""
+    unknown = re.match("Could not override '([^']+)'", message)
+    if unknown:
+        return f"there is no setting {unknown[1]!r}; --cfg job prints all that there are"
+    lines = message.split("Config search path")[0].splitlines()
+    said = " ".join(line.strip() for line in lines if not line.startswith("\t"))
+    choices = ", ".join(line.strip() for line in lines if line.startswith("\t"))
+    return f"{said} {choices}".strip()

@@ -68,7 +68,7 @@ class Trainer:
             mel=system.mel,
         )
         self.states = States(self.output / "states", keep=settings.keep)
-        self.step, self.skipped, self.stop_signal = 0, 0, 0
+        self.step, self.saved, self.skipped, self.stop_signal = 0, 0, 0, 0
         self.best: dict[str, float] = {}
         self.scores: dict[str, float] = {}
 
@@ -161,7 +161,7 @@ class Trainer:
             finally:
                 if monitor:
                     monitor.close()
-        if self.ranks.first and self.step not in [int(p.stem[5:]) for p in self.states.paths()]:
+        if self.ranks.first and self.saved != self.step:
             self.save()
         if self.stop_signal:
             log.warning("stopped by signal %d at step %d, saved", self.stop_signal, self.step)
@@ -170,16 +170,16 @@ class Trainer:
 
     def _report(self, monitor: Monitor, losses: Mapping[str, Tensor]) -> None:
         settings, step = self.settings, self.step
-        last = step == settings.max_steps or bool(self.stop_signal)
+        last = step == settings.max_steps
         monitor.advance(step)
         if step % settings.log_every == 0 or last:
             values = {name: value.item() for name, value in losses.items()}
             norms = {f"gradient_{name}": side.norm for name, side in self.sides.items()}
             rate = self.sides["generator"].learning_rate
             monitor.losses(step, values | norms | {"learning_rate": rate})
-        if step % settings.validate_every == 0 or step == settings.max_steps:
+        if step % settings.validate_every == 0 or last:
             self.validate(monitor)
-        if step % settings.save_every == 0 or last:
+        if step % settings.save_every == 0:
             self.save()
 
     def validate(self, monitor: Monitor) -> None:
@@ -208,6 +208,7 @@ class Trainer:
         }
         self.states.save(state)
         self._save_model("last")
+        self.saved = self.step
 
     def _save_model(self, name: str) -> None:
         config = ModelConfig(
@@ -239,6 +240,7 @@ class Trainer:
         for name, side in self.sides.items():
             side.optimizer.load_state_dict(state["optimizers"][name])
         self.step, self.best, self.scores = state["step"], state["best"], state["scores"]
+        self.saved = self.step
         log.info("resumed from %s", path)
         for setting, (old, new) in changed_settings(state["config"], self.config).items():
             log.info("setting changed since: %s was %s, is %s", setting, old, new)
