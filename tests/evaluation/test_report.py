@@ -21,7 +21,6 @@ from vocoder.evaluation.report import (
     evaluate,
     find_pairs,
     score_pair,
-    t_quantile,
 )
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
@@ -177,13 +176,6 @@ def test_confidence_interval_is_that_of_the_mean() -> None:
     assert summary.mean == pytest.approx((low + high) / 2)
     assert summary.half_width == pytest.approx((high - low) / 2, rel=1e-4)
     assert scored([0.3]).summary["x"].half_width is None
-
-
-@pytest.mark.parametrize("freedom", [1, 2, 5, 29, 300, 100_000])
-@pytest.mark.parametrize("coverage", [0.5, 0.95, 0.99])
-def test_t_quantile(freedom: int, coverage: float) -> None:
-    expected = stats.t.ppf(0.5 + coverage / 2, freedom)
-    assert t_quantile(freedom, coverage) == pytest.approx(expected, rel=2e-3)
 
 
 def test_a_score_that_is_no_number_is_skipped(

@@ -284,3 +284,21 @@ def test_an_impossible_spec_names_the_field(change: dict[str, Any], message: str
 def test_unknown_preset_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="no mel preset 'hifigan'; presets are .*hifigan_22k_80"):
         MelSpec.preset("hifigan")
+
+
+def test_vocos_preset_equals_torchaudio() -> None:
+    try:  # its wheels need CUDA's libraries, and a torch built with the same CUDA
+        import torchaudio
+    except (ImportError, OSError, RuntimeError) as error:
+        pytest.skip(f"torchaudio cannot be loaded here: {str(error).splitlines()[0]}")
+    spec = MelSpec.preset("vocos_24k_100")
+    theirs = torchaudio.transforms.MelSpectrogram(
+        sample_rate=spec.sample_rate,
+        n_fft=spec.n_fft,
+        hop_length=spec.hop_length,
+        n_mels=spec.n_mels,
+        power=1,
+    )
+    audio = torch.randn(1, 1, 24000, generator=torch.Generator().manual_seed(0)) * 0.1
+    expected = theirs(audio)[0].clamp_min(spec.log_floor).log()
+    assert (MelSpectrogram(spec)(audio) - expected).abs().max() < 1e-4

@@ -4,18 +4,14 @@ import csv
 import dataclasses
 import json
 import math
-import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
-from vocoder import __version__
 from vocoder.audio import READ_SUFFIXES, read_audio, resample
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import METRICS
@@ -249,22 +245,17 @@ def _audio_files(directory: Path) -> Mapping[str, Path]:
 
 
 def _half_width(values: Sequence[float]) -> float | None:
+    """Half of the 95 % confidence interval of the mean, by Student's t; None for a single value."""
     if len(values) < 2:
         return None
-    return t_quantile(len(values) - 1) * statistics.stdev(values) / math.sqrt(len(values))
-
-
-def t_quantile(freedom: int, coverage: float = 0.95) -> float:
-    """Two-sided quantile of Student's t: |t| stays below it with probability `coverage`.
-
-    With t = sqrt(freedom) tan(a), the density of a is proportional to cos(a) ** (freedom - 1).
-    """
-    # Nearly all of the mass lies within a few 1 / sqrt(freedom) of zero.
-    top = min(math.pi / 2, 12.0 / math.sqrt(freedom))
-    angle = torch.linspace(0.0, top, 100_001, dtype=torch.float64)
-    mass = torch.cumulative_trapezoid(torch.cos(angle) ** (freedom - 1), angle)
-    inside = int(torch.searchsorted(mass, coverage * mass[-1]))
-    return math.sqrt(freedom) * math.tan(angle[inside + 1].item())
+    try:
+        from scipy.stats import t
+    except ImportError as error:
+        raise ConfigError(
+            'confidence intervals need scipy; pip install "vocoder[train]"'
+        ) from error
+    quantile = float(t.ppf(0.975, len(values) - 1))
+    return quantile * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def _versions() -> dict[str, str]:
