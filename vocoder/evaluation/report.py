@@ -4,14 +4,17 @@ import csv
 import dataclasses
 import json
 import math
+import platform
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from torch import Tensor
 
+from vocoder import __version__
 from vocoder.audio import READ_SUFFIXES, read_audio, resample
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import METRICS
