@@ -25,6 +25,7 @@ from vocoder.training.validation import Clip
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
 _STARVED = 0.2  # share of time waiting for data above which the loader is the bottleneck
+_SETTLED_SECONDS = 10.0  # the first batch always has to be waited for
 
 
 class Monitor:
@@ -70,7 +71,7 @@ class Monitor:
         self._append({"step": step, "train": values})
         text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         log.info("step %d  %s", step, text)
-        if share > _STARVED:
+        if share > _STARVED and elapsed > _SETTLED_SECONDS:
             log.warning(
                 "%.0f %% of the time went into waiting for data; raise trainer.workers", 100 * share
             )

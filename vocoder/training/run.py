@@ -78,19 +78,22 @@ def _log_above_progress(console: Console) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Train as Hydra's `arguments` say (`system=… data.manifest=… -m`); returns the exit code.
+    """Train as Hydra's `arguments` say (`system=… data.manifest=… -m`); returns 0.
 
-    ConfigError for anything that does not compose, with the key and the choices on one line.
+    Raises SystemExit with 128 + the signal if one ended the run, and ConfigError for what does not
+    compose, with the key and the choices on one line.
     """
-    codes: list[int] = []
     errors: list[VocoderError] = []
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
     def task(config: DictConfig) -> None:
         try:
-            codes.append(_train(config))
+            code = _train(config)
         except VocoderError as error:  # or Hydra would print a line of its own
             errors.append(error)
+        else:
+            if code:  # stopped by a signal: that ends a multirun, too
+                sys.exit(code)
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["vocoder train", *arguments]
@@ -108,7 +111,7 @@ def main(arguments: list[str]) -> int:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
     if errors:
         raise errors[0]
-    return max(codes, default=0)
+    return 0
 
 
 def _one_line(message: str) -> str:
