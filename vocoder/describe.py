@@ -36,12 +36,18 @@ def describe_builtin() -> list[dict[str, Any]]:
 
 
 def model_table(model: Mapping[str, Any]) -> Table:
-    """One line per fact."""
+    """One line per fact; the configurations of generator and training are left to --json."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
-    weights = f"{_millions(model)}, {_megabytes(model)}"
-    for key, value in _flat({**model, "parameters": weights, "bytes": None, "generator": None}):
+    shown = {
+        **model,
+        "parameters": f"{_millions(model)}, {_megabytes(model)}",
+        "bytes": None,
+        "generator": model["generator"].get("_target_"),
+        "training": {k: v for k, v in model["training"].items() if k != "config"},
+    }
+    for key, value in _flat(shown):
         table.add_row(key, Text(str(value)))
     return table
 

@@ -15,11 +15,11 @@ LICENCES = {
     "code": "Apache-2.0",
     "weights": "CC0-1.0",
     "data": {
-        "kathleen (rhasspy/dataset-voice-kathleen)": "CC0-1.0",
-        "nathalie (rhasspy/dataset-voice-nathalie)": "CC0-1.0",
-        "flemishguy (rhasspy/dataset-voice-flemishguy)": "CC0-1.0",
-        "gd (gcompris/GCompris-voices, Scottish Gaelic)": "public domain",
-        "lj (LJ Speech Dataset, Keith Ito and Linda Johnson)": "public domain",
+        "kathleen": "CC0-1.0, rhasspy/dataset-voice-kathleen",
+        "nathalie": "CC0-1.0, rhasspy/dataset-voice-nathalie",
+        "flemishguy": "CC0-1.0, rhasspy/dataset-voice-flemishguy",
+        "gd": "public domain, gcompris/GCompris-voices",
+        "lj": "public domain, LJ Speech Dataset, Keith Ito and Linda Johnson",
     },
 }
 COMMAND = "recipes/default/run.sh CORPUS"
