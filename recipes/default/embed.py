@@ -47,7 +47,7 @@ def main() -> None:
         name="default",
         licences=LICENCES,
         training={"command": COMMAND, "steps": config.training["steps"], "config": settings},
-        scores=config.scores | {name: summary(path) for name, path in scores.items()},
+        scores={name: summary(path) for name, path in scores.items()},
     )
     save_model(TARGET, generator, config, dtype=torch.float16)
     print(TARGET)
