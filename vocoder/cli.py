@@ -339,10 +339,12 @@ def evaluate(
             )
             for path in estimates
         }
+    short = len({path.name for path in estimates}) == len(estimates)
+    models = {Path(path).name if short else path: scored for path, scored in reports.items()}
     if markdown:
-        typer.echo(table.markdown(reports))
+        typer.echo(table.markdown(models))
     else:
-        Console().print(table.comparison(reports))
+        Console().print(table.comparison(models))
     for job in jobs:
         make_directory(job.target.parent)
         reports[str(job.source)].save(job.target)

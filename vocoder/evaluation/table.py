@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -15,17 +16,24 @@ _ARROWS = {"lower": "↓", "higher": "↑"}
 def comparison(reports: Mapping[str, Report]) -> Table:
     """A row per model, a column per metric: mean ± 95 % confidence over files, best in bold.
 
-    ConfigError if the reports define a metric differently: their numbers do not compare.
+    Fits 80 columns. ConfigError if the reports define a metric differently: their numbers do not
+    compare.
     """
     metrics = _common_metrics(reports)
-    table = Table(caption=_caption(reports))
-    table.add_column("model")
+    table = Table(caption=_caption(reports), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    table.add_column("model", no_wrap=True, min_width=min(16, max(map(len, reports))))
     for metric in metrics:
-        table.add_column(_heading(metric), justify="right")
+        label, _, rest = _heading(metric).rpartition(" (")
+        heading = f"{label}\n({rest}" if label else "\n".join(_heading(metric).rsplit(" ", 1))
+        table.add_column(heading, justify="right", no_wrap=True)
     best = {metric: _best(reports, metric) for metric in metrics}
     for model, report in reports.items():
         cells = [
-            Text(_cell(report, metric), style="bold" if model in best[metric] else "")
+            Text(
+                _cell(report, metric).replace(" ± ", "\n± ").replace(" (", "\n("),
+                style="bold" if model in best[metric] else "",
+                justify="right",
+            )
             for metric in metrics
         ]
         table.add_row(Text(model), *cells)
