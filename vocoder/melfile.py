@@ -54,6 +54,8 @@ def read_mel(path: str | Path) -> MelFile:
         raise type(error)(f"{path}: {error}") from error
     except (SafetensorError, ValueError, TypeError, EOFError, MemoryError) as error:
         reason = (str(error) or type(error).__name__).split("\n", 1)[0]
+        if "pickle" in reason:  # NumPy goes on to say how to run what is in the file
+            reason = "not plain numbers"
         raise VocoderError(f"{path}: damaged, or not a mel file ({reason})") from error
     if mel.ndim == 3 and len(mel) > 1:
         raise MelMismatchError(f"{path}: holds {len(mel)} mels; write each to a file of its own")

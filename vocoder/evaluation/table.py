@@ -21,7 +21,7 @@ def comparison(reports: Mapping[str, Report]) -> Table:
     """
     metrics = _common_metrics(reports)
     table = Table(caption=_caption(reports), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("model", no_wrap=True, min_width=min(16, max(map(len, reports))))
+    table.add_column("model", overflow="fold")
     for metric in metrics:
         label, _, rest = _heading(metric).rpartition(" (")
         heading = f"{label}\n({rest}" if label else "\n".join(_heading(metric).rsplit(" ", 1))
