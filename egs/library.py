@@ -26,7 +26,6 @@ def main() -> None:
     recording, rate = vocoder.read_audio(HERE / "clips" / "kathleen" / "arctic_b0264.flac")
     copy = v(v.mel(recording, sample_rate=rate))
 
-    Path("out").mkdir(exist_ok=True)
     vocoder.write_audio("out/library.wav", audio, v.sample_rate)
     print(f"{len(audio) / v.sample_rate:.2f} s, batch {list(both.shape)}, copy {list(copy.shape)}")
 

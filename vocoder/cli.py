@@ -251,7 +251,7 @@ def prepare(
     """
     from rich.console import Console
 
-    from vocoder.batch import make_directory, progress_bar
+    from vocoder.batch import progress_bar
     from vocoder.data.audit import audit
     from vocoder.data.manifest import write_manifest
     from vocoder.describe import audit_tables
@@ -265,7 +265,6 @@ def prepare(
             min_seconds=min_seconds,
             progress=lambda done, count: bar.update(task, completed=done, total=count),
         )
-    make_directory(output.parent)
     write_manifest(output, result.clips)
     for table in audit_tables(result):
         Console().print(table)
@@ -322,7 +321,7 @@ def evaluate(
     """
     from rich.console import Console
 
-    from vocoder.batch import Source, make_directory, plan, progress_bar, report
+    from vocoder.batch import Source, plan, progress_bar, report
 
     try:
         from vocoder.evaluation import report as scores
@@ -346,7 +345,6 @@ def evaluate(
     else:
         Console().print(table.comparison(models))
     for job in jobs:
-        make_directory(job.target.parent)
         reports[str(job.source)].save(job.target)
     unscored = [
         f"{path}: {name}: {reason}"

@@ -20,6 +20,7 @@ common=(--work "$work" --model "$work/train/last")
 
 bin=$here/../../.venv/bin/
 [[ -x ${bin}python ]] || bin=""
+# Embedded first, so that the half-precision weights that ship are the ones scored, then with scores.
 "${bin}python" "$here/embed.py" "$work/train/last"
 
 "$demo" "$corpus/speech" "${common[@]}" --stage 3

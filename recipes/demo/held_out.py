@@ -22,7 +22,6 @@ def main() -> None:
         for clip in clips:
             audio, rate = read_audio(clip.path)
             path = arguments.output / clip.speaker / f"{clip.path.stem}.flac"
-            path.parent.mkdir(parents=True, exist_ok=True)
             write_audio(path, resample(audio.mean(dim=0), rate, RATE), RATE)
     except VocoderError as error:
         parser.exit(2, f"error: {error}\n")

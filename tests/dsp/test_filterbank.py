@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from vocoder.dsp.filterbank import MelScale, hz_to_mel, mel_filterbank, mel_to_hz
+from vocoder.dsp.filterbank import MelScale, hz_to_mel, mel_filterbank, mel_to_hz, spreading_matrix
 
 SCALES: tuple[MelScale, ...] = ("slaney", "htk")
 # sample_rate, n_fft, n_mels, f_min, f_max: the presets', a full band, and an odd size.
@@ -80,3 +80,12 @@ def test_filters_without_norm_add_up_to_one(scale: MelScale) -> None:
     )
     first, last = bank[0].argmax() + 1, bank[-1].argmax()
     torch.testing.assert_close(bank.sum(0)[first:last], torch.ones(int(last - first)))
+
+
+def test_spreading_keeps_a_constant_and_leaves_uncovered_bins_empty() -> None:
+    filters = mel_filterbank(sample_rate=22050, n_fft=1024, n_mels=80, f_min=100.0, f_max=8000.0)
+    covered = filters.sum(dim=0) > 0
+    spread = spreading_matrix(filters) @ torch.full((80, 1), 3.0)
+    assert torch.allclose(spread[covered], torch.tensor(3.0))
+    assert not spread[~covered].any()
+    assert 0 < covered.sum() < len(covered)

@@ -55,3 +55,11 @@ def mel_filterbank(
     if norm == "slaney":
         filters = filters * (2.0 / (upper - lower))
     return filters.float()
+
+
+def spreading_matrix(filterbank: Tensor) -> Tensor:
+    """Takes bands to bins: each bin is the mean of the bands that cover it, zero where none does.
+
+    Shape: [n_mels, n_fft // 2 + 1] → [n_fft // 2 + 1, n_mels].
+    """
+    return filterbank.T / filterbank.sum(dim=0)[:, None].clamp_min(1e-8)

@@ -5,6 +5,7 @@ import torch.fx
 from torch import Tensor
 
 from vocoder.dsp.excitation import indexed_noise, noise_table
+from vocoder.dsp.filterbank import spreading_matrix
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
@@ -29,6 +30,7 @@ class GriffinLim(Generator):
     features = ("mel",)
 
     filterbank: Tensor
+    spreading: Tensor
     window: Tensor
     noise: Tensor
 
@@ -37,6 +39,7 @@ class GriffinLim(Generator):
         self.mel, self.iterations = mel, iterations
         filterbank = MelSpectrogram(mel).filterbank
         self.register_buffer("filterbank", filterbank, persistent=False)
+        self.register_buffer("spreading", spreading_matrix(filterbank), persistent=False)
         self.register_buffer("window", hann_window(mel.win_length, mel.n_fft), persistent=False)
         self.register_buffer("noise", noise_table(), persistent=False)
 
@@ -59,10 +62,11 @@ class GriffinLim(Generator):
 
     def _magnitude(self, linear: Tensor) -> Tensor:
         """Non-negative spectrum whose mel is `linear`. Shape: [B, M, F] → [B, K, F]."""
-        spread = self.filterbank.T / self.filterbank.sum(dim=0)[:, None].clamp_min(1e-8)
-        spectrum = spread @ (linear / self.filterbank.sum(dim=1)[:, None].clamp_min(1e-8))
+        area = self.filterbank.sum(dim=1)[:, None].clamp_min(1e-8)
+        spectrum = self.spreading @ (linear / area)
         for _ in range(_FACTOR_STEPS):
-            spectrum = spectrum * (spread @ (linear / (self.filterbank @ spectrum).clamp_min(1e-8)))
+            ratio = linear / (self.filterbank @ spectrum).clamp_min(1e-8)
+            spectrum = spectrum * (self.spreading @ ratio)
         return spectrum ** (1.0 / self.mel.power)
 
     def _analysis(self, audio: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """The games that generator and discriminators play: unweighted losses over verdicts."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Literal, Protocol
 
@@ -37,7 +38,7 @@ class OverVerdicts:
         return stacked.sum() if self.reduction == "sum" else stacked.mean()
 
 
-class _Pointwise(OverVerdicts):
+class _Pointwise(OverVerdicts, ABC):
     """A game that scores each logit by itself; the generator wants its logits taken for real."""
 
     def generator(self, fake: list[Verdict]) -> Tensor:
@@ -55,12 +56,14 @@ class _Pointwise(OverVerdicts):
         )
 
     @staticmethod
+    @abstractmethod
     def _as_real(logits: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Score of every logit for being taken for real; zero is best."""
 
     @staticmethod
+    @abstractmethod
     def _as_fake(logits: Tensor) -> Tensor:
-        raise NotImplementedError
+        """Score of every logit for being taken for fake; zero is best."""
 
 
 class LeastSquares(_Pointwise):

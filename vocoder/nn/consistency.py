@@ -4,6 +4,7 @@ import torch
 import torch.fx
 from torch import Tensor, nn
 
+from vocoder.dsp.filterbank import spreading_matrix
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram, magnitude
@@ -26,7 +27,8 @@ class MelConsistency(nn.Module):
 
     window: Tensor
     filterbank: Tensor
-    coverage: Tensor
+    spreading: Tensor
+    covered: Tensor
 
     def __init__(self, mel: MelSpec, *, iterations: int) -> None:
         super().__init__()
@@ -36,11 +38,13 @@ class MelConsistency(nn.Module):
                 f'not power {mel.power} with padding "{mel.padding}"'
             )
         analysis = MelSpectrogram(mel)
-        coverage = analysis.filterbank.sum(dim=0)[:, None]
+        spreading = spreading_matrix(analysis.filterbank)
         self.hop_length, self.iterations = mel.hop_length, iterations
         self.register_buffer("window", hann_window(mel.win_length, mel.n_fft), persistent=False)
         self.register_buffer("filterbank", analysis.filterbank, persistent=False)
-        self.register_buffer("coverage", coverage, persistent=False)
+        self.register_buffer("spreading", spreading, persistent=False)
+        covered = spreading.sum(dim=1, keepdim=True) > 0
+        self.register_buffer("covered", covered, persistent=False)
         self.momentum = nn.Parameter(torch.full((iterations,), 0.5))
         self.exponent = nn.Parameter(torch.ones(iterations))
 
@@ -49,8 +53,7 @@ class MelConsistency(nn.Module):
 
         Shape: [B, M, F] → [B, K, F].
         """
-        mean = (self.filterbank.T @ per_band) / self.coverage.clamp_min(1e-8)
-        return torch.where(self.coverage > 1e-8, mean, outside)
+        return torch.where(self.covered, self.spreading @ per_band, outside)
 
     def forward(self, spectrum: Tensor, mel: Tensor) -> Tensor:
         """Signal whose mel approaches `mel` (linear magnitudes), starting from `spectrum`.

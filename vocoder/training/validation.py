@@ -28,8 +28,8 @@ class Clip:
 class Validator:
     """Scores a generator on fixed clips: "log_mel" and "mr_stft" (lower), "pesq" (higher).
 
-    Log-mel error is over the model's own bands up to Nyquist. PESQ is left out where the package
-    cannot score any clip.
+    Log-mel error is over the model's own mel. PESQ is left out where the package cannot score any
+    clip.
     """
 
     def __init__(self, clips: Sequence[tuple[str, Tensor]], *, mel: MelSpec) -> None:
