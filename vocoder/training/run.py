@@ -78,10 +78,10 @@ def _log_above_progress(console: Console) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Train as Hydra's `arguments` say (`system=… data.manifest=… -m`); returns 0.
+    """Train as Hydra's `arguments` say (`system=… data.manifest=… -m`); returns the exit code.
 
-    Raises SystemExit with 128 + the signal if one ended the run, and ConfigError for what does not
-    compose, with the key and the choices on one line.
+    That is 128 + the signal if one ended the run. ConfigError for what does not compose, with the
+    key and the choices on one line.
     """
     errors: list[VocoderError] = []
 
@@ -101,6 +101,8 @@ def main(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         task()
+    except SystemExit as end:
+        return int(end.code or 0)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(str(error))) from error
     finally:
