@@ -28,7 +28,7 @@ LAYERS = (
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HYDRA = {"hydra", "omegaconf"}
-OPTIONAL = {"librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio"}
+OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio", "yaml"}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

@@ -4,23 +4,50 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import ConvTranspose1d, same_padding
+from vocoder.nn.conv import Conv1d, ConvTranspose1d, same_padding
 
 few = settings(max_examples=50, deadline=None)
 
 
 @few
 @given(half=st.integers(0, 8), dilation=st.integers(1, 13), samples=st.integers(1, 40))
-def test_same_padding_keeps_length_and_position(half: int, dilation: int, samples: int) -> None:
-    size = 2 * half + 1
-    conv = nn.Conv1d(1, 1, size, dilation=dilation, padding=same_padding(size, dilation))
-    nn.init.dirac_(conv.weight)
-    nn.init.zeros_(conv.bias)
+def test_convolution_keeps_length_and_position(half: int, dilation: int, samples: int) -> None:
+    conv = Conv1d(1, 1, 2 * half + 1, dilation=dilation, bias=False)
+    torch.nn.init.dirac_(conv.weight)
     x = torch.randn(1, 1, samples)
     assert torch.equal(conv(x), x)
+
+
+@few
+@given(size=st.integers(1, 9), dilation=st.integers(1, 5), samples=st.integers(1, 40))
+def test_causal_convolution_sees_what_was_and_what_is(
+    size: int, dilation: int, samples: int
+) -> None:
+    conv = Conv1d(1, 1, size, dilation=dilation, bias=False, causal=True)
+    torch.nn.init.ones_(conv.weight)
+    impulse = torch.zeros(1, 1, samples)
+    impulse[..., 0] = 1.0
+    reached = conv(impulse)[0, 0].nonzero()[:, 0].tolist()
+    assert reached == [tap * dilation for tap in range(size) if tap * dilation < samples]
+
+
+@few
+@given(stride=st.integers(1, 12), surplus=st.integers(0, 25), samples=st.integers(1, 20))
+def test_causal_transposed_convolution_starts_where_its_input_does(
+    stride: int, surplus: int, samples: int
+) -> None:
+    up = ConvTranspose1d(1, 1, stride + surplus, stride=stride, causal=True)
+    torch.nn.init.ones_(up.weight)
+    torch.nn.init.zeros_(up.bias)
+    impulse = torch.zeros(1, 1, samples)
+    impulse[..., samples // 2] = 1.0
+    reached = up(impulse)
+    first, end = samples // 2 * stride, samples * stride
+    assert reached.shape == (1, 1, end)
+    last = min(first + stride + surplus, end)
+    assert reached[0, 0].nonzero()[:, 0].tolist() == list(range(first, last))
 
 
 @few
@@ -36,8 +63,8 @@ def test_transposed_convolution_gives_exactly_stride_samples_each(
 def test_transposed_convolution_is_centered(size: int, stride: int) -> None:
     """An input sample reaches as far to the left as to the right, to one sample if that is odd."""
     up = ConvTranspose1d(1, 1, size, stride=stride)
-    nn.init.ones_(up.weight)
-    nn.init.zeros_(up.bias)
+    torch.nn.init.ones_(up.weight)
+    torch.nn.init.zeros_(up.bias)
     impulse = torch.zeros(1, 1, 41)
     impulse[..., 20] = 1.0
     reached = up(impulse)[0, 0].nonzero()[:, 0]

@@ -31,6 +31,14 @@ def test_reach_is_three_frames_per_convolution() -> None:
     assert (int(differs[0]), int(differs[-1])) == (20 - reach, 20 + reach)
 
 
+def test_causal_backbone_sees_no_later_frame() -> None:
+    backbone = ConvNeXtBackbone(in_channels=4, channels=8, hidden=16, blocks=2, causal=True)
+    x = torch.randn(1, 4, 30)
+    later = x.clone()
+    later[..., 20:] += 1.0
+    assert torch.equal(backbone(x)[..., :20], backbone(later)[..., :20])
+
+
 def test_output_is_normalised_over_channels() -> None:
     y = ConvNeXtBackbone(in_channels=4, channels=32, hidden=16, blocks=2)(torch.randn(2, 4, 9))
     assert y.mean(dim=1).abs().max() < 1e-5

@@ -3,17 +3,17 @@
 import pytest
 import torch
 
-from vocoder.dsp.stft import Padding, hann_window, istft, overlap_add, stft
+from vocoder.dsp.stft import Padding, SynthesisPadding, hann_window, istft, overlap_add, stft
 from vocoder.errors import ConfigError
 from vocoder.nn.head import MAX_MAGNITUDE, ISTFTHead
 
 
-@pytest.mark.parametrize("padding", ["same", "center"])
+@pytest.mark.parametrize("padding", ["same", "center", "causal"])
 @pytest.mark.parametrize("frames", [1, 2, 7, 31])
 @pytest.mark.parametrize(("n_fft", "hop_length"), [(16, 4), (20, 7), (32, 32), (1024, 256)])
-def test_length_law(n_fft: int, hop_length: int, frames: int, padding: Padding) -> None:
+def test_length_law(n_fft: int, hop_length: int, frames: int, padding: SynthesisPadding) -> None:
     head = ISTFTHead(3, n_fft=n_fft, hop_length=hop_length, padding=padding)
-    samples = hop_length * (frames if padding == "same" else frames - 1)
+    samples = hop_length * (frames - (padding == "center"))
     assert head.samples(frames) == samples
     assert head(torch.randn(2, 3, frames)).shape == (2, 1, samples)
 
@@ -25,6 +25,29 @@ def test_istft_inverts_stft(n_fft: int, hop_length: int, padding: Padding) -> No
     spectrum = stft(audio, window, hop_length=hop_length, padding=padding)
     again = istft(spectrum, window, hop_length=hop_length, padding=padding)
     assert (again - audio).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize(("n_fft", "hop_length"), [(64, 16), (60, 25), (64, 7)])
+def test_causal_istft_gives_the_signal_late_and_fades_in(n_fft: int, hop_length: int) -> None:
+    """Fed with spectra of a signal, it returns them where frames begin; only the start is lost."""
+    window, late = hann_window(n_fft, n_fft), n_fft - hop_length
+    audio = torch.randn(1, 40 * hop_length)
+    left = (n_fft - hop_length) // 2  # where "same" lets frame 0 begin
+    spectrum = stft(audio, window, hop_length=hop_length, mode="constant")
+    again = istft(spectrum, window, hop_length=hop_length, padding="causal")
+    assert again.shape == audio.shape
+    assert (again[:, late:] - audio[:, late - left : -left]).abs().max() < 1e-5
+    assert again.abs().max() <= 1.5 * audio.abs().max()
+
+
+def test_causal_istft_sees_no_later_frame() -> None:
+    spectrum = torch.randn(1, 17, 12, dtype=torch.complex64)
+    later = spectrum.clone()
+    later[..., 7:] *= 2.0
+    window = hann_window(32, 32)
+    a, b = (istft(s, window, hop_length=8, padding="causal") for s in (spectrum, later))
+    assert torch.equal(a[:, : 7 * 8], b[:, : 7 * 8])
+    assert not torch.equal(a[:, 7 * 8 : 8 * 8], b[:, 7 * 8 : 8 * 8])
 
 
 def test_istft_agrees_with_torch() -> None:
@@ -69,7 +92,7 @@ def test_transform_is_float32_behind_a_half_precision_layer() -> None:
     [
         ({"n_fft": 15, "hop_length": 4, "padding": "same"}, "choose an even n_fft"),
         ({"n_fft": 16, "hop_length": 17, "padding": "same"}, "a hop between 1 and n_fft"),
-        ({"n_fft": 16, "hop_length": 4, "padding": "reflect"}, "choose 'same' or 'center'"),
+        ({"n_fft": 16, "hop_length": 4, "padding": "reflect"}, "choose 'same', 'center'"),
     ],
 )
 def test_impossible_settings_are_errors(settings: dict, message: str) -> None:

@@ -4,20 +4,17 @@ import pytest
 import torch
 from torch import nn
 
-from vocoder.nn.residual import DilatedBlock, DilatedPairBlock
+from vocoder.errors import ConfigError
+from vocoder.nn.activation import leaky_relu
+from vocoder.nn.residual import DilatedBlock, DilatedPairBlock, Fusion
 from vocoder.nn.weight_norm import fold_weight_norm
-
-
-def leaky(channels: int) -> nn.Module:
-    return nn.LeakyReLU(0.1)
-
 
 BLOCKS = [DilatedPairBlock, DilatedBlock]
 
 
 @pytest.mark.parametrize("block_class", BLOCKS)
 def test_zero_weights_are_the_identity(block_class: type) -> None:
-    block = block_class(4, kernel_size=7, dilations=(1, 3, 5), activation=leaky)
+    block = block_class(4, kernel_size=7, dilations=(1, 3, 5), activation=leaky_relu)
     fold_weight_norm(block)
     for parameter in block.parameters():
         nn.init.zeros_(parameter)
@@ -28,7 +25,7 @@ def test_zero_weights_are_the_identity(block_class: type) -> None:
 @pytest.mark.parametrize("block_class", BLOCKS)
 def test_reach_is_the_sum_of_dilated_kernels(block_class: type) -> None:
     """With positive weights, one input sample changes exactly the samples within the reach."""
-    block = block_class(1, kernel_size=5, dilations=(1, 2, 6), activation=leaky)
+    block = block_class(1, kernel_size=5, dilations=(1, 2, 6), activation=leaky_relu)
     fold_weight_norm(block)
     for name, parameter in block.named_parameters():
         nn.init.constant_(parameter, 0.0 if name.endswith("bias") else 0.1)
@@ -55,3 +52,25 @@ def test_each_convolution_has_its_own_activation(block_class: type) -> None:
     slopes = [module.weight for module in block.modules() if isinstance(module, nn.PReLU)]
     assert len(slopes) == len(convs)
     assert all(slope.grad.abs().sum() > 0 for slope in slopes)
+
+
+def test_causal_blocks_change_nothing_before() -> None:
+    for block_class in BLOCKS:
+        block = block_class(2, kernel_size=3, dilations=(1, 3), activation=leaky_relu, causal=True)
+        x = torch.randn(1, 2, 30)
+        later = x.clone()
+        later[..., 11:] += 1.0
+        same = (block(x) == block(later)).all(dim=1)[0]
+        assert same[:11].all()
+        assert not same[11]
+
+
+def test_fusion_is_the_mean_of_its_blocks() -> None:
+    fusion = Fusion(
+        3, resblock="1", kernel_sizes=[3, 5], dilations=[[1, 3], [2]], activation=leaky_relu
+    )
+    x = torch.randn(2, 3, 14)
+    first, second = fusion
+    torch.testing.assert_close(fusion(x), (first(x) + second(x)) / 2)
+    with pytest.raises(ConfigError, match="one list of dilations per kernel size"):
+        Fusion(3, resblock="1", kernel_sizes=[3], dilations=[], activation=leaky_relu)

@@ -21,15 +21,27 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def full_band(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A manifest of the clips at 48 kHz: one for each split."""
+    path = tmp_path_factory.mktemp("manifest") / "full_band.csv"
+    write_manifest(path, audit(CLIPS / "kathleen").clips)
+    return path
+
+
 def shrunk(values: dict[str, Any]) -> dict[str, Any]:
     """The same system at a width that trains a step in milliseconds."""
     small = {"channels": 16, "hidden": 16, "blocks": 1, "pitch_channels": 8, "pitch_blocks": 1}
     small["iterations"] = 1
+    small |= {"layers": 2, "stacks": 1, "gate_channels": 8, "skip_channels": 8}
+    small["channels"] *= 2 ** max(0, len(values["generator"].get("upsample_rates", ())) - 4)
     for name, value in small.items():
         if name in values["generator"]:
             values["generator"][name] = value
     for member in values["discriminators"].values():
         member["channels"] = 16 if member["_target_"].endswith("MultiScale") else 2
+        if "max_channels" in member:
+            member["max_channels"] = 16
     values["data"] |= {"batch_size": 2, "segment": 8 * values["mel"]["hop_length"]}
     return values
 

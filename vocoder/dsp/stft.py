@@ -4,6 +4,8 @@
 
     "same"    frame f is centered on sample f * hop + hop / 2;  F = T // hop      (HiFi-GAN)
     "center"  frame f is centered on sample f * hop;            F = T // hop + 1  (librosa)
+
+Synthesis knows a third: with "causal", frame f begins on sample f * hop.
 """
 
 from typing import Literal
@@ -13,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 Padding = Literal["same", "center"]
+SynthesisPadding = Literal["same", "center", "causal"]
 
 
 def hann_window(win_length: int, n_fft: int) -> Tensor:
@@ -75,17 +78,32 @@ def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
 
 
 def istft(
-    spectrum: Tensor, window: Tensor, *, hop_length: int, padding: Padding = "same"
+    spectrum: Tensor, window: Tensor, *, hop_length: int, padding: SynthesisPadding = "same"
 ) -> Tensor:
     """Least-squares inverse of `stft` (Griffin and Lim 1984, eq. 6).
 
-    Shape: [B, n_fft // 2 + 1, F] → [B, F * hop] for "same", [B, (F - 1) * hop] for "center".
+    With "causal" no sample depends on a later frame; frames before the first are taken as silent.
+
+    Shape: [B, n_fft // 2 + 1, F] → [B, F * hop], [B, (F - 1) * hop] for "center".
     """
     n_fft = window.shape[-1]
     frames = torch.fft.irfft(spectrum.transpose(1, 2), n=n_fft) * window  # [B, F, n_fft]
+    if padding == "causal":
+        return _causal_overlap_add(frames, window, hop_length)
     envelope = window.square().expand(1, spectrum.shape[-1], n_fft)
     left, right = padding_amounts(n_fft, hop_length, padding)
     audio = overlap_add(frames, hop_length)
     norm = overlap_add(envelope, hop_length)
     end = audio.shape[-1] - right
     return audio[:, left:end] / norm[:, left:end].clamp_min(1e-8)
+
+
+def _causal_overlap_add(frames: Tensor, window: Tensor, hop_length: int) -> Tensor:
+    """Shape: [B, F, n_fft] → [B, F * hop]."""
+    # The envelope as if frames had always been coming: that of the frames which are there falls
+    # to the window's own zero at the start, and dividing by it would make a click.
+    periods = F.pad(window.square(), (0, -window.shape[-1] % hop_length))
+    norm = periods.unflatten(-1, (-1, hop_length)).sum(0).clamp_min(1e-8)
+    batch, count, size = frames.shape
+    hops = overlap_add(frames, hop_length)[:, : count * hop_length]
+    return (hops.unflatten(-1, (count, hop_length)) / norm).flatten(1)

@@ -168,8 +168,13 @@ def _hifigan(rate: int, mels: int, f_max: float | None) -> MelSpec:
 PRESETS: dict[str, MelSpec] = {
     "hifigan_22k_80": _hifigan(22050, 80, 8000.0),
     "bigvgan_24k_100": _hifigan(24000, 100, 12000.0),
+    "bigvgan_22k_80": _hifigan(22050, 80, None),
     "bigvgan_44k_128": dataclasses.replace(
         _hifigan(44100, 128, None), n_fft=2048, win_length=2048, hop_length=512
+    ),
+    "bigvgan_44k_128_256x": _hifigan(44100, 128, None),
+    "hifigan_48k_128": dataclasses.replace(
+        _hifigan(48000, 128, None), n_fft=2048, win_length=2048, hop_length=480
     ),
     "vocos_24k_100": dataclasses.replace(
         _hifigan(24000, 100, None),
@@ -186,6 +191,20 @@ PRESETS: dict[str, MelSpec] = {
         log="log10",
         log_floor=1e-10,
         padding="center",
+    ),
+    "pwg_24k_80": dataclasses.replace(
+        _hifigan(24000, 80, 7600.0),
+        n_fft=2048,
+        hop_length=300,
+        win_length=1200,
+        f_min=80.0,
+        power_floor=0.0,
+        log="log10",
+        log_floor=1e-10,
+        padding="center",
+    ),
+    "melgan_22k_80": dataclasses.replace(
+        _hifigan(22050, 80, None), power_floor=0.0, log="log10"
     ),
 }
 

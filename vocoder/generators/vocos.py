@@ -3,6 +3,7 @@
 from torch import Tensor
 
 from vocoder.dsp.stft import Padding
+from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
 from vocoder.nn.convnext import ConvNeXtBackbone
 from vocoder.nn.head import ISTFTHead
@@ -12,7 +13,8 @@ class Vocos(Generator):
     """ConvNeXt backbone and iSTFT head.
 
     `padding` is that of the mel spectrogram. With "center" the frames lie on the edges of the hops,
-    so F frames span F - 1 of them, and a single frame gives no samples.
+    so F frames span F - 1 of them, and a single frame gives no samples. `causal` (ours) looks at no
+    later frame: each begins where its hop does, which only "same" can do. Raises ConfigError.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop] for "same", [B, 1, (F - 1) * hop] for "center".
     Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
@@ -30,12 +32,17 @@ class Vocos(Generator):
         n_fft: int,
         hop_length: int,
         padding: Padding,
+        causal: bool = False,
     ) -> None:
         super().__init__(hop_length=hop_length)
+        if causal and padding != "same":
+            raise ConfigError(f"a causal Vocos has padding {padding!r}; its mel must have 'same'")
         self.backbone = ConvNeXtBackbone(
-            in_channels=n_mels, channels=channels, hidden=hidden, blocks=blocks
+            in_channels=n_mels, channels=channels, hidden=hidden, blocks=blocks, causal=causal
         )
-        self.head = ISTFTHead(channels, n_fft=n_fft, hop_length=hop_length, padding=padding)
+        self.head = ISTFTHead(
+            channels, n_fft=n_fft, hop_length=hop_length, padding="causal" if causal else padding
+        )
 
     def samples(self, frames: int) -> int:
         """Samples of audio that `frames` frames give, exactly."""

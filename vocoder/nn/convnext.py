@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from vocoder.nn.conv import same_padding
+from vocoder.nn.conv import Conv1d
 
 KERNEL = 7
 EPS = 1e-6
@@ -19,15 +19,22 @@ def _init(module: nn.Module) -> None:
 class ConvNeXtBlock(nn.Module):
     """Depthwise convolution over time, then a two-layer perceptron per frame, scaled and added.
 
-    `scale` is the initial value of the layer scale gamma.
+    `scale` is the initial value of the layer scale gamma; `causal` looks at no later frame.
 
     Shape: [B, C, F] → same.   Liu et al. 2022 (A ConvNet for the 2020s), in 1-D by Siuzdak 2023.
     """
 
-    def __init__(self, channels: int, *, hidden: int, scale: float) -> None:
+    def __init__(
+        self,
+        channels: int,
+        *,
+        hidden: int,
+        scale: float,
+        kernel_size: int = KERNEL,
+        causal: bool = False,
+    ) -> None:
         super().__init__()
-        padding = same_padding(KERNEL)
-        self.dwconv = nn.Conv1d(channels, channels, KERNEL, padding=padding, groups=channels)
+        self.dwconv = Conv1d(channels, channels, kernel_size, groups=channels, causal=causal)
         self.norm = nn.LayerNorm(channels, eps=EPS)
         self.pwconv1 = nn.Linear(channels, hidden)
         self.activation = nn.GELU()
@@ -44,17 +51,30 @@ class ConvNeXtBlock(nn.Module):
 class ConvNeXtBackbone(nn.Module):
     """Features to hidden frames: embedding convolution, ConvNeXt blocks, norms over channels.
 
-    `hidden` is the width inside a block. A block's layer scale starts at 1 / `blocks`.
+    `hidden` is the width inside a block and `kernel_size` what it sees of time. A block's layer
+    scale starts at 1 / `blocks`. `causal` looks at no later frame.
 
     Shape: [B, in_channels, F] → [B, channels, F].   Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
     """
 
-    def __init__(self, *, in_channels: int, channels: int, hidden: int, blocks: int) -> None:
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        channels: int,
+        hidden: int,
+        blocks: int,
+        kernel_size: int = KERNEL,
+        causal: bool = False,
+    ) -> None:
         super().__init__()
-        self.embed = nn.Conv1d(in_channels, channels, KERNEL, padding=same_padding(KERNEL))
+        self.embed = Conv1d(in_channels, channels, KERNEL, causal=causal)
         self.norm = nn.LayerNorm(channels, eps=EPS)
         self.convnext = nn.ModuleList(
-            ConvNeXtBlock(channels, hidden=hidden, scale=1 / blocks) for _ in range(blocks)
+            ConvNeXtBlock(
+                channels, hidden=hidden, scale=1 / blocks, kernel_size=kernel_size, causal=causal
+            )
+            for _ in range(blocks)
         )
         self.final_layer_norm = nn.LayerNorm(channels, eps=EPS)
         self.apply(_init)

@@ -1,55 +1,114 @@
 """From hidden frames to audio through the inverse short-time Fourier transform."""
 
 import math
+from collections.abc import Sequence
 
 import torch
+import torch.fx
 from torch import Tensor, nn
 
-from vocoder.dsp.stft import Padding, hann_window, istft
+from vocoder.dsp.stft import SynthesisPadding, hann_window, istft
 from vocoder.errors import ConfigError
+from vocoder.nn.conv import Conv1d
+from vocoder.nn.weight_norm import weight_norm
 
 # A symbolic trace keeps the inverse STFT as one node: one operation to read, and to stream.
 torch.fx.wrap("istft")
 
 MAX_MAGNITUDE = 1e2
+EDGE_KERNEL = 7
 
 
-class ISTFTHead(nn.Module):
-    """Predict magnitude and phase of every bin, then invert the STFT.
-
-    The phase is unbounded, as only its cosine and sine are used. The magnitude is the exponential
-    of the prediction, at most 100, which bounds the audio however wrong the input is.
-
-    Shape: [B, channels, F] → [B, 1, F * hop] for "same", [B, 1, (F - 1) * hop] for "center".
-    Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
-    """
+class _SpectralHead(nn.Module):
+    """From log-magnitude and phase to audio: what the heads below share."""
 
     window: Tensor
 
-    def __init__(self, channels: int, *, n_fft: int, hop_length: int, padding: Padding) -> None:
+    def __init__(self, *, n_fft: int, hop_length: int, padding: SynthesisPadding) -> None:
         super().__init__()
         if n_fft % 2 or not 1 <= hop_length <= n_fft:
             raise ConfigError(
                 f"iSTFT head has n_fft {n_fft} and hop_length {hop_length}; "
                 "choose an even n_fft and a hop between 1 and n_fft"
             )
-        if padding not in ("same", "center"):
-            raise ConfigError(f"iSTFT head has padding {padding!r}; choose 'same' or 'center'")
+        if padding not in ("same", "center", "causal"):
+            raise ConfigError(
+                f"iSTFT head has padding {padding!r}; choose 'same', 'center' or 'causal'"
+            )
         self.hop_length = hop_length
-        self.padding: Padding = padding
-        self.out = nn.Linear(channels, n_fft + 2)
+        self.padding: SynthesisPadding = padding
         self.register_buffer("window", hann_window(n_fft, n_fft), persistent=False)
 
     def samples(self, frames: int) -> int:
         """Samples of audio that `frames` frames give."""
         return (frames - (self.padding == "center")) * self.hop_length
 
+    def synthesis(self, log_magnitude: Tensor, phase: Tensor) -> Tensor:
+        """Inverse STFT of exp(log_magnitude), at most 100: a bound however wrong the input is.
+
+        Shape: [B, K, F], [B, K, F] → [B, 1, samples(F)].
+        """
+        # Clipped before exp(), where an overflow would make the gradient 0 * inf.
+        magnitude = torch.exp(log_magnitude.clamp(max=math.log(MAX_MAGNITUDE)))
+        spectrum = torch.polar(magnitude, phase)
+        audio = istft(spectrum, self.window, hop_length=self.hop_length, padding=self.padding)
+        return audio[:, None]
+
+
+class ISTFTHead(_SpectralHead):
+    """Predict magnitude and phase of every bin per frame, then invert the STFT.
+
+    The phase is unbounded, as only its cosine and sine are used.
+
+    Shape: [B, channels, F] → [B, 1, F * hop], [B, 1, (F - 1) * hop] for padding "center".
+    Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
+    """
+
+    def __init__(
+        self, channels: int, *, n_fft: int, hop_length: int, padding: SynthesisPadding
+    ) -> None:
+        super().__init__(n_fft=n_fft, hop_length=hop_length, padding=padding)
+        self.out = nn.Linear(channels, n_fft + 2)
+
     def forward(self, x: Tensor) -> Tensor:
         """Audio of a batch of hidden frames."""
         # Float32 also under autocast: half precision has no FFT and too few bits for a phase.
-        log_magnitude, phase = self.out(x.transpose(1, 2)).float().chunk(2, dim=-1)  # [B, F, K]
-        # Clipped before exp(), where an overflow would make the gradient 0 * inf.
-        magnitude = torch.exp(log_magnitude.clamp(max=math.log(MAX_MAGNITUDE)))
-        spectrum = torch.polar(magnitude, phase).transpose(1, 2)  # [B, K, F]
-        audio = istft(spectrum, self.window, hop_length=self.hop_length, padding=self.padding)
-        return audio[:, None]
+        bins = self.out(x.transpose(1, 2)).float().transpose(1, 2)  # [B, 2 K, F]
+        return self.synthesis(*bins.chunk(2, dim=1))
+
+
+class ConvISTFTHead(_SpectralHead):
+    """The same, seeing three columns on either side, and with a phase within one radian.
+
+    A phase that is the sine of the prediction suits short windows, whose bins turn little: it is
+    learned, not wrapped. Columns lie on the edges of the hops (padding "center").
+
+    Shape: [B, channels, F] → [B, 1, (F - 1) * hop].
+    Kaneko et al. 2022 (iSTFTNet, arXiv 2203.02395); figures as in HiFTNet's code.
+    """
+
+    def __init__(self, channels: int, *, n_fft: int, hop_length: int) -> None:
+        super().__init__(n_fft=n_fft, hop_length=hop_length, padding="center")
+        self.out = weight_norm(Conv1d(channels, n_fft + 2, EDGE_KERNEL))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Audio of a batch of hidden columns."""
+        log_magnitude, angle = self.out(x).float().chunk(2, dim=1)  # [B, K, F] each
+        return self.synthesis(log_magnitude, torch.sin(angle))
+
+
+def columns_per_frame(
+    upsample_rates: Sequence[int], *, istft_hop_length: int, hop_length: int
+) -> int:
+    """What convolutions upsample by before an inverse STFT makes it `hop_length`.
+
+    Raises ConfigError if they do not fit.
+    """
+    columns = math.prod(upsample_rates)
+    if columns * istft_hop_length != hop_length:
+        raise ConfigError(
+            f"upsample_rates {list(upsample_rates)} and istft_hop_length {istft_hop_length} "
+            f"upsample by {columns * istft_hop_length} but hop_length is {hop_length}; "
+            f"choose rates and a hop whose product is {hop_length}"
+        )
+    return columns

@@ -52,11 +52,11 @@ class MelPitch(nn.Module):
         offsets = torch.arange(-_REACH, _REACH + 1)[:, None]
         self.register_buffer("offsets", offsets, persistent=False)
         filterbank = MelSpectrogram(mel).filterbank
-        hz = torch.linspace(0.0, mel.sample_rate / 2, filterbank.shape[1])
-        hz = hz[hz < _TOP_HZ]
+        low = math.ceil(_TOP_HZ * mel.n_fft / mel.sample_rate)  # bins below the top
+        hz = torch.linspace(0.0, mel.sample_rate / 2, filterbank.shape[1])[:low]
         taper = 0.5 + 0.5 * torch.cos(math.pi * (hz / _TOP_HZ * 2.5 - 1.5).clamp(0.0, 1.0))
         cosines = torch.cos(2.0 * math.pi * hz / bins[:, None]) * taper
-        inverse = torch.linalg.pinv(filterbank.double())[: len(hz)].float()
+        inverse = torch.linalg.pinv(filterbank.double())[:low].float()
         self.register_buffer("inverse", inverse, persistent=False)
         self.register_buffer("cosines", torch.cat([taper[None], cosines]), persistent=False)
         self.backbone = ConvNeXtBackbone(

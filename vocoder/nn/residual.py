@@ -1,27 +1,26 @@
 """Residual stacks of dilated convolutions, as HiFi-GAN and its descendants use them."""
 
 from collections.abc import Callable, Sequence
+from functools import reduce
+from operator import add
+from typing import Literal
 
 from torch import Tensor, nn
 
-from vocoder.nn.conv import same_padding
+from vocoder.errors import ConfigError
+from vocoder.nn.conv import Conv1d
 from vocoder.nn.weight_norm import weight_norm
 
 Activation = Callable[[int], nn.Module]
 """Makes one activation for a number of channels."""
+BlockKind = Literal["1", "2"]
 
 
-def _convs(channels: int, kernel_size: int, dilations: Sequence[int]) -> nn.ModuleList:
+def _convs(
+    channels: int, kernel_size: int, dilations: Sequence[int], causal: bool
+) -> nn.ModuleList:
     return nn.ModuleList(
-        weight_norm(
-            nn.Conv1d(
-                channels,
-                channels,
-                kernel_size,
-                dilation=dilation,
-                padding=same_padding(kernel_size, dilation),
-            )
-        )
+        weight_norm(Conv1d(channels, channels, kernel_size, dilation=dilation, causal=causal))
         for dilation in dilations
     )
 
@@ -33,11 +32,17 @@ class DilatedPairBlock(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, kernel_size: int, dilations: Sequence[int], activation: Activation
+        self,
+        channels: int,
+        *,
+        kernel_size: int,
+        dilations: Sequence[int],
+        activation: Activation,
+        causal: bool = False,
     ) -> None:
         super().__init__()
-        self.convs1 = _convs(channels, kernel_size, dilations)
-        self.convs2 = _convs(channels, kernel_size, [1] * len(dilations))
+        self.convs1 = _convs(channels, kernel_size, dilations, causal)
+        self.convs2 = _convs(channels, kernel_size, [1] * len(dilations), causal)
         self.activations = nn.ModuleList(activation(channels) for _ in range(2 * len(dilations)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -55,10 +60,16 @@ class DilatedBlock(nn.Module):
     """
 
     def __init__(
-        self, channels: int, *, kernel_size: int, dilations: Sequence[int], activation: Activation
+        self,
+        channels: int,
+        *,
+        kernel_size: int,
+        dilations: Sequence[int],
+        activation: Activation,
+        causal: bool = False,
     ) -> None:
         super().__init__()
-        self.convs = _convs(channels, kernel_size, dilations)
+        self.convs = _convs(channels, kernel_size, dilations, causal)
         self.activations = nn.ModuleList(activation(channels) for _ in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,3 +77,49 @@ class DilatedBlock(nn.Module):
         for activation, conv in zip(self.activations, self.convs, strict=True):
             x = x + conv(activation(x))
         return x
+
+
+BLOCKS = {"1": DilatedPairBlock, "2": DilatedBlock}
+
+
+class Fusion(nn.ModuleList):
+    """Multi-receptive-field fusion: the mean of residual blocks with unlike kernels.
+
+    `resblock` is "1" (`DilatedPairBlock`) or "2" (`DilatedBlock`); block j has kernel
+    `kernel_sizes[j]` and one residual step per entry of `dilations[j]`. Raises ConfigError for
+    lists that do not fit each other.
+
+    Shape: [B, C, T] → same.   Kong et al. 2020 (HiFi-GAN), sec. 2.2.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        *,
+        resblock: BlockKind,
+        kernel_sizes: Sequence[int],
+        dilations: Sequence[Sequence[int]],
+        activation: Activation,
+        causal: bool = False,
+    ) -> None:
+        if resblock not in BLOCKS:
+            raise ConfigError(f"resblock is {resblock!r}; choose from {sorted(BLOCKS)}")
+        if not kernel_sizes or len(kernel_sizes) != len(dilations):
+            raise ConfigError(
+                f"{len(kernel_sizes)} resblock_kernel_sizes but {len(dilations)} "
+                "resblock_dilations; give one list of dilations per kernel size, and at least one"
+            )
+        super().__init__(
+            BLOCKS[resblock](
+                channels,
+                kernel_size=kernel_size,
+                dilations=steps,
+                activation=activation,
+                causal=causal,
+            )
+            for kernel_size, steps in zip(kernel_sizes, dilations, strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Mean of what the blocks make of `x`."""
+        return reduce(add, [block(x) for block in self]) / len(self)

@@ -1,0 +1,65 @@
+"""Windowed-sinc low-pass filters, and the doubling and halving of the rate with one of them."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vocoder.errors import ConfigError
+
+
+def kaiser_sinc(kernel_size: int, *, cutoff: float, half_width: float) -> Tensor:
+    """Low-pass filter with unit gain at 0 Hz.
+
+    `cutoff` and `half_width` (of the transition band) are fractions of the sample rate; the
+    Kaiser window's attenuation follows from them and the length.
+
+    Shape: [kernel_size].   Kaiser 1974; the settings' use as in Karras et al. 2021 (StyleGAN3).
+    """
+    if not 0.0 < cutoff <= 0.5 or half_width <= 0.0:
+        raise ConfigError(
+            f"cutoff {cutoff} must lie in (0, 0.5] and half_width {half_width} above 0"
+        )
+    attenuation = 2.285 * (kernel_size // 2 - 1) * math.pi * 4.0 * half_width + 7.95
+    window = torch.kaiser_window(
+        kernel_size, periodic=False, beta=_kaiser_beta(attenuation), dtype=torch.float64
+    )
+    time = torch.arange(kernel_size, dtype=torch.float64) - (kernel_size - 1) / 2.0
+    taps = 2.0 * cutoff * window * torch.sinc(2.0 * cutoff * time)
+    return (taps / taps.sum()).float()
+
+
+def _kaiser_beta(attenuation: float) -> float:
+    """Shape of the Kaiser window for a stop-band attenuation in dB (Kaiser's fit)."""
+    if attenuation > 50.0:
+        return 0.1102 * (attenuation - 8.7)
+    if attenuation >= 21.0:
+        excess = attenuation - 21.0
+        return float(0.5842 * excess**0.4 + 0.07886 * excess)
+    return 0.0
+
+
+def upsample2(x: Tensor, taps: Tensor, *, causal: bool = False) -> Tensor:
+    """Twice the rate, each channel filtered by an even number of `taps`; edges are held.
+
+    Shape: [B, C, T] → [B, C, 2 T].
+    """
+    size, channels = taps.shape[0], x.shape[1]
+    reach = size // 2 - 1
+    x = F.pad(x, (reach, 0 if causal else reach), mode="replicate")
+    weight = (2.0 * taps).expand(channels, 1, size)
+    # The samples that the padding made, less those that a filter centered on its output needs.
+    trimmed = 2 * reach if causal else 2 * reach + size // 2 - 1
+    return F.conv_transpose1d(x, weight, stride=2, padding=trimmed, groups=channels)
+
+
+def downsample2(x: Tensor, taps: Tensor, *, causal: bool = False) -> Tensor:
+    """Half the rate, each channel filtered by an even number of `taps`; edges are held.
+
+    Shape: [B, C, 2 T] → [B, C, T].
+    """
+    size, channels = taps.shape[0], x.shape[1]
+    left = size - 2 if causal else size // 2 - 1
+    x = F.pad(x, (left, size - 2 - left + (0 if causal else 1)), mode="replicate")
+    return F.conv1d(x, taps.expand(channels, 1, size), stride=2, groups=channels)

@@ -1,0 +1,88 @@
+"""Periodic activations, and the wrapper that keeps any activation from aliasing."""
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+
+from vocoder.dsp.lowpass import downsample2, kaiser_sinc, upsample2
+
+for _leaf in ("downsample2", "upsample2"):
+    torch.fx.wrap(_leaf)  # one node each in a traced graph: streaming knows them by name
+
+_EPS = 1e-9  # as published: keeps the division finite where a magnitude was learned to be 0
+_TAPS = 12
+
+
+class Snake(nn.Module):
+    """x + sin²(αx) / α with one learned α per channel: periodic, and growing like x.
+
+    `log_scale` stores the logarithm of α. α is 1 at the start.
+
+    Shape: [B, C, T] → same.   Ziyin et al. 2020; Lee et al. 2023 (BigVGAN), sec. 3.2.
+    """
+
+    def __init__(self, channels: int, *, log_scale: bool = False) -> None:
+        super().__init__()
+        self.log_scale = log_scale
+        self.alpha = _per_channel(channels, log_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pointwise in time."""
+        alpha = _value(self.alpha, self.log_scale)
+        return x + torch.sin(alpha * x).square() / (alpha + _EPS)
+
+
+class SnakeBeta(nn.Module):
+    """`Snake` whose frequency α and magnitude 1 / β are learned apart.
+
+    Shape: [B, C, T] → same.   Lee et al. 2023 (BigVGAN), in its released form.
+    """
+
+    def __init__(self, channels: int, *, log_scale: bool = False) -> None:
+        super().__init__()
+        self.log_scale = log_scale
+        self.alpha = _per_channel(channels, log_scale)
+        self.beta = _per_channel(channels, log_scale)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pointwise in time."""
+        alpha, beta = _value(self.alpha, self.log_scale), _value(self.beta, self.log_scale)
+        return x + torch.sin(alpha * x).square() / (beta + _EPS)
+
+
+def _per_channel(channels: int, log_scale: bool) -> nn.Parameter:
+    return nn.Parameter(torch.zeros(channels) if log_scale else torch.ones(channels))
+
+
+def _value(stored: Tensor, log_scale: bool) -> Tensor:
+    """Shape: [C] → [C, 1]."""
+    return (stored.exp() if log_scale else stored)[:, None]
+
+
+class AntiAliased(nn.Module):
+    """A pointwise activation at twice the rate, so that the harmonics it makes do not fold back.
+
+    Up and down go through the same Kaiser-windowed sinc of 12 taps. `causal` looks at no later
+    sample, at the price of 5 samples of delay in what the activation adds.
+
+    Shape: [B, C, T] → same.   Lee et al. 2023 (BigVGAN), sec. 3.3; Karras et al. 2021 (StyleGAN3).
+    """
+
+    taps: Tensor
+
+    def __init__(self, act: nn.Module, *, causal: bool = False) -> None:
+        super().__init__()
+        self.act = act
+        self.causal = causal
+        taps = kaiser_sinc(_TAPS, cutoff=0.25, half_width=0.3)
+        self.register_buffer("taps", taps, persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Up, activate, down."""
+        y = self.act(upsample2(x, self.taps, causal=self.causal))
+        return downsample2(y, self.taps, causal=self.causal)
+
+
+def leaky_relu(channels: int) -> nn.Module:
+    """HiFi-GAN's activation, for any number of channels."""
+    return nn.LeakyReLU(0.1)

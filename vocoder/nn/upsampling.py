@@ -1,0 +1,50 @@
+"""The way up from frames to samples that HiFi-GAN and its descendants share."""
+
+import math
+from collections.abc import Sequence
+
+from torch import nn
+
+from vocoder.errors import ConfigError
+from vocoder.nn.conv import ConvTranspose1d
+from vocoder.nn.weight_norm import weight_norm
+
+
+def stage_widths(channels: int, stages: int) -> list[int]:
+    """Channels after each of `stages` stages that halve them. Raises ConfigError if one cannot."""
+    if channels < 1 or channels % 2**stages:
+        raise ConfigError(
+            f"channels {channels} cannot be halved once per upsample rate; "
+            f"use a multiple of {2**stages}"
+        )
+    return [channels >> stage for stage in range(1, stages + 1)]
+
+
+def upsampling_layers(
+    channels: int,
+    rates: Sequence[int],
+    kernel_sizes: Sequence[int],
+    *,
+    hop_length: int,
+    causal: bool = False,
+) -> nn.ModuleList:
+    """One transposed convolution per rate, each halving the channels, weight-normed.
+
+    Together they upsample by `hop_length`. Raises ConfigError for sizes that do not fit.
+    """
+    if math.prod(rates) != hop_length:
+        raise ConfigError(
+            f"upsample_rates {list(rates)} upsample by {math.prod(rates)} but hop_length is "
+            f"{hop_length}; choose rates whose product is {hop_length}"
+        )
+    if len(rates) != len(kernel_sizes):
+        raise ConfigError(
+            f"{len(rates)} upsample_rates but {len(kernel_sizes)} upsample_kernel_sizes; "
+            "give one kernel size per rate"
+        )
+    widths = [channels, *stage_widths(channels, len(rates))]
+    sizes = zip(widths, widths[1:], kernel_sizes, rates, strict=False)
+    return nn.ModuleList(
+        weight_norm(ConvTranspose1d(below, above, kernel_size, stride=rate, causal=causal))
+        for below, above, kernel_size, rate in sizes
+    )
