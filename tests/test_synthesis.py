@@ -295,3 +295,23 @@ def test_weights_that_are_not_finite_are_refused(tiny_model: Path) -> None:
     save_file(weights, path)
     with pytest.raises(CheckpointError, match=f"{tiny_model}: its weights hold NaN"):
         vocoder.load(tiny_model)
+
+
+def test_f0_replaces_the_estimate_of_a_source_filter_model(clips: list[Path]) -> None:
+    """What the model itself estimates changes nothing, another F0 does; arrays and batches too."""
+    v = vocoder.load()
+    audio, rate = read_audio(clips[0])
+    mel = v.mel(audio[:, :rate], sample_rate=rate)
+    f0 = v._generator.estimate(mel[None])[0]
+    as_estimated = v(mel, f0=f0)
+    np.testing.assert_array_equal(v(mel.numpy(), f0=f0.numpy()), as_estimated.numpy())
+    higher = v(torch.stack([mel, mel]), f0=torch.stack([f0, 1.06 * f0]))
+    torch.testing.assert_close(higher[0], as_estimated, atol=1e-4, rtol=0.0)
+    assert (higher[1] - higher[0]).abs().max() > 0.01
+
+
+def test_f0_that_does_not_fit_is_refused(tiny: Vocoder) -> None:
+    with pytest.raises(ConfigError, match="takes no f0"):
+        tiny(noise(80, 10), f0=torch.full((10,), 100.0))
+    with pytest.raises(ConfigError, match="the mel has 10 frames"):
+        vocoder.load()(noise(80, 10), f0=torch.full((9,), 100.0))

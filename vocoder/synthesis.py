@@ -19,7 +19,8 @@ from vocoder.build import build
 from vocoder.checkpoint import GRIFFIN_LIM, ModelConfig, find_model, load_model
 from vocoder.device import find_device
 from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError
-from vocoder.features.mel import MelSpec, MelSpectrogram, convert
+from vocoder.features.fit import convert, layout
+from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 from vocoder.nn.weight_norm import fold_weight_norm
 
@@ -89,23 +90,31 @@ class Vocoder:
         return like(self._mel(self._mono(audio, sample_rate)), audio)
 
     def __call__(
-        self, mel: Array, *, lengths: Sequence[int] | None = None, spec: MelSpec | None = None
+        self,
+        mel: Array,
+        *,
+        f0: Array | None = None,
+        lengths: Sequence[int] | None = None,
+        spec: MelSpec | None = None,
     ) -> Array:
         """Audio of one mel or of a batch.
 
         `spec` says how the mel was made, if not with this model's settings: it is converted where
-        that is exact. `lengths` are the frames of each item of a padded batch: what lies behind
-        them is taken as silence, and is zero in the audio. Raises MelMismatchError.
-        Shape: [M, F], or [F, M] if only that fits, → [T]; a batch [B, M, F] → [B, T].
+        that is exact. `f0` in Hz, 0 where unvoiced, replaces the pitch that a source-filter model
+        would estimate; other models take none. `lengths` are the frames of each item of a padded
+        batch: what lies behind them is taken as silence, and is zero in the audio. Raises
+        MelMismatchError, ConfigError for an f0 that the model has no use for.
+        Shape: [M, F], or [F, M] if only that fits, → [T]; a batch [B, M, F] → [B, T]. f0: [F], or
+        [B, F].
         """
         made = spec or self.spec
-        frames = _layout(float_tensor(mel, "the mel", MelMismatchError), made)
+        frames = layout(float_tensor(mel, "the mel", MelMismatchError), made)
         batch = convert(frames, made, self.spec).to(self.device)
         batch = batch[None] if frames.ndim == 2 else batch
         if lengths is not None:
             batch = self._silenced(batch, lengths)
         self._warn_if_impossible(batch)
-        audio = self._generate(batch)
+        audio = self._generate(batch, f0=None if f0 is None else self._pitch(f0, batch))
         for item, length in enumerate([] if lengths is None else lengths):
             audio[item, self._generator.samples(length) :] = 0.0
         return like(audio[0] if frames.ndim == 2 else audio, mel)
@@ -140,14 +149,29 @@ class Vocoder:
             mel: Tensor = self._transform(padded[None, None])[0]
         return mel.clone()  # outside, so that callers may write to it
 
-    def _generate(self, mel: Tensor) -> Tensor:
-        """Shape: [B, M, F] → [B, T]."""
+    def _pitch(self, f0: Array, mel: Tensor) -> Tensor:
+        """Check an F0 contour against the mel. Shape: [F] or [B, F], [B, M, F] → [B, F]."""
+        if "f0" not in self._generator.features:
+            raise ConfigError(f"{self.config.name} takes no f0; a source-filter model does")
+        values = float_tensor(f0, "f0", ConfigError).to(self.device)
+        values = values[None] if values.ndim == 1 else values
+        wanted = (mel.shape[0], mel.shape[-1])
+        if tuple(values.shape) != wanted:
+            raise ConfigError(
+                f"f0 has the shape {list(values.shape)}, but the mel has "
+                f"{wanted[1]} frames (batch of {wanted[0]}): one value in Hz for each frame"
+            )
+        return values
+
+    def _generate(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Shape: [B, M, F], [B, F] → [B, T]."""
+        given = {} if f0 is None else {"f0": f0}
         if self._generator.samples(mel.shape[-1]) < 1:
             raise MelMismatchError(
                 f"the mel has {mel.shape[-1]} frame, too few for a sample of audio"
             )
         with torch.inference_mode():
-            audio: Tensor = self._generator(mel=mel)[:, 0]
+            audio: Tensor = self._generator(mel=mel, **given)[:, 0]
         return audio.clone()  # outside, so that callers may write to it
 
     def _silenced(self, mel: Tensor, lengths: Sequence[int]) -> Tensor:
@@ -175,23 +199,6 @@ class Vocoder:
                 100 * share,
                 self.config.name,
             )
-
-
-def _layout(mel: Tensor, spec: MelSpec) -> Tensor:
-    """Swap the last two axes if only that fits. Shape: [M, F], [F, M], or a batch → [..., M, F]."""
-    shape = list(mel.shape)
-    if mel.ndim not in (2, 3):
-        raise MelMismatchError(
-            f"a mel has the shape [{spec.n_mels}, F] or [B, {spec.n_mels}, F]; this one has {shape}"
-        )
-    if mel.numel() == 0:
-        raise MelMismatchError(f"the mel is empty (shape {shape})")
-    if spec.n_mels not in shape[-2:]:
-        raise MelMismatchError(
-            f"the mel has the shape {shape}, but n_mels is {spec.n_mels}; "
-            "make it with the model's settings"
-        )
-    return mel if shape[-2] == spec.n_mels else mel.transpose(-1, -2)
 
 
 def _check(generator: Generator, spec: MelSpec, name: str) -> None:

@@ -81,7 +81,7 @@ def by_name(found: Audit) -> dict[str, str]:
 
 
 def test_each_fault_is_named_once_and_only_the_fatal_are_left_out(faulty: Path) -> None:
-    clips, problems = audit(faulty)
+    clips, problems, _ = audit(faulty)
     assert [clip.path for clip in clips] == sorted(faulty / name for name in KEPT)
     assert sorted((p.path.name, p.kind) for p in problems) == sorted(
         (name, kind) for name, (kind, _) in FAULTS.items()
@@ -205,7 +205,7 @@ def test_index_selects_and_describes(faulty: Path) -> None:
             row("elsewhere/other.wav"),
         ],
     )
-    clips, problems = audit(faulty, index=index, only={"language": {"en", "de"}})
+    clips, problems, _ = audit(faulty, index=index, only={"language": {"en", "de"}})
     described = {clip.path.name: (clip.split, clip.speaker, clip.licence) for clip in clips}
     assert described == {
         "dull.wav": ("train", faulty.name, ""),

@@ -7,8 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vocoder.data.manifest import COLUMNS, SPLITS, Clip, read_manifest, write_manifest
+from vocoder.data.manifest import (
+    COLUMNS,
+    PAIR_COLUMNS,
+    SPLITS,
+    Clip,
+    read_manifest,
+    write_manifest,
+)
 from vocoder.errors import ConfigError, VocoderError
+from vocoder.features.mel import PRESETS
 
 
 def clip(path: Path, **changes: object) -> Clip:
@@ -41,6 +49,22 @@ def test_what_is_written_is_read(
     clips = [clip(folder / 'a, "b" é.wav', **values), clip(Path("/elsewhere/b.flac"))]
     write_manifest(folder / "m.csv", clips)
     assert read_manifest(folder / "m.csv") == clips
+
+
+def test_mel_columns_are_there_if_a_clip_needs_them(tmp_path: Path) -> None:
+    own = dataclasses.replace(PRESETS["pwg_22k_80"], mean=(0.1,) * 80, scale=(1.5,) * 80)
+    plain, stated = clip(tmp_path / "a.wav"), clip(tmp_path / "a.wav", mel=tmp_path / "mels/a.npy")
+    bare = [
+        clip(tmp_path / "b.wav", mel=Path("/elsewhere/b.pt"), mel_spec=spec)
+        for spec in (own, PRESETS["vocos_24k_100"])
+    ]
+    path = tmp_path / "m.csv"
+    for clips, added in [([plain], []), ([stated], ["mel"]), ([stated, *bare], PAIR_COLUMNS)]:
+        write_manifest(path, clips)
+        assert path.read_text().splitlines()[0].split(",") == [*COLUMNS, *added]
+        assert read_manifest(path) == clips
+    assert ",mels/a.npy,\n" in path.read_text()
+    assert ",/elsewhere/b.pt,vocos_24k_100\n" in path.read_text()
 
 
 def test_paths_move_with_the_folder(tmp_path: Path) -> None:
@@ -86,6 +110,9 @@ ROW = "a.wav,train,anna,1.5,36000,24000,1,11800,-3.25,CC0"
         (f"{HEADER}\n{ROW.replace('-3.25', '-inf')}", ":2: peak_dbfs"),
         (f"{HEADER}\n{ROW.replace('24000', '0')}", ":2: sample_rate"),
         (f"{HEADER}\n{ROW.replace('train', 'tran')}", ":2: split is 'tran'"),
+        (f"{HEADER},mel_spec\n{ROW},nosuch", ":2: no mel preset 'nosuch'"),
+        (f'{HEADER},mel_spec\n{ROW},"{{""hop"": 1}}"', r":2: mel_spec: unknown keys \['hop'\]"),
+        (f"{HEADER},mel_spec\n{ROW},{{", ":2: mel_spec is not JSON"),
         (f"{HEADER}\n{ROW},", ":2: has not as many fields"),
         (f"{HEADER}\na.wav,train", ":2: has not as many fields"),
         (f"{HEADER}\n{ROW}\xff", "UTF-8"),

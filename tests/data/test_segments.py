@@ -71,8 +71,9 @@ def test_batch_is_a_function_of_seed_step_and_rank(
     for step in steps[:3]:
         np.random.seed(step % 100)
         torch.manual_seed(step)
-        audio = used[step].audio
+        audio, _, features = used[step]
         assert (audio.shape, audio.dtype) == ((3, 1, SEGMENT), torch.float32)
+        assert features == {}
     step = 7
     batch = used[step]
     assert same(batch, segments(real, seed=seed, rank=rank, world_size=9)[step])
@@ -289,15 +290,15 @@ def test_validation_clips_take_turns(tmp_path: Path) -> None:
     ]
     write_manifest(tmp_path / "m.csv", clips)
     chosen = validation_clips(tmp_path / "m.csv", sample_rate=RATE, limit=5, max_seconds=0.25)
-    assert [name for name, _ in chosen] == ["a/1", "b/1", "c/1", "a/2", "b/2"]
+    assert [name for name, *_ in chosen] == ["a/1", "b/1", "c/1", "a/2", "b/2"]
     write_manifest(tmp_path / "m.csv", clips[::-1])
     again = validation_clips(tmp_path / "m.csv", sample_rate=RATE, limit=5, max_seconds=0.25)
-    for (name, audio), (other, repeated) in zip(chosen, again, strict=True):
-        assert name == other
+    for (name, audio, loaded), (other, repeated, _) in zip(chosen, again, strict=True):
+        assert (name, loaded) == (other, {})
         assert torch.equal(audio, repeated)
         assert torch.equal(audio, torch.arange(1, 2001)[None] / 32768)
     whole = validation_clips(tmp_path / "m.csv", sample_rate=16000, limit=99, max_seconds=9.0)
-    assert [audio.shape for _, audio in whole] == [(1, 8000)] * 6
+    assert [audio.shape for _, audio, _ in whole] == [(1, 8000)] * 6
 
 
 @pytest.mark.parametrize("bandwidth", [8500, 12000, 24000])

@@ -6,8 +6,12 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vocoder.discriminators import melgan_scale
+from vocoder.discriminators.dilated import Dilated
+from vocoder.discriminators.melgan_scale import MelGANMultiScale
 from vocoder.discriminators.period import MultiPeriod, PeriodJudge, fold
 from vocoder.discriminators.resolution import (
     MultiResolution,
@@ -26,7 +30,12 @@ SMALL: dict[str, Callable[[int], nn.Module]] = {
     "resolution": lambda c: MultiResolution(
         resolutions=((256, 30, 150), (128, 15, 60)), channels=4, audio_channels=c
     ),
+    "melgan": lambda c: MelGANMultiScale(
+        strides=(4, 2), channels=4, max_channels=16, audio_channels=c
+    ),
+    "dilated": lambda c: Dilated(layers=4, channels=4, audio_channels=c),
 }
+WITHOUT_LOGITS_AMONG_FEATURES = {"melgan", "dilated"}
 SIGNALS: dict[str, Callable[[Tensor], Tensor]] = {
     "silence": torch.zeros_like,
     "impulse": lambda x: torch.zeros_like(x).index_fill(-1, torch.tensor([x.shape[-1] // 2]), 1.0),
@@ -45,7 +54,14 @@ def _seed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "millions"), [(MultiPeriod, 41.09), (MultiScale, 29.61), (MultiResolution, 0.28)]
+    ("kind", "millions"),
+    [
+        (MultiPeriod, 41.09),
+        (MultiScale, 29.61),
+        (MultiResolution, 0.28),
+        (MelGANMultiScale, 16.913859),
+        (Dilated, 0.099265),
+    ],
 )
 def test_size_is_the_published_one(kind: type[nn.Module], millions: float) -> None:
     with torch.device("meta"):
@@ -100,7 +116,7 @@ def test_signals_of_a_batch_are_judged_alone(name: str) -> None:
         torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("name", sorted(SMALL.keys() - WITHOUT_LOGITS_AMONG_FEATURES))
 def test_last_feature_is_the_logits(name: str) -> None:
     for logits, features in SMALL[name](1)(torch.randn(2, 1, 700)):
         assert torch.equal(features[-1].flatten(1), logits)
@@ -113,6 +129,8 @@ def test_last_feature_is_the_logits(name: str) -> None:
         ("period", (2, 8, 32, 64, 64, 1), 1025 / 3, (1, 3, 9, 27, 27, 27)),
         ("scale", (16, 16, 32, 64, 128, 128, 128, 1), 2050, (1, 2, 4, 16, 64, 64, 64, 64)),
         ("resolution", (4, 4, 4, 4, 4, 1), 68, (1, 2, 4, 8, 8, 8)),
+        ("melgan", (4, 16, 16, 16), 2050, (1, 4, 8, 8)),
+        ("dilated", (4, 4, 4), 2050, (1, 1, 1)),
     ],
 )
 def test_maps_widen_and_shrink_as_in_the_papers(
@@ -144,7 +162,7 @@ def test_ensemble_lists_the_verdicts_of_all_members_in_order() -> None:
     audio = torch.randn(1, 1, 500)
     expected = [verdict.logits for member in members.values() for verdict in member(audio)]
     verdicts = Discriminators(members)(audio)
-    assert len(verdicts) == 2 + 3 + 2
+    assert len(verdicts) == 2 + 3 + 2 + 3 + 1
     assert all(torch.equal(v.logits, e) for v, e in zip(verdicts, expected, strict=True))
 
 
@@ -180,6 +198,44 @@ def test_each_scale_judges_audio_halved_once_more() -> None:
     for judge, verdict in zip(model.discriminators, model(audio), strict=True):
         assert torch.equal(judge(audio).logits, verdict.logits)
         audio = halve(audio)
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 16, 17])
+def test_melgan_halves_by_the_mean_of_the_samples_that_exist(samples: int) -> None:
+    audio = torch.arange(1.0, samples + 1)
+    centers = range(0, max(samples // 2 * 2, 1), 2)
+    expected = [audio[max(i - 1, 0) : i + 3].mean() for i in centers]
+    halved = melgan_scale.halve(audio[None, None])[0, 0]
+    torch.testing.assert_close(halved, torch.stack(expected))
+
+
+@pytest.mark.parametrize("samples", [1, 5, 300])
+def test_melgan_judges_each_scale_as_published(samples: int) -> None:
+    """Written out once more: the mirrored ends, groups of four, slope 0.2."""
+    model = MelGANMultiScale(strides=(4, 2), channels=8, max_channels=32).eval()
+    audio = torch.randn(1, 1, samples)
+    for judge, verdict in zip(model.discriminators, model(audio), strict=True):
+        x = torch.from_numpy(np.pad(audio.numpy(), ((0, 0), (0, 0), (7, 7)), mode="reflect"))
+        for conv, (stride, padding, groups) in zip(
+            judge.convs, [(1, 0, 1), (4, 20, 2), (2, 10, 8), (1, 2, 1)], strict=True
+        ):
+            x = F.conv1d(x, conv.weight, conv.bias, stride, padding, groups=groups)
+            x = F.leaky_relu(x, 0.2)
+        torch.testing.assert_close(verdict.features[-1], x)
+        logits = F.conv1d(x, judge.conv_post.weight, judge.conv_post.bias, padding=1)
+        torch.testing.assert_close(verdict.logits, logits[:, 0])
+        audio = melgan_scale.halve(audio)
+
+
+def test_dilated_layers_see_twice_their_index() -> None:
+    audio = torch.randn(1, 1, 101, requires_grad=True)
+    (verdict,) = Dilated(layers=6, channels=4)(audio)
+    assert verdict.logits.shape == (1, 101)
+    verdict.logits[0, 50].backward()
+    assert audio.grad is not None
+    seen = audio.grad[0, 0].nonzero().flatten()
+    reach = 1 + 1 + 2 + 3 + 4 + 1
+    assert (seen.min().item(), seen.max().item()) == (50 - reach, 50 + reach)
 
 
 def test_only_the_first_scale_is_bounded_in_gain() -> None:
@@ -221,6 +277,12 @@ def test_windows_are_no_part_of_the_state() -> None:
         (lambda: MultiPeriod(channels=0), "channels"),
         (lambda: MultiScale(channels=24), "multiple of 16"),
         (lambda: MultiScale(scales=0), "scales"),
+        (lambda: MelGANMultiScale(scales=0), "scales"),
+        (lambda: MelGANMultiScale(strides=()), "strides"),
+        (lambda: MelGANMultiScale(channels=6), "multiple of 4"),
+        (lambda: MelGANMultiScale(max_channels=100), "multiple of the first"),
+        (lambda: Dilated(layers=1), "layers"),
+        (lambda: Dilated(channels=0), "channels"),
         (lambda: resolutions_from([]), "resolutions"),
         (lambda: resolutions_from([[512, 50, 600]]), "win_length"),
         (lambda: resolutions_from([[512, 0, 240]]), "hop_length"),

@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.dsp.excitation import indexed_noise, minimum_phase, noise_table, pulse_train
+from vocoder.dsp.excitation import (
+    harmonic_sines,
+    indexed_noise,
+    minimum_phase,
+    noise_table,
+    pulse_train,
+)
 
 RATE = 24000
 HOP = 96
@@ -74,6 +80,38 @@ def test_phase_stays_exact_for_hours() -> None:
     turns = (count * hz).remainder(rate) / rate
     expected = torch.cos(2 * math.pi * turns) * 2 * math.sqrt(hz / rate)
     torch.testing.assert_close(tail.double(), expected, rtol=0.0, atol=1e-3)
+
+
+def test_sines_are_multiples_of_a_constant_f0() -> None:
+    hz = 117.1875  # a float32 holds it exactly
+    sines = harmonic_sines(torch.full((1, FRAMES), hz), 5, hop_length=HOP, sample_rate=RATE)
+    assert sines.shape == (1, 5, SAMPLES)
+    # A whole frame of phase has been summed up at the first center, between two samples.
+    time = torch.arange(SAMPLES, dtype=torch.float64) + 0.5 + HOP / 2
+    turns = hz / RATE * time * torch.arange(1, 6)[:, None]
+    inner = slice(HOP // 2, -HOP // 2)
+    expected = torch.sin(2 * math.pi * turns)[:, inner]
+    torch.testing.assert_close(sines[0, :, inner].double(), expected, rtol=0.0, atol=1e-5)
+    # Beyond the outermost centers the phase stands still.
+    assert sines[0, :, : HOP // 2].std(dim=-1).max() < 1e-6
+
+
+def test_sines_hold_their_phase_where_f0_is_zero() -> None:
+    f0 = torch.tensor([[200.0] * 10 + [0.0] * 10 + [300.0] * 10])
+    sines = harmonic_sines(f0, 3, hop_length=HOP, sample_rate=RATE)[0]
+    steps = sines.diff(dim=-1).abs().amax(dim=0)
+    silent = slice(int(9.5 * HOP), int(19.5 * HOP) - 1)
+    assert steps[silent].max() < 1e-6
+    assert steps.max() < 2 * math.pi * 3 * 300.0 / RATE  # nowhere a jump
+
+
+def test_sines_keep_their_phase_for_an_hour() -> None:
+    """As in `test_phase_stays_exact_for_hours`: the number of cycles is known exactly."""
+    frames, hz = 10_000, 8192.0
+    tail = harmonic_sines(torch.full((1, frames), hz), 1, hop_length=HOP, sample_rate=RATE)
+    last = SAMPLES // FRAMES * frames  # after the last center: whole frames have been summed up
+    expected = math.sin(2 * math.pi * ((last * hz) % RATE) / RATE)
+    assert tail[0, 0, -1].item() == pytest.approx(expected, abs=1e-4)
 
 
 def test_noise_depends_on_position_only() -> None:

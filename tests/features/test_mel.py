@@ -16,15 +16,8 @@ from torch import Tensor
 
 from vocoder.audio import read_audio, resample
 from vocoder.errors import ConfigError, MelMismatchError
-from vocoder.features.mel import (
-    PRESETS,
-    LogBase,
-    MelSpec,
-    MelSpectrogram,
-    convert,
-    differences,
-    magnitude,
-)
+from vocoder.features.fit import convert, differences
+from vocoder.features.mel import PRESETS, LogBase, MelSpec, MelSpectrogram, magnitude
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
 BASE = MelSpec.preset("hifigan_22k_80")

@@ -18,7 +18,10 @@ from torch import Tensor, nn
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
 from vocoder.generators.bigvgan import BigVGAN
+from vocoder.generators.evagan import EVAGAN
+from vocoder.generators.fagan import FAGAN
 from vocoder.generators.hifigan import HiFiGAN
+from vocoder.generators.istftnet import ISTFTNet
 from vocoder.generators.melgan import MelGAN, MultiBandMelGAN
 from vocoder.generators.parallel_wavegan import ParallelWaveGAN
 from vocoder.generators.vocos import Vocos
@@ -51,9 +54,18 @@ bigvgan = partial(
     resblock_kernel_sizes=[3, 5],
     resblock_dilations=[[1, 3], [1, 2]],
 )
-melgan = partial(
-    MelGAN, n_mels=MELS, hop_length=8, upsample_rates=[4, 2], channels=8, stacks=2
+istftnet = partial(
+    ISTFTNet,
+    n_mels=MELS,
+    hop_length=32,
+    upsample_rates=[4, 2],
+    upsample_kernel_sizes=[8, 4],
+    channels=8,
+    resblock="1",
+    resblock_kernel_sizes=[3, 5],
+    resblock_dilations=[[1, 3], [1, 2]],
 )
+melgan = partial(MelGAN, n_mels=MELS, hop_length=8, upsample_rates=[4, 2], channels=8, stacks=2)
 parallel_wavegan = partial(
     ParallelWaveGAN,
     n_mels=MELS,
@@ -66,6 +78,9 @@ parallel_wavegan = partial(
     skip_channels=5,
 )
 odd = {"hop_length": 15, "upsample_rates": [5, 3], "upsample_kernel_sizes": [10, 4]}
+evagan = partial(
+    EVAGAN, **hifigan.keywords, context_channels=16, hidden=24, blocks=2, kernel_size=5
+)
 GENERATORS: dict[str, Callable[[], Generator]] = {
     "hifigan": hifigan,
     "hifigan-light": partial(hifigan, resblock="2"),
@@ -76,6 +91,10 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     "bigvgan-v2": partial(bigvgan, final_bias=False, final_tanh=False),
     "bigvgan-light-linear": partial(bigvgan, resblock="2", activation="snake", log_scale=False),
     "bigvgan-causal": partial(bigvgan, causal=True),
+    "istftnet": istftnet,
+    "istftnet-light-odd": partial(
+        istftnet, **odd | {"hop_length": 45}, resblock="2", istft_n_fft=12, istft_hop_length=3
+    ),
     "vocos-causal": partial(vocos, padding="same", causal=True),
     "vocos-center": vocos,
     "vocos-same": partial(vocos, padding="same"),
@@ -87,6 +106,10 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     ),
     "pwg": parallel_wavegan,
     "pwg-odd": partial(parallel_wavegan, hop_length=15, upsample_rates=[5, 3], context=0),
+    "fagan": partial(FAGAN, **hifigan.keywords, anti_aliased=1),
+    "fagan-odd": partial(FAGAN, **(hifigan.keywords | odd)),
+    "evagan": evagan,
+    "evagan-odd": partial(evagan, **odd),
 }
 # Published, though nobody takes what the last layer of Parallel WaveGAN hands onward.
 IDLE = "layers.3.out."

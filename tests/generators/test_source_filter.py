@@ -100,6 +100,20 @@ def test_f0_overrides_the_pitch() -> None:
         assert (1200 * torch.log2(found / hz)).abs().median() < 5
 
 
+def test_an_f0_of_zero_is_unvoiced() -> None:
+    mel = torch.full((1, 80, 30), -2.0)
+    generator = source_filter(iterations=0)
+    generator.pitch.out.bias.data[-1] = 10.0  # voiced throughout
+    with torch.inference_mode():
+        unvoiced, voiced = (generator(mel, torch.full((1, 30), hz)) for hz in (0.0, 150.0))
+    found = [
+        track_pitch(audio[:, 0], sample_rate=SPEC.sample_rate, hop_length=256).voiced
+        for audio in (unvoiced, voiced)
+    ]
+    assert found[0].float().mean() < 0.1
+    assert found[1].float().mean() > 0.9
+
+
 def test_silence_stays_silent() -> None:
     silence = torch.tensor(SPEC.silence)[:, None].expand(-1, 50)[None]
     with torch.inference_mode():

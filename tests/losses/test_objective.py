@@ -51,6 +51,15 @@ def test_gradient_of_each_term_is_its_weight() -> None:
     )
 
 
+def test_ramp_scales_the_adversary_alone() -> None:
+    terms = {name: torch.tensor(1.0, requires_grad=True) for name in WEIGHTS}
+    objective().total(terms, adversary=0.25).backward()
+    expected = WEIGHTS | {"adversarial": 0.25, "feature_matching": 0.5}
+    assert {name: term.grad.item() for name, term in terms.items() if term.grad is not None} == (
+        expected
+    )
+
+
 def test_adversary_may_be_left_out_as_a_whole() -> None:
     terms = {"wave": torch.tensor(2.0), "pitch": torch.tensor(1.0)}
     assert objective().total(terms).item() == pytest.approx(90.5)

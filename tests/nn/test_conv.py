@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import Conv1d, ConvTranspose1d, same_padding
+from vocoder.nn.conv import Conv1d, ConvTranspose1d, MirroredConv1d, same_padding
 
 few = settings(max_examples=50, deadline=None)
 
@@ -50,6 +52,16 @@ def test_causal_transposed_convolution_starts_where_its_input_does(
     assert reached[0, 0].nonzero()[:, 0].tolist() == list(range(first, last))
 
 
+@pytest.mark.parametrize("samples", [1, 5, 30])
+@pytest.mark.parametrize(("kernel", "dilation"), [(7, 1), (3, 9), (1, 1)])
+def test_convolution_of_the_mirrored_signal(samples: int, kernel: int, dilation: int) -> None:
+    conv, x = MirroredConv1d(2, 3, kernel, dilation=dilation), torch.randn(2, 2, samples)
+    margin = (kernel - 1) // 2 * dilation
+    expected = F.conv1d(pad_reflect(x, margin, margin), conv.weight, conv.bias, dilation=dilation)
+    assert torch.equal(conv(x), expected)
+    assert conv(x).shape == (2, 3, samples)
+
+
 @few
 @given(stride=st.integers(2, 12), surplus=st.integers(0, 25), samples=st.integers(1, 20))
 def test_transposed_convolution_gives_exactly_stride_samples_each(
@@ -81,3 +93,5 @@ def test_impossible_kernels_are_errors() -> None:
         ConvTranspose1d(1, 1, 7, stride=8)
     with pytest.raises(ConfigError, match="kernel size 2 has no center"):
         ConvTranspose1d(1, 1, 2, stride=1)
+    with pytest.raises(ConfigError, match="kernel size 4 has no center"):
+        MirroredConv1d(1, 1, 4)

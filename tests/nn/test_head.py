@@ -5,7 +5,7 @@ import torch
 
 from vocoder.dsp.stft import Padding, SynthesisPadding, hann_window, istft, overlap_add, stft
 from vocoder.errors import ConfigError
-from vocoder.nn.head import MAX_MAGNITUDE, ISTFTHead
+from vocoder.nn.head import MAX_MAGNITUDE, ConvISTFTHead, ISTFTHead, columns_per_frame
 
 
 @pytest.mark.parametrize("padding", ["same", "center", "causal"])
@@ -98,3 +98,20 @@ def test_transform_is_float32_behind_a_half_precision_layer() -> None:
 def test_impossible_settings_are_errors(settings: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ISTFTHead(2, **settings)
+
+
+def test_conv_head_is_a_convolution_and_the_inverse_stft() -> None:
+    """The magnitude is the exponential of one half, the phase the sine of the other."""
+    head, hidden = ConvISTFTHead(3, n_fft=16, hop_length=4), torch.randn(2, 3, 9)
+    bins = torch.nn.functional.conv1d(hidden, head.out.weight, head.out.bias, padding=3)
+    spectrum = torch.exp(bins[:, :9]) * torch.exp(1j * torch.sin(bins[:, 9:]))
+    expected = torch.istft(spectrum, 16, 4, window=torch.hann_window(16))
+    assert expected.shape == (2, head.samples(9))
+    assert (head(hidden)[:, 0] - expected).abs().max() < 1e-5
+
+
+def test_columns_per_frame_is_what_the_inverse_stft_leaves_to_do() -> None:
+    assert columns_per_frame([8, 8], istft_hop_length=4, hop_length=256) == 64
+    message = r"rates \[8, 8\] and istft_hop_length 5 upsample by 320 but hop_length is 256"
+    with pytest.raises(ConfigError, match=message):
+        columns_per_frame([8, 8], istft_hop_length=5, hop_length=256)

@@ -58,3 +58,11 @@ def test_losses_fall_towards_the_right_answer(pitch: MelPitch) -> None:
     logits[..., 3:] = wrong.logits[..., 3:]
     changed = pitch.losses(PitchEstimate(logits, right.voicing), target)
     assert torch.equal(changed["pitch"], pitch.losses(right, target)["pitch"])
+
+
+def test_f0_is_zero_where_unvoiced(pitch: MelPitch) -> None:
+    mel = torch.randn(2, SPEC.n_mels, 12) - 5.0
+    f0, voiced = pitch.decode(pitch(mel))
+    assert torch.equal(pitch.f0(mel), torch.where(voiced > 0.5, f0, 0.0))
+    pitch.out.bias.data[-1] = -50.0
+    assert (pitch.f0(mel) == 0.0).all()

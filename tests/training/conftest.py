@@ -33,15 +33,17 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
     """The same system at a width that trains a step in milliseconds."""
     small = {"channels": 16, "hidden": 16, "blocks": 1, "pitch_channels": 8, "pitch_blocks": 1}
     small["iterations"] = 1
+    small["context_channels"] = 16
     small |= {"layers": 2, "stacks": 1, "gate_channels": 8, "skip_channels": 8}
     small["channels"] *= 2 ** max(0, len(values["generator"].get("upsample_rates", ())) - 4)
-    for name, value in small.items():
-        if name in values["generator"]:
-            values["generator"][name] = value
+    for part in (values["generator"], values["generator"].get("pitch", {})):
+        part |= {name: value for name, value in small.items() if name in part}
     for member in values["discriminators"].values():
         member["channels"] = 16 if member["_target_"].endswith("MultiScale") else 2
         if "max_channels" in member:
             member["max_channels"] = 16
+    if not values["objective"]["reconstruction"]:
+        values["trainer"]["adversarial_start"] = 0  # nothing else to learn from
     values["data"] |= {"batch_size": 2, "segment": 8 * values["mel"]["hop_length"]}
     return values
 

@@ -40,6 +40,11 @@ SIZES = {
     "hifigan_v1_causal": 13_926_017,
     "hifigan_v2": 925_985,
     "hifigan_v3": 1_462_273,
+    "hiftnet_22k": 20_681_565,  # 3,505,729 of them are the estimator of F0
+    "istftnet_v1": 13_254_034,
+    "istftnet_v2": 886_642,
+    "istftnet_v3": 1_422_802,
+    "nsf_hifigan_44k": 14_755_218,  # 586,695 of them are the estimator of F0
     "vocos_22k": 13_459_970,
     "vocos_24k": 13_531_650,
     "vocos_24k_causal": 13_531_650,

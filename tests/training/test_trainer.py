@@ -34,14 +34,23 @@ def only_state(folder: Path) -> dict[str, Any]:
     return load_state(path)
 
 
-@pytest.mark.parametrize("system", ["demo", "default"])
-@pytest.mark.parametrize("workers", [0, 1])
-def test_resuming_is_exact(system: str, workers: int, manifest: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("system", "overrides"),
+    [
+        ("demo", ["workers=0"]),
+        ("demo", ["workers=1"]),
+        ("default", ["workers=1"]),
+        ("demo", ["discriminator_warmup=8"]),  # stopped while the generator is at rest
+        ("demo", ["discriminator_warmup=3", "adversarial_ramp=9"]),  # stopped on the ramp
+    ],
+)
+def test_resuming_is_exact(
+    system: str, overrides: list[str], manifest: Path, tmp_path: Path
+) -> None:
     def run(folder: str, steps: int) -> dict[str, Any]:
-        values = settings(
-            system, manifest, tmp_path / folder, f"trainer.max_steps={steps}",
-            f"trainer.workers={workers}", "trainer.adversarial_start=5",
-        )  # fmt: skip
+        given = [f"trainer.{each}" for each in (f"max_steps={steps}", "adversarial_start=5")]
+        given += [f"trainer.{each}" for each in overrides]
+        values = settings(system, manifest, tmp_path / folder, *given)
         assert trainer(values).run() == 0
         return only_state(tmp_path / folder)
 

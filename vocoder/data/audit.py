@@ -12,13 +12,16 @@ import torch
 from torch import Tensor
 
 from vocoder.audio import READ_SUFFIXES, StrPath, probe, read_blocks
-from vocoder.data.manifest import FULL_BAND, Clip, read_table, require_split
-from vocoder.errors import AudioError, ConfigError
+from vocoder.data.manifest import FULL_BAND, Clip, read_table, require_split, splits_by_name
+from vocoder.data.pairs import Mels, Pair
+from vocoder.errors import AudioError, ConfigError, MelMismatchError
+from vocoder.features.mel import MelSpec
 
-Kind = Literal[
+Fault = Literal[
     "unreadable", "too short", "silent", "duplicate", "clipped", "low bandwidth", "stereo"
 ]
-EXCLUDING: frozenset[Kind] = frozenset({"unreadable", "too short", "silent", "duplicate"})
+Kind = Fault | Literal["unpaired", "no recording"]
+EXCLUDING: frozenset[Fault] = frozenset({"unreadable", "too short", "silent", "duplicate"})
 
 _BLOCK = 2**18  # samples read at a time: a few seconds, so that memory does not grow with a file
 _N_FFT = 2048
@@ -27,7 +30,6 @@ _FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample
 _CLIPPED_RUN = 3
 _SILENT_PEAK_DBFS = -60.0
 _SILENT_RMS_DBFS = -70.0
-_HELD_OUT = 0.02  # share of the clips in each of valid and test
 # Bandwidth. Levels are mean squares of white noise that would give the same spectral density.
 _ROUNDING_FLOOR = 1e-9  # -90 dBFS: 16-bit rounding lies at -101, with dither at -96
 _ACTIVE = 2.0**-30  # a frame under one 16-bit step is digital silence
@@ -46,10 +48,14 @@ class Problem(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """The usable clips in the order of their paths, and everything that was found wrong."""
+    """The usable clips in the order of their paths, and everything that was found wrong.
+
+    `trimmed` counts the clips whose mel file is a frame longer or shorter.
+    """
 
     clips: list[Clip]
     problems: list[Problem]
+    trimmed: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +83,8 @@ def audit(
     index: StrPath | None = None,
     only: Mapping[str, Collection[str]] | None = None,
     min_seconds: float = 0.3,
+    mels: StrPath | None = None,
+    mel_spec: MelSpec | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Measure every audio file under `folder` and make manifest entries of the usable ones.
@@ -85,32 +93,51 @@ def audit(
     valid, 2 % test, from three clips on at least one each), and speaker is the first sub-folder.
     `index` is a CSV file with a column path (relative to its own folder) and optionally split,
     speaker, licence: only files in it are taken, what it gives is carried over. `only` keeps its
-    rows with one of these values in that column. `progress` gets (files done, files in all).
+    rows with one of these values in that column. `mels` is a folder of mel files to pair the
+    recordings with (see `Mels`; "unpaired" recordings are left out), `mel_spec` how those were made
+    that do not say so themselves. `progress` gets (files done, files in all).
 
-    Raises AudioError if the folder has no usable audio, ConfigError if the index is wrong.
+    Raises AudioError if the folder has no usable audio, ConfigError if the index is wrong or a mel
+    is without settings.
     """
     root = Path(os.path.abspath(folder))
     if not root.is_dir():
         raise AudioError(f"{folder}: no such folder; name the folder that holds the recordings")
     if only and index is None:
         raise ConfigError(f"only={dict(only)} selects rows of an index; give index as well")
+    if mel_spec and mels is None:
+        raise ConfigError("mel settings (preset or model) are those of mels; give mels as well")
     entries = _walk(root) if index is None else _read_index(Path(index), root, only or {})
+    pairing = None if mels is None else Mels(mels, root, entries, settings=mel_spec)
     problems: list[Problem] = []
     usable: dict[Path, Measurement] = {}
+    pairs: dict[Path, Pair] = {}
     first: dict[str, Path] = {}
     for done, path in enumerate(sorted(entries), start=1):
         found, measured = _examine(path, min_seconds, first)
         problems += found
-        if measured:
-            usable[path] = measured
+        try:
+            if measured and pairing:
+                pairs[path] = pairing.pair(path, measured.samples, measured.sample_rate)
+            if measured:
+                usable[path] = measured
+        except MelMismatchError as error:
+            problems.append(Problem(path, "unpaired", str(error), True))
         if progress:
             progress(done, len(entries))
     if not usable:
-        reason = "".join(f"; {path.name}: {text}" for path, _, text, _ in problems[:1])
+        fatal = [problem for problem in problems if problem.excluded]
+        reason = "".join(f"; {path.name}: {text}" for path, _, text, _ in fatal[:1])
         raise AudioError(f"{folder}: no usable audio among {len(entries)} audio files{reason}")
-    splits = _splits([path.relative_to(root) for path in usable])
-    clips = [_clip(path, root, usable[path], entries[path], splits) for path in usable]
-    return Audit(clips, problems)
+    if pairing and pairing.orphans:
+        count, example = len(pairing.orphans), pairing.orphans[0]
+        note = f"{count} mel files have no recording, such as {example}"
+        problems.append(Problem(pairing.folder, "no recording", note, True))
+    splits = splits_by_name([path.relative_to(root) for path in usable])
+    clips = [
+        _clip(path, root, usable[path], entries[path], splits, pairs.get(path)) for path in usable
+    ]
+    return Audit(clips, problems, sum(pair.trimmed for pair in pairs.values()))
 
 
 def measure(path: StrPath) -> Measurement:
@@ -191,8 +218,8 @@ def _examine(
     return problems, None if serious else measured
 
 
-def _faults(measured: Measurement, min_seconds: float) -> dict[Kind, str]:
-    faults: dict[Kind, str] = {}
+def _faults(measured: Measurement, min_seconds: float) -> dict[Fault, str]:
+    faults: dict[Fault, str] = {}
     if measured.seconds < min_seconds:
         faults["too short"] = f"lasts {measured.seconds:.3f} s, less than {min_seconds} s"
     if measured.peak_dbfs < _SILENT_PEAK_DBFS or measured.rms_dbfs < _SILENT_RMS_DBFS:
@@ -208,7 +235,10 @@ def _faults(measured: Measurement, min_seconds: float) -> dict[Kind, str]:
             "it may have been upsampled, find the original or train at a lower rate"
         )
     if measured.channels > 1:
-        faults["stereo"] = f"{measured.channels} channels; training takes one of them at random"
+        faults["stereo"] = (
+            f"{measured.channels} channels; training takes one of them at random, "
+            "their mean if there is a mel file"
+        )
     return faults
 
 
@@ -238,26 +268,13 @@ def _read_index(
     return entries
 
 
-def _splits(paths: list[Path]) -> dict[Path, str]:
-    """Split of each path by the hash of its name: the lowest hashes are valid, the highest test."""
-    place = {path: _uniform(path) for path in paths}
-    ranked = sorted(paths, key=lambda path: (place[path], path))
-    # A fixed limit, not a count: a clip that joins the folder moves no other one. The exception
-    # is a folder so small that nothing falls under the limit.
-    limit = len(paths) // 3
-    valid = min(max(1, sum(place[path] < _HELD_OUT for path in paths)), limit)
-    test = min(max(1, sum(place[path] >= 1.0 - _HELD_OUT for path in paths)), limit)
-    names = ["valid"] * valid + ["train"] * (len(paths) - valid - test) + ["test"] * test
-    return dict(zip(ranked, names, strict=True))
-
-
-def _uniform(path: Path) -> float:
-    name = path.with_suffix("").as_posix().encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=6).digest()) / 2**48
-
-
 def _clip(
-    path: Path, root: Path, measured: Measurement, carried: dict[str, str], splits: dict[Path, str]
+    path: Path,
+    root: Path,
+    measured: Measurement,
+    carried: dict[str, str],
+    splits: dict[Path, str],
+    pair: Pair | None,
 ) -> Clip:
     relative = path.relative_to(root)
     folder = relative.parts[0] if len(relative.parts) > 1 else root.name
@@ -272,6 +289,8 @@ def _clip(
         bandwidth_hz=measured.bandwidth_hz,
         peak_dbfs=round(measured.peak_dbfs, 2),
         licence=carried.get("licence", ""),
+        mel=pair.mel if pair else None,
+        mel_spec=pair.spec if pair else None,
     )
 
 

@@ -2,6 +2,10 @@
 
 import csv
 import dataclasses
+import functools
+import hashlib
+import json
+import logging
 import math
 import os
 from collections.abc import Iterable
@@ -10,11 +14,15 @@ from pathlib import Path
 
 from vocoder.audio import StrPath
 from vocoder.errors import ConfigError
+from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.files import replacing_file
+
+logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
 # Share of Nyquist that content must reach: what ends lower teaches a model to be dull.
 FULL_BAND = 0.75
+_HELD_OUT = 0.02  # share of the clips in each of valid and test
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +30,7 @@ class Clip:
     """One recording. `samples` counts one channel, `peak_dbfs` is the highest over all of them.
 
     `bandwidth_hz` is the highest frequency with real content: no model should be asked for more.
+    `mel` is the mel file of a paired clip, `mel_spec` how it was made if the file does not say so.
     """
 
     path: Path
@@ -34,6 +43,8 @@ class Clip:
     bandwidth_hz: int
     peak_dbfs: float
     licence: str = ""
+    mel: Path | None = None
+    mel_spec: MelSpec | None = None
 
     def __post_init__(self) -> None:
         """Check that the values can describe a recording."""
@@ -49,7 +60,10 @@ class Clip:
         return self.bandwidth_hz >= FULL_BAND * sample_rate / 2
 
 
-COLUMNS = {field.name: field.type for field in dataclasses.fields(Clip)}
+PAIR_COLUMNS = ("mel", "mel_spec")  # only in manifests that need them
+COLUMNS = {
+    field.name: field.type for field in dataclasses.fields(Clip) if field.name not in PAIR_COLUMNS
+}
 
 
 def require_split(split: str, where: str) -> None:
@@ -58,48 +72,102 @@ def require_split(split: str, where: str) -> None:
         raise ConfigError(f"{where} is {split!r}; choose from {', '.join(SPLITS)}")
 
 
+def splits_by_name(paths: list[Path]) -> dict[Path, str]:
+    """Split of each path by the hash of its name: the lowest hashes are valid, the highest test."""
+    place = {path: _uniform(path) for path in paths}
+    ranked = sorted(paths, key=lambda path: (place[path], path))
+    # A fixed limit, not a count: a clip that joins the folder moves no other one. The exception
+    # is a folder so small that nothing falls under the limit.
+    limit = len(paths) // 3
+    valid = min(max(1, sum(place[path] < _HELD_OUT for path in paths)), limit)
+    test = min(max(1, sum(place[path] >= 1.0 - _HELD_OUT for path in paths)), limit)
+    names = ["valid"] * valid + ["train"] * (len(paths) - valid - test) + ["test"] * test
+    return dict(zip(ranked, names, strict=True))
+
+
+def _uniform(path: Path) -> float:
+    name = path.with_suffix("").as_posix().encode()
+    return int.from_bytes(hashlib.blake2b(name, digest_size=6).digest()) / 2**48
+
+
 def read_manifest(path: StrPath, *, split: str | None = None) -> list[Clip]:
     """The clips of a manifest (of one split of it), in the order of the file.
 
     Paths in it are absolute or relative to the manifest's own folder; the ones returned are
-    absolute. Raises ConfigError naming the file and the column or line that is wrong.
+    absolute. A mel_spec is the name of a preset or JSON. Raises ConfigError naming the file and the
+    column or line that is wrong.
     """
     path = Path(path)
     if split is not None:
         require_split(split, "split")
-    rows = read_table(path, required=COLUMNS, others=False)
+    rows = read_table(path, required=COLUMNS, optional=PAIR_COLUMNS)
     clips = [_clip(row, path, line) for line, row in rows]
     return [clip for clip in clips if split in (None, clip.split)]
+
+
+def target_clips(
+    manifest: StrPath, *, split: str, sample_rate: int, mel: MelSpec | None
+) -> list[Clip]:
+    """Clips of a split that can be targets at `sample_rate`, for a model that takes `mel`.
+
+    Warns of those whose content ends too low. Raises ConfigError if no clip is left, if only some
+    clips of the manifest have mel files, or if they have and `mel` is None.
+    """
+    require_split(split, "split")
+    listed = read_manifest(manifest)
+    paired = sum(clip.mel is not None for clip in listed)
+    if 0 < paired < len(listed):
+        raise ConfigError(
+            f"{manifest}: {paired} of {len(listed)} clips have a mel file; all must have, or none"
+        )
+    if paired and mel is None:
+        raise ConfigError(f"{manifest}: its clips have mel files, but this system takes no mel")
+    clips = [clip for clip in listed if clip.split == split]
+    kept = [clip for clip in clips if clip.full_band(sample_rate)]
+    needed = FULL_BAND * sample_rate / 2
+    if not kept:
+        raise ConfigError(
+            f"{manifest}: none of {len(clips)} clips in split {split!r} has content up to "
+            f"{needed:.0f} Hz; add recordings or lower mel.sample_rate ({sample_rate})"
+        )
+    if len(kept) < len(clips):
+        logger.warning(
+            "%s: %d of %d clips in split %r are left out, their content ends below %.0f Hz",
+            Path(manifest),
+            len(clips) - len(kept),
+            len(clips),
+            split,
+            needed,
+        )
+    return kept
 
 
 def write_manifest(path: StrPath, clips: Iterable[Clip]) -> None:
     """Write a manifest, whole or not at all; `read_manifest` gives the same clips back.
 
     Paths under the manifest's folder are written relative to it, so that the folder can be moved;
-    others are absolute. Raises AudioError if the file cannot be written.
+    others are absolute. Raises VocoderError if the file cannot be written.
     """
-    path = Path(path)
+    path, clips = Path(path), list(clips)
+    needed = [name for name in PAIR_COLUMNS if any(getattr(clip, name) for clip in clips)]
     folder = Path(os.path.abspath(path.parent))
     with (
         replacing_file(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
     ):
-        table = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        table = csv.DictWriter(file, [*COLUMNS, *needed], lineterminator="\n")
         table.writeheader()
         for clip in clips:
-            absolute = Path(os.path.abspath(clip.path))
-            inside = absolute.is_relative_to(folder)
-            written = absolute.relative_to(folder) if inside else absolute
-            table.writerow(dataclasses.asdict(clip) | {"path": written.as_posix()})
+            table.writerow({name: _text(getattr(clip, name), folder) for name in table.fieldnames})
 
 
 def read_table(
-    path: Path, *, required: Iterable[str], others: bool = True
+    path: Path, *, required: Iterable[str], optional: Iterable[str] | None = None
 ) -> list[tuple[int, dict[str, str]]]:
     """The rows of a CSV file with a header, each with its line number.
 
-    Raises ConfigError if it cannot be read, lacks a required column, has another one although
-    `others` is False, or has a ragged row.
+    Raises ConfigError if it cannot be read, lacks a required column, has one that is neither
+    required nor `optional` (None: any may be there), or has a ragged row.
     """
     wanted = list(required)
     try:
@@ -107,7 +175,7 @@ def read_table(
             table = csv.DictReader(file)
             found = set(table.fieldnames or ())
             missing = sorted(set(wanted) - found)
-            unknown = [] if others else sorted(found - set(wanted))
+            unknown = [] if optional is None else sorted(found.difference(wanted, optional))
             if missing or unknown:
                 raise ConfigError(
                     f"{path}: missing columns {missing}, unknown columns {unknown}; needs {wanted}"
@@ -126,8 +194,10 @@ def read_table(
 
 
 def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
-    values: dict[str, str | int | float | Path] = dict(row)
+    values: dict[str, str | int | float | Path | MelSpec] = {name: row[name] for name in COLUMNS}
     values["path"] = Path(os.path.abspath(path.parent / row["path"]))
+    if row.get("mel"):
+        values["mel"] = Path(os.path.abspath(path.parent / row["mel"]))
     for name, kind in COLUMNS.items():
         if kind in (int, float):
             try:
@@ -137,6 +207,32 @@ def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
                     f"{path}:{line}: {name} is {row[name]!r}, not a number"
                 ) from error
     try:
+        if row.get("mel_spec"):
+            values["mel_spec"] = _mel_spec(row["mel_spec"])
         return Clip(**values)  # type: ignore[arg-type]
     except ConfigError as error:
         raise ConfigError(f"{path}:{line}: {error}") from error
+
+
+def _text(value: object, folder: Path) -> str:
+    """What the manifest in `folder` says for one value of a clip."""
+    if value is None:
+        return ""
+    if isinstance(value, Path):
+        absolute = Path(os.path.abspath(value))
+        inside = absolute.is_relative_to(folder)
+        return (absolute.relative_to(folder) if inside else absolute).as_posix()
+    if isinstance(value, MelSpec):
+        presets = (name for name, preset in PRESETS.items() if preset == value)
+        return next(presets, None) or json.dumps(value.to_dict())
+    return str(value)
+
+
+@functools.cache  # the clips of a manifest share a few
+def _mel_spec(text: str) -> MelSpec:
+    if not text.startswith("{"):
+        return MelSpec.preset(text)
+    try:
+        return MelSpec.from_dict(json.loads(text), "mel_spec")
+    except ValueError as error:
+        raise ConfigError(f"mel_spec is not JSON ({error})") from error

@@ -4,13 +4,12 @@ The crops of a step follow from (seed, step, rank) alone. So resuming needs the 
 and nothing else, and neither the number of workers nor the steps before can change what is seen.
 """
 
-import logging
 import math
 import signal
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain, islice, zip_longest
-from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import numpy as np
@@ -20,10 +19,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from vocoder.audio import StrPath, read_audio, resample
-from vocoder.data.manifest import FULL_BAND, Clip, read_manifest
+from vocoder.data.manifest import Clip, target_clips
+from vocoder.data.pairs import read_paired_mel
 from vocoder.errors import AudioError, ConfigError, VocoderError
-
-logger = logging.getLogger(__name__)
+from vocoder.features.mel import MelSpec
 
 # Samples at the lower rate that soxr's HQ filter sees on either side: 128 leave an error of 1e-7.
 _FILTER_REACH = 256
@@ -33,10 +32,14 @@ _RATE_STEP = 50
 
 
 class Batch(NamedTuple):
-    """Crops [B, 1, segment] and, for messages, the path of the file that each was cut from."""
+    """Crops [B, 1, segment] and, for messages, the path of the file that each was cut from.
+
+    `features` are those that come from files: "mel" [B, M, F] of paired clips, otherwise none.
+    """
 
     audio: Tensor
     names: list[str]
+    features: Mapping[str, Tensor] = MappingProxyType({})
 
 
 class Segments(Dataset[Batch]):
@@ -53,8 +56,13 @@ class Segments(Dataset[Batch]):
     so far that its content ends below nine tenths of the band. Clips without content up to three
     quarters of the band are left out with a warning.
 
-    Raises ConfigError at construction if a value is impossible or no clip is left, and AudioError
-    when a clip cannot be read or is not what the manifest says.
+    Paired clips come with their mel file, as `mel` has it (None: a model that takes no mel). Their
+    crops start on a frame, anywhere up to where recording or mel ends first; what follows a short
+    clip is silence in both. Level and speed are left alone, the mel would not fit any more, and of
+    several channels the mean is taken, as `vocoder mel` does.
+
+    Raises ConfigError at construction if a value is impossible or no clip is left, AudioError when
+    a clip cannot be read or is not what the manifest says, MelMismatchError if a mel does not fit.
     """
 
     def __init__(
@@ -70,6 +78,7 @@ class Segments(Dataset[Batch]):
         split: str = "train",
         peak_db: tuple[float, float] | None = (-12.0, -0.5),
         speed: tuple[float, float] = (1.0, 1.0),
+        mel: MelSpec | None = None,
     ) -> None:
         for name, value in [("segment", segment), ("batch_size", batch_size)]:
             if value < 1:
@@ -84,7 +93,14 @@ class Segments(Dataset[Batch]):
         if not 0.5 <= speed[0] <= speed[1] <= 2.0:
             raise ConfigError(f"data.speed is {speed}; it must rise within 0.5 and 2")
         self.manifest = manifest
-        self.clips = _full_band_clips(manifest, split=split, sample_rate=sample_rate)
+        self.clips = target_clips(manifest, split=split, sample_rate=sample_rate, mel=mel)
+        self.paired = self.clips[0].mel is not None
+        if self.paired and tuple(speed) != (1.0, 1.0):
+            raise ConfigError(
+                f"data.speed is {speed}, but {manifest} has mel files, which play at one speed; "
+                "set data.speed=[1.0,1.0]"
+            )
+        self.mel, self.silence = mel, torch.tensor(mel.silence if mel else ())[:, None]
         self.sample_rate, self.segment, self.batch_size = sample_rate, segment, batch_size
         self.key = np.array([seed, rank], dtype=np.uint64)
         self.peak_db, self.speed = peak_db, speed
@@ -99,8 +115,23 @@ class Segments(Dataset[Batch]):
         rows = generator.random((self.batch_size, 5))
         which = np.searchsorted(self.ends, rows[:, 0] * self.ends[-1], side="right")
         clips = [self.clips[min(index, len(self.clips) - 1)] for index in which]
+        names = [str(clip.path) for clip in clips]
+        if self.paired:
+            pairs = [self._pair(clip, row[1]) for clip, row in zip(clips, rows, strict=True)]
+            audio, mels = (torch.stack(items) for items in zip(*pairs, strict=True))
+            return Batch(audio, names, {"mel": mels})
         crops = [self._crop(clip, *row) for clip, row in zip(clips, rows[:, 1:], strict=True)]
-        return Batch(torch.stack(crops)[:, None], [str(clip.path) for clip in clips])
+        return Batch(torch.stack(crops)[:, None], names, {})
+
+    def _pair(self, clip: Clip, place: float) -> tuple[Tensor, Tensor]:
+        """A crop with its mel, silence behind both. Shape: [1, segment], [M, F]."""
+        assert self.mel
+        audio, mel = read_pair(clip, self.mel, place=place, most=self.segment)
+        missing = self.mel.frames(self.segment) - mel.shape[-1]
+        return (
+            F.pad(audio, (0, self.segment - audio.shape[-1])),
+            torch.cat([mel, self.silence.expand(-1, missing)], dim=-1),
+        )
 
     def _crop(self, clip: Clip, place: float, channel: float, level: float, speed: float) -> Tensor:
         """One crop; the four decisions are uniform in [0, 1). Shape: [segment]."""
@@ -159,6 +190,22 @@ def read_crop(
     return resample(audio, have, want)[:, skipped : skipped + samples]
 
 
+def read_pair(clip: Clip, spec: MelSpec, *, place: float, most: int) -> tuple[Tensor, Tensor]:
+    """Up to `most` samples of a paired clip from the start of a frame on, and their mel.
+
+    `place` in [0, 1) chooses the frame. Raises what `read_crop` and `read_paired_mel` raise.
+    Shape: [1, T], [M, spec.frames(T)].
+    """
+    mel = read_paired_mel(clip, spec)
+    hop = spec.hop_length
+    available = (mel.shape[-1] - spec.frames(0)) * hop  # samples that have frames
+    frame = int(place * (max(available - most, 0) // hop + 1))
+    start = frame * hop
+    samples = min(most, available - start)
+    audio = read_crop(clip, start=start, samples=samples, sample_rate=spec.sample_rate)
+    return audio.mean(0, keepdim=True), mel[:, frame : frame + spec.frames(samples)]
+
+
 def loader(segments: Segments, *, start: int, steps: int, workers: int) -> Iterator[Batch]:
     """The batches of steps [start, start + steps), prepared ahead by `workers` processes (0: none).
 
@@ -208,14 +255,16 @@ def validation_clips(
     split: str = "valid",
     limit: int,
     max_seconds: float,
-) -> list[tuple[str, Tensor]]:
+    mel: MelSpec | None = None,
+) -> list[tuple[str, Tensor, Mapping[str, Tensor]]]:
     """The first `max_seconds` of up to `limit` clips, always the same, named speaker/file.
 
     Speakers take turns in the order of their names, each with its clips in the order of paths.
-    First channel, converted to `sample_rate`. Raises ConfigError if the split has no clip with
-    enough bandwidth. Shape of each: [1, T].
+    First channel, converted to `sample_rate`; of paired clips the mean, and their mel as `mel` has
+    it. Raises ConfigError if the split has no clip with enough bandwidth.
+    Shape of each: [1, T], "mel" [M, F].
     """
-    clips = _full_band_clips(manifest, split=split, sample_rate=sample_rate)
+    clips = target_clips(manifest, split=split, sample_rate=sample_rate, mel=mel)
     speakers: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in sorted(clips, key=lambda clip: (clip.speaker, clip.path)):
         speakers[clip.speaker].append(clip)
@@ -223,32 +272,16 @@ def validation_clips(
     chosen = islice((clip for clip in turns if clip is not None), limit)
     most = int(max_seconds * sample_rate)
     return [
-        (f"{clip.speaker}/{clip.path.stem}", _beginning(clip, most, sample_rate)) for clip in chosen
+        (f"{clip.speaker}/{clip.path.stem}", *_beginning(clip, most, sample_rate, mel))
+        for clip in chosen
     ]
 
 
-def _beginning(clip: Clip, most: int, sample_rate: int) -> Tensor:
+def _beginning(
+    clip: Clip, most: int, sample_rate: int, spec: MelSpec | None
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    if clip.mel and spec:
+        audio, mel = read_pair(clip, spec, place=0.0, most=most)
+        return audio, {"mel": mel}
     samples = min(most, round(clip.samples * sample_rate / clip.sample_rate))
-    return read_crop(clip, start=0, samples=samples, sample_rate=sample_rate)[:1]
-
-
-def _full_band_clips(manifest: StrPath, *, split: str, sample_rate: int) -> list[Clip]:
-    """Clips of a split that can be targets at `sample_rate`; warns of the others."""
-    clips = read_manifest(manifest, split=split)
-    kept = [clip for clip in clips if clip.full_band(sample_rate)]
-    needed = FULL_BAND * sample_rate / 2
-    if not kept:
-        raise ConfigError(
-            f"{manifest}: none of {len(clips)} clips in split {split!r} has content up to "
-            f"{needed:.0f} Hz; add recordings or lower mel.sample_rate ({sample_rate})"
-        )
-    if len(kept) < len(clips):
-        logger.warning(
-            "%s: %d of %d clips in split %r are left out, their content ends below %.0f Hz",
-            Path(manifest),
-            len(clips) - len(kept),
-            len(clips),
-            split,
-            needed,
-        )
-    return kept
+    return read_crop(clip, start=0, samples=samples, sample_rate=sample_rate)[:1], {}

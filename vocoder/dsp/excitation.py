@@ -33,6 +33,20 @@ def _cosine_sum(phase: Tensor, harmonics: Tensor) -> Tensor:
     return torch.where(at_pulse, harmonics, kernel)
 
 
+def harmonic_sines(f0: Tensor, harmonics: int, *, hop_length: int, sample_rate: int) -> Tensor:
+    """Unit sines at 1, 2, … `harmonics` times `f0`, all of phase 0 at the start.
+
+    The phase is summed up frame by frame and interpolated linearly between frame centers; before
+    the first and behind the last it stands still.
+
+    Shape: f0 [B, F] in Hz → [B, harmonics, F * hop_length].   Li et al. 2023 (HiFTNet), its code.
+    """
+    turns = (f0.double() * (hop_length / sample_rate)).cumsum(-1)[:, None]  # [B, 1, F]
+    turns = F.interpolate(turns, scale_factor=float(hop_length), mode="linear")
+    turns = turns * torch.arange(1, harmonics + 1, device=f0.device)[:, None]  # [B, harmonics, T]
+    return torch.sin(2.0 * math.pi * (turns - turns.round()).to(f0.dtype))
+
+
 def noise_table(samples: int = 1 << 16, seed: int = 0) -> Tensor:
     """White Gaussian noise of unit variance that is always the same. Shape: [samples]."""
     return torch.randn(samples, generator=torch.Generator().manual_seed(seed))

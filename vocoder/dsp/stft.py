@@ -34,14 +34,17 @@ def padding_amounts(n_fft: int, hop_length: int, padding: Padding) -> tuple[int,
 def pad_reflect(audio: Tensor, left: int, right: int) -> Tensor:
     """Mirror the signal at both ends, as often as needed when it is shorter than the padding.
 
-    Shape: [B, T] → [B, left + T + right].
+    Shape: [..., T] → [..., left + T + right], any T >= 1.
     """
     samples = audio.shape[-1]
-    if max(left, right) < samples:
-        return F.pad(audio, (left, right), mode="reflect")
+    # The mirrored signal repeats after once there and back; a single sample is its own image.
     period = max(2 * (samples - 1), 1)
-    position = torch.arange(-left, samples + right, device=audio.device) % period
-    return audio[..., torch.minimum(position, period - position).clamp(max=samples - 1)]
+    # No branch on the length, so that torch.export takes any: torch's own padding refuses some.
+    before = torch.arange(left, 0, -1, device=audio.device) % period
+    after = torch.arange(samples, samples + right, device=audio.device) % period
+    start = audio[..., torch.minimum(before, period - before)]
+    end = audio[..., torch.minimum(after, period - after)]
+    return torch.cat([start, audio, end], dim=-1)
 
 
 def stft(

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vocoder.dsp.filterbank import MelScale, mel_filterbank
 from vocoder.dsp.stft import Padding, hann_window, stft
-from vocoder.errors import ConfigError, MelMismatchError
+from vocoder.errors import ConfigError
 
 LogBase = Literal["ln", "log10", "db"]
 # What one unit of each log is in nepers: ln x, log10 x, 20 log10 x.
@@ -176,6 +176,14 @@ PRESETS: dict[str, MelSpec] = {
     "hifigan_48k_128": dataclasses.replace(
         _hifigan(48000, 128, None), n_fft=2048, win_length=2048, hop_length=480
     ),
+    "nsf_44k_128": dataclasses.replace(
+        _hifigan(44100, 128, 16000.0),
+        n_fft=2048,
+        win_length=2048,
+        hop_length=512,
+        f_min=40.0,
+        power_floor=0.0,
+    ),
     "vocos_24k_100": dataclasses.replace(
         _hifigan(24000, 100, None),
         mel_scale="htk",
@@ -203,9 +211,7 @@ PRESETS: dict[str, MelSpec] = {
         log_floor=1e-10,
         padding="center",
     ),
-    "melgan_22k_80": dataclasses.replace(
-        _hifigan(22050, 80, None), power_floor=0.0, log="log10"
-    ),
+    "melgan_22k_80": dataclasses.replace(_hifigan(22050, 80, None), power_floor=0.0, log="log10"),
 }
 
 
@@ -252,31 +258,3 @@ def magnitude(bins: Tensor, floor: float = 0.0) -> Tensor:
     # Below, the second derivative of the root overflows float32: a magnitude of 1e-12, -240 dB,
     # which lies under every log floor in use, so that silence comes out as that floor.
     return torch.sqrt(power + floor) if floor else torch.sqrt(power.clamp_min(1e-24))
-
-
-def differences(have: MelSpec, want: MelSpec) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two specs differ: name → (have, want)."""
-    pairs = {
-        field.name: (getattr(have, field.name), getattr(want, field.name))
-        for field in dataclasses.fields(MelSpec)
-    }
-    pairs["f_max"] = (have.top_hz, want.top_hz)
-    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def convert(mel: Tensor, have: MelSpec, want: MelSpec) -> Tensor:
-    """Express `mel` in another spec where that is exact, otherwise raise MelMismatchError.
-
-    Exact are the base of the logarithm, the per-band mean and scale, and a higher log floor (the
-    mel is clamped to it). Shape: [..., M, F] → same.
-    """
-    differing = differences(have, want)
-    # A floor can be raised (clamped) but what lies under it cannot be brought back.
-    exact = {"log", "mean", "scale"} | (
-        {"log_floor"} if have.log_floor <= want.log_floor else set()
-    )
-    lost = {name: pair for name, pair in differing.items() if name not in exact}
-    if lost:
-        listed = ", ".join(f"{name} {pair[0]} (model: {pair[1]})" for name, pair in lost.items())
-        raise MelMismatchError(f"the mel was made with {listed}; make it with the model's settings")
-    return want.compress(have.expand(mel)) if differing else mel

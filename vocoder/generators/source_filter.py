@@ -17,10 +17,9 @@ import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.excitation import indexed_noise, minimum_phase, noise_table, pulse_train
-from vocoder.dsp.pitch import track_pitch
 from vocoder.dsp.stft import stft
 from vocoder.features.mel import MelSpec
-from vocoder.generators.base import Generator
+from vocoder.generators.pitched import PitchedGenerator
 from vocoder.nn.consistency import MelConsistency
 from vocoder.nn.convnext import ConvNeXtBackbone
 from vocoder.nn.pitch import MelPitch
@@ -34,15 +33,14 @@ _VOICED_UP_TO_HZ = (
 )
 
 
-class SourceFilter(Generator):
+class SourceFilter(PitchedGenerator):
     """Harmonic-plus-noise generator for one MelSpec (magnitudes, "same" padding).
 
-    `iterations` trades speed for agreement with the mel. The mel is all it needs; `f0` [B, F] in Hz
-    overrides the pitch that the mel suggests.
+    `iterations` trades speed for agreement with the mel. The mel is all it needs; `f0` [B, F] in
+    Hz, 0 where unvoiced, overrides the pitch that the mel suggests.
     """
 
-    features = ("mel", "f0")
-
+    pitch: MelPitch
     prior: Tensor
     noise: Tensor
 
@@ -57,10 +55,10 @@ class SourceFilter(Generator):
         pitch_blocks: int = 4,
         iterations: int = 4,
     ) -> None:
-        super().__init__(hop_length=mel.hop_length)
+        pitch = MelPitch(mel, channels=pitch_channels, blocks=pitch_blocks)
+        super().__init__(mel=mel, pitch=pitch)
         self.mel = mel
         self.consistency = MelConsistency(mel, iterations=iterations)
-        self.pitch = MelPitch(mel, channels=pitch_channels, blocks=pitch_blocks)
         self.backbone = ConvNeXtBackbone(
             in_channels=mel.n_mels + 2, channels=channels, hidden=hidden, blocks=blocks
         )
@@ -76,10 +74,11 @@ class SourceFilter(Generator):
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         """Shape: mel [B, M, F], f0 [B, F] → [B, 1, F * hop_length]."""
         with torch.no_grad():  # learned from the tracker alone: a spectral loss has no slope in f0
-            own, voiced = self.pitch.decode(self.pitch(mel))
-        f0 = own if f0 is None else f0
-        pulses, noise = self._excitation(f0)  # [B, K, F] each
-        context = torch.stack([torch.log2(f0 / 150.0), voiced], dim=1)
+            pitch, voiced = self.pitch.decode(self.pitch(mel))
+        if f0 is not None:
+            pitch, voiced = torch.where(f0 > 0.0, f0, pitch), voiced * (f0 > 0.0)
+        pulses, noise = self._excitation(pitch)  # [B, K, F] each
+        context = torch.stack([torch.log2(pitch / 150.0), voiced], dim=1)
         filters = self.head(self.backbone(torch.cat([mel, context], dim=1)))
         gain_pulses, phase, gain_noise = filters.chunk(3, dim=1)  # [B, K, F] each
 
@@ -92,17 +91,6 @@ class SourceFilter(Generator):
         spectrum = spectrum + aperiodic * _bounded_exp(envelope, gain_noise) * noise
         audio: Tensor = self.consistency(spectrum, target)
         return audio[:, None]
-
-    def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
-        """Losses of the pitch estimate against the tracker on the recording: "pitch", "voicing"."""
-        target = track_pitch(
-            real[:, 0],
-            sample_rate=self.mel.sample_rate,
-            hop_length=self.hop_length,
-            f_min=self.pitch.f_min,
-            f_max=self.pitch.f_max,
-        )
-        return self.pitch.losses(self.pitch(features["mel"]), target)
 
     def _excitation(self, f0: Tensor) -> tuple[Tensor, Tensor]:
         """Spectra of the pulse train and of white noise. Shape: [B, F] → [B, K, F] each."""

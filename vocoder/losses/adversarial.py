@@ -94,3 +94,14 @@ class Hinge(_Pointwise):
     @staticmethod
     def _as_fake(logits: Tensor) -> Tensor:
         return F.relu(1.0 + logits)
+
+
+class UnboundedHinge(Hinge):
+    """`Hinge` for the discriminators; the generator raises its logits without end.
+
+    Lim and Ye 2017 (Geometric GAN); Kumar et al. 2019 (MelGAN), eq. 1 and 2.
+    """
+
+    def generator(self, fake: list[Verdict]) -> Tensor:
+        """Mean of the negated logits, over verdicts; no lower bound."""
+        return self.reduce([-verdict.logits.float().mean() for verdict in fake])

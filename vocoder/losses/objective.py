@@ -64,10 +64,11 @@ class Objective(nn.Module):
             raise ConfigError("the objective has no adversarial loss to train discriminators with")
         return self.adversarial.discriminator(real, fake)
 
-    def total(self, terms: Mapping[str, Tensor]) -> Tensor:
+    def total(self, terms: Mapping[str, Tensor], *, adversary: float = 1.0) -> Tensor:
         """Weighted sum of all terms, or of all but the adversary's.
 
-        Any other set of names is a ConfigError.
+        The weights of the adversary's terms are multiplied by `adversary`. Any other set of names
+        is a ConfigError.
         """
         playing = terms.keys() & self._against
         expected = self.weights.keys() - (frozenset() if playing else self._against)
@@ -75,4 +76,7 @@ class Objective(nn.Module):
             raise ConfigError(
                 f"terms are {sorted(terms)}, but the objective needs {sorted(expected)}"
             )
-        return torch.stack([self.weights[name] * term for name, term in terms.items()]).sum()
+        factors = dict.fromkeys(self._against, adversary)
+        return torch.stack(
+            [self.weights[name] * factors.get(name, 1.0) * term for name, term in terms.items()]
+        ).sum()

@@ -1,9 +1,13 @@
 """Padding rules of convolutions, so that lengths are laws and not accidents."""
 
+import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
+
+torch.fx.wrap("pad_reflect")  # one node in a traced graph: streaming knows it by name
 
 
 def same_padding(kernel_size: int, dilation: int = 1) -> int:
@@ -50,6 +54,25 @@ class Conv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve, the length unchanged."""
         return super().forward(F.pad(x, (self.ahead, 0)) if self.ahead else x)
+
+
+class MirroredConv1d(nn.Conv1d):
+    """Convolution of stride 1 that keeps the length of its input, which is mirrored at its ends.
+
+    Raises ConfigError for an even kernel.
+
+    Shape: [B, in_channels, T] → [B, out_channels, T].
+    """
+
+    def __init__(
+        self, in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, dilation=dilation)
+        self.margin = same_padding(kernel_size, dilation)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, the length unchanged."""
+        return super().forward(pad_reflect(x, self.margin, self.margin))
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):

@@ -74,7 +74,8 @@ class ISTFTHead(_SpectralHead):
         """Audio of a batch of hidden frames."""
         # Float32 also under autocast: half precision has no FFT and too few bits for a phase.
         bins = self.out(x.transpose(1, 2)).float().transpose(1, 2)  # [B, 2 K, F]
-        return self.synthesis(*bins.chunk(2, dim=1))
+        log_magnitude, phase = bins.chunk(2, dim=1)
+        return self.synthesis(log_magnitude, phase)
 
 
 class ConvISTFTHead(_SpectralHead):

@@ -1,7 +1,7 @@
 """Fundamental frequency and voicing from a mel spectrogram."""
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,27 @@ from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.nn.convnext import ConvNeXtBackbone
 
 _TOP_HZ = 1500.0  # mel bands are narrow enough to hold apart the harmonics of a voice up to here
+VOICED_HZ = 10.0  # a lower F0, which no voice has, says that a frame is unvoiced
 _REACH = 3  # bins on either side of the best one that F0 is read from, and frames it is filled from
+
+
+class PitchEstimator(nn.Module):
+    """A network from mel to F0, between `f_min` and `f_max`, that learns from a tracker.
+
+    `forward` takes a mel [B, M, F] to an estimate of whatever form; `losses` compare that with what
+    `track_pitch` found in the recording, and `f0` reads it.
+    """
+
+    f_min: float
+    f_max: float
+
+    def f0(self, mel: Tensor) -> Tensor:
+        """F0 in Hz, below `VOICED_HZ` where unvoiced.   Shape: [B, M, F] → [B, F]."""
+        raise NotImplementedError
+
+    def losses(self, estimate: Any, target: Pitch) -> dict[str, Tensor]:
+        """Of the pitch of voiced frames ("pitch") and of which ones are voiced ("voicing")."""
+        raise NotImplementedError
 
 
 class PitchEstimate(NamedTuple):
@@ -22,7 +42,7 @@ class PitchEstimate(NamedTuple):
     voicing: Tensor
 
 
-class MelPitch(nn.Module):
+class MelPitch(PitchEstimator):
     """Classify each mel frame over the tracker's pitch bins, and as voiced or not.
 
     A classifier over narrow bins keeps two octaves apart where a regression would answer with
@@ -83,6 +103,11 @@ class MelPitch(nn.Module):
         spectrum = (self.inverse @ linear).clamp_min(0.0)
         sums = self.cosines @ spectrum  # row 0 is the energy
         return sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
+
+    def f0(self, mel: Tensor) -> Tensor:
+        """F0 in Hz, 0 where unvoiced.   Shape: [B, M, F] → [B, F]."""
+        f0, voiced = self.decode(self(mel))
+        return torch.where(voiced > 0.5, f0, 0.0)
 
     def decode(self, estimate: PitchEstimate) -> tuple[Tensor, Tensor]:
         """F0 in Hz and the probability of voicing. Shape: [B, P, F] → [B, F], [B, F].

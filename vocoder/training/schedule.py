@@ -1,7 +1,8 @@
-"""Learning rate as a pure function of the step, so that resuming needs only the step."""
+"""Learning rate and game as pure functions of the step, so that resuming needs only the step."""
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from vocoder.errors import ConfigError
 
@@ -31,3 +32,32 @@ class WarmupExponential:
         warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
         decayed = math.pow(self.decay, max(0, step - self.warmup_steps) / self.every)
         return warm * max(decayed, self.floor)
+
+
+class Phase(NamedTuple):
+    """Who learns in a step, and what the adversary's weights are multiplied by."""
+
+    discriminators: bool
+    generator: bool
+    adversary: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class GameSchedule:
+    """The generator learns alone, then the discriminators do, then both.
+
+    Discriminators play from step `start` on (None: never). For `warmup` steps they learn to judge a
+    generator that is at rest; then the weight of their judgement rises linearly over `ramp` steps.
+    """
+
+    start: int | None = 0
+    warmup: int = 0
+    ramp: int = 0
+
+    def at(self, step: int) -> Phase:
+        """The phase of `step` (from 0)."""
+        if self.start is None or step < self.start:
+            return Phase(discriminators=False, generator=True, adversary=0.0)
+        played = step - self.start - self.warmup  # by both; negative while they warm up
+        adversary = min(1.0, max(0, played + 1) / (self.ramp + 1))
+        return Phase(discriminators=True, generator=played >= 0, adversary=adversary)

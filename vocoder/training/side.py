@@ -10,7 +10,10 @@ from vocoder.training.ranks import Ranks
 
 
 class Side:
-    """A network with its optimizer; `clip` is the largest gradient norm, None for no limit."""
+    """A network with its optimizer; `clip` is the largest gradient norm, None for no limit.
+
+    `names` are those of the network's `parameters`, in order; the optimizer's state holds them too.
+    """
 
     def __init__(
         self,
@@ -18,8 +21,10 @@ class Side:
         optimizer: Callable[..., torch.optim.Optimizer],
         clip: float | None,
     ) -> None:
-        self.parameters = [p for p in network.parameters() if p.requires_grad]
-        self.optimizer = optimizer(self.parameters)
+        named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
+        self.names = [name for name, _ in named]
+        self.parameters = [parameter for _, parameter in named]
+        self.optimizer = optimizer(named)
         self.base_rates = [group["lr"] for group in self.optimizer.param_groups]
         self.clip = float("inf") if clip is None else clip
         self.norm = 0.0
@@ -55,3 +60,19 @@ def frozen(network: nn.Module) -> Iterator[None]:
     finally:
         for parameter in parameters:
             parameter.requires_grad_(True)
+
+
+@contextmanager
+def at_rest(network: nn.Module) -> Iterator[None]:
+    """Within the block, `network` only computes: no gradients, and its buffers are put back.
+
+    It stays in training mode: in evaluation mode noise is the same in every batch, which would
+    tell a discriminator what is fake.
+    """
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        for buffer, value in buffers:
+            buffer.copy_(value)

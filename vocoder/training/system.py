@@ -13,7 +13,7 @@ from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
 from vocoder.losses.objective import Objective
-from vocoder.training.schedule import WarmupExponential
+from vocoder.training.schedule import GameSchedule, WarmupExponential
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +36,20 @@ class Optim:
 class TrainerSettings:
     """How long, how often, where.
 
-    Before `adversarial_start` the generator learns from the reconstruction losses alone. `resume`
-    continues from the newest state in `output`. `keep` states are kept besides the best model.
-    The best model is the one with the best `best_metric` among validations.
+    Before `adversarial_start` the generator learns from the reconstruction losses alone. From there
+    the discriminators learn alone for `discriminator_warmup` steps, with the generator frozen; then
+    the weights of "adversarial" and "feature_matching" rise linearly over `adversarial_ramp` steps.
+    `resume` continues from the newest state in `output`. Without one the run begins, at step 0,
+    from the model directory or built-in model `start` (see vocoder.training.start), or from
+    nothing. `keep` states are kept besides the best model. The best model is the one with the best
+    `best_metric` among validations.
     """
 
     output: str
     max_steps: int
     adversarial_start: int = 0
+    discriminator_warmup: int = 0
+    adversarial_ramp: int = 0
     log_every: int = 50
     validate_every: int = 1000
     save_every: int = 1000
@@ -52,15 +58,20 @@ class TrainerSettings:
     validation_clips: int = 8
     validation_seconds: float = 4.0
     resume: bool = True
+    start: str | None = None
     workers: int = 1
     threads: int | None = None
     device: str = "cpu"
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        for name in ("max_steps", "log_every", "validate_every", "save_every", "keep"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"trainer.{name} is {getattr(self, name)}; it must be at least 1")
+        least = dict.fromkeys(("max_steps", "log_every", "validate_every", "save_every", "keep"), 1)
+        least |= dict.fromkeys(("adversarial_start", "discriminator_warmup", "adversarial_ramp"), 0)
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ConfigError(
+                    f"trainer.{name} is {getattr(self, name)}; it must be at least {value}"
+                )
         if self.best_metric not in ("log_mel", "mr_stft", "pesq"):
             raise ConfigError(
                 f"trainer.best_metric is {self.best_metric!r}; choose log_mel, mr_stft or pesq"
@@ -70,9 +81,17 @@ class TrainerSettings:
 class Features(nn.ModuleDict):
     """What the generator is conditioned on, by name: modules from audio to a tensor of frames."""
 
-    def forward(self, audio: Tensor) -> dict[str, Tensor]:
-        """Shape: [B, C, T] → name: [B, …, F]."""
-        return {name: extract(audio) for name, extract in self.items()}
+    def forward(self, audio: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Those that are `given` (from files) on the device of `audio`, the others computed.
+
+        Shape: [B, C, T] → name: [B, …, F].
+        """
+        return {
+            name: given[name].to(audio.device, non_blocking=True)
+            if name in given
+            else extract(audio)
+            for name, extract in self.items()
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +127,21 @@ class System:
         if playing != bool(self.discriminators):
             missing = "discriminators" if playing else "objective.adversarial"
             raise ConfigError(f"an adversarial training needs both sides; {missing} is missing")
+        for name in ("discriminator_warmup", "adversarial_ramp"):
+            if getattr(self.trainer, name) and not playing:
+                raise ConfigError(
+                    f"trainer.{name} needs discriminators; choose some, or set it to 0"
+                )
 
     def judges(self) -> Discriminators:
         """The discriminators as one module."""
         return Discriminators(self.discriminators)
+
+    def game(self) -> GameSchedule:
+        """Who learns when."""
+        settings = self.trainer
+        return GameSchedule(
+            start=settings.adversarial_start if self.discriminators else None,
+            warmup=settings.discriminator_warmup,
+            ramp=settings.adversarial_ramp,
+        )

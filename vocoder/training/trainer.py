@@ -4,7 +4,7 @@ import logging
 import math
 import signal
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ from vocoder.errors import ConfigError
 from vocoder.training.average import Average
 from vocoder.training.monitor import Monitor
 from vocoder.training.ranks import Ranks
-from vocoder.training.side import Side, frozen
+from vocoder.training.side import Side, at_rest, frozen
+from vocoder.training.start import begin
 from vocoder.training.state import States, changed_settings
 from vocoder.training.system import Features, System
 from vocoder.training.validation import Validator
@@ -51,11 +52,13 @@ class Trainer:
             self.sides["discriminators"] = Side(
                 self.discriminators, optim.discriminators, optim.clip_discriminators
             )
+        self.game = system.game()
         self.segments = system.data(
             sample_rate=system.mel.sample_rate,
             seed=system.seed,
             rank=self.ranks.rank,
             world_size=self.ranks.size,
+            mel=system.mel if "mel" in system.features else None,
         )
         self._check_segment()
         self.validator = Validator(
@@ -64,6 +67,7 @@ class Trainer:
                 sample_rate=system.mel.sample_rate,
                 limit=settings.validation_clips,
                 max_seconds=settings.validation_seconds,
+                mel=self.segments.mel,
             ),
             mel=system.mel,
         )
@@ -90,25 +94,27 @@ class Trainer:
     # ------------------------------------------------------------------------------ one step
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
-        """One update of every side that plays; returns the unweighted losses by name."""
+        """One update of every side that learns; returns the unweighted losses by name."""
         torch.manual_seed(self._step_seed())
         real = batch.audio.to(self.device, non_blocking=True)
-        playing = "discriminators" in self.sides and self.step >= self.settings.adversarial_start
-        features = self.features(real)
-        fake = self.generator(**features)[..., : real.shape[-1]]
+        phase = self.game.at(self.step)
+        features = self.features(real, batch.features)
+        with nullcontext() if phase.generator else at_rest(self.generator):
+            fake = self.generator(**features)[..., : real.shape[-1]]
         losses: dict[str, Tensor] = {}
-        if playing:
+        if phase.discriminators:
             judged = self.discriminators(real), self.discriminators(fake.detach())
             losses["discriminators"] = self.objective.discriminator(*judged)
             self.update("discriminators", losses["discriminators"], batch)
+        if not phase.generator:
+            return losses
         terms = self.objective.reconstruct(fake, real)
         terms |= self.generator.auxiliary(real, **features)
-        if playing:
+        if phase.discriminators:
             with frozen(self.discriminators):
-                with torch.no_grad():
-                    verdicts_real = self.discriminators(real)
+                verdicts_real = self.discriminators(real)  # no graph: nothing in it learns
                 terms |= self.objective.adversary(self.discriminators(fake), verdicts_real)
-        self.update("generator", self.objective.total(terms), batch)
+        self.update("generator", self.objective.total(terms, adversary=phase.adversary), batch)
         self.average.follow(self.generator, self.step)
         return losses | terms
 
@@ -174,7 +180,8 @@ class Trainer:
         monitor.advance(step)
         if step % settings.log_every == 0 or last:
             values = {name: value.item() for name, value in losses.items()}
-            norms = {f"gradient_{name}": side.norm for name, side in self.sides.items()}
+            learned = self.game.at(step - 1)._asdict()
+            norms = {f"gradient_{n}": side.norm for n, side in self.sides.items() if learned[n]}
             rate = self.sides["generator"].learning_rate
             monitor.losses(step, values | norms | {"learning_rate": rate})
         if step % settings.validate_every == 0 or last:
@@ -222,16 +229,15 @@ class Trainer:
         save_model(self.output / name, self.average.model, config)
 
     def resume(self) -> None:
-        """Continue from the newest readable state, if there is one and `resume` is on."""
-        if not self.settings.resume:
-            if self.states.paths():
-                raise ConfigError(
-                    f"{self.states.folder} holds training states and trainer.resume is false; "
-                    "remove it or choose another trainer.output"
-                )
-            return
+        """Continue from the newest readable state; without one, begin as `trainer.start` says."""
+        if not self.settings.resume and self.states.paths():
+            raise ConfigError(
+                f"{self.states.folder} holds training states and trainer.resume is false; "
+                "remove it or choose another trainer.output"
+            )
         found = self.states.newest()
         if found is None:
+            self._begin()
             return
         path, state = found
         _load(self.generator, state["generator"], path)
@@ -244,6 +250,17 @@ class Trainer:
         log.info("resumed from %s", path)
         for setting, (old, new) in changed_settings(state["config"], self.config).items():
             log.info("setting changed since: %s was %s, is %s", setting, old, new)
+
+    def _begin(self) -> None:
+        if self.settings.start is not None:
+            begin(
+                self.settings.start,
+                system=self.system,
+                generator=self.config["generator"],
+                average=self.average.model,
+                discriminators=self.discriminators,
+                sides=self.sides,
+            )
 
     @contextmanager
     def _signals(self) -> Iterator[None]:

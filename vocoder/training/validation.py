@@ -1,7 +1,7 @@
 """Copy synthesis of a few fixed recordings, measured: what "better" means while training."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -28,11 +28,14 @@ class Clip:
 class Validator:
     """Scores a generator on fixed clips: "log_mel" and "mr_stft" (lower), "pesq" (higher).
 
+    A clip is its name, audio [1, T], and features from files (as `Batch` has them, but of one).
     Log-mel error is over the model's own mel. PESQ is left out where the package cannot score any
     clip.
     """
 
-    def __init__(self, clips: Sequence[tuple[str, Tensor]], *, mel: MelSpec) -> None:
+    def __init__(
+        self, clips: Sequence[tuple[str, Tensor, Mapping[str, Tensor]]], *, mel: MelSpec
+    ) -> None:
         self.clips = list(clips)
         self.sample_rate = mel.sample_rate
         self.log_mel, self.mr_stft = LogMelL1(mel), MultiResolutionSTFT()
@@ -43,9 +46,10 @@ class Validator:
         """Mean scores by name, and the audio they were measured on."""
         device = next(generator.parameters()).device
         made, scores = [], []
-        for name, audio in self.clips:
+        for name, audio, given in self.clips:
             real = audio[None].to(device)
-            fake = generator(**features(real))[..., : real.shape[-1]]
+            inputs = features(real, {key: value[None] for key, value in given.items()})
+            fake = generator(**inputs)[..., : real.shape[-1]]
             real = real[..., : fake.shape[-1]].cpu()
             made.append(Clip(name, real[0, 0], fake[0, 0].cpu()))
             scores.append(self._score(real, fake.cpu(), name))

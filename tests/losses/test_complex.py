@@ -1,0 +1,104 @@
+"""The real and imaginary loss: an independent computation, and what magnitudes cannot hear."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+from torch import Tensor
+
+from vocoder.dsp.resolutions import RESOLUTIONS
+from vocoder.errors import ConfigError
+from vocoder.losses.complex import MultiResolutionComplex
+from vocoder.losses.spectral import MultiResolutionSTFT
+
+LOSS = MultiResolutionComplex()
+SIGNALS: dict[str, Callable[[Tensor], Tensor]] = {
+    "silence": torch.zeros_like,
+    "impulse": lambda x: torch.zeros_like(x).index_fill(-1, torch.tensor([x.shape[-1] // 2]), 1.0),
+    "full-scale": torch.sign,
+    "noise": lambda x: 0.1 * x,
+    "almost silence": lambda x: 1e-20 * x,
+}
+
+
+def noise(*shape: int) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0))
+
+
+def spectrum(audio: NDArray[np.float64], n_fft: int, hop: int, win: int) -> NDArray[np.complex128]:
+    """Centered frames under a periodic Hann window of unit energy, by numpy alone."""
+    window = np.sin(np.pi * np.arange(win) / win) ** 2 / math.sqrt(3 / 8 * win)
+    window = np.pad(window, (n_fft - win) // 2)
+    frames = sliding_window_view(np.pad(audio, n_fft // 2, mode="reflect"), n_fft)[::hop]
+    return np.fft.rfft(frames * window)
+
+
+def test_numbers_of_an_independent_computation() -> None:
+    fake, real = noise(2, 3000)
+    total = 0.0
+    for resolution in RESOLUTIONS:
+        x, y = (spectrum(audio.double().numpy(), *resolution) for audio in (fake, real))
+        total += np.abs(x.real - y.real).mean() + np.abs(x.imag - y.imag).mean()
+    assert LOSS(fake[None, None], real[None, None]).item() == pytest.approx(total / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("fake_name", SIGNALS)
+@pytest.mark.parametrize("real_name", SIGNALS)
+def test_value_and_gradient_are_finite(fake_name: str, real_name: str) -> None:
+    fake = SIGNALS[fake_name](noise(2, 1, 2048)).requires_grad_()
+    loss = LOSS(fake, SIGNALS[real_name](noise(2, 1, 2048)))
+    loss.backward()
+    assert loss.shape == () and loss.isfinite()
+    assert fake.grad is not None and fake.grad.isfinite().all()
+    assert (loss.item() == 0.0) == (fake_name == real_name)
+
+
+@pytest.mark.parametrize("resolution", RESOLUTIONS)
+def test_noise_measures_the_same_at_every_resolution(resolution: tuple[int, int, int]) -> None:
+    real = 0.1 * noise(1, 1, 40_000)
+    loss = MultiResolutionComplex(resolutions=[resolution])(torch.zeros_like(real), real)
+    assert loss.item() == pytest.approx(0.1 * 2 / math.sqrt(math.pi), rel=0.02)
+
+
+def test_it_hears_the_polarity_that_magnitudes_do_not() -> None:
+    real = noise(1, 1, 3000)
+    assert MultiResolutionSTFT()(-real, real).item() == pytest.approx(0.0, abs=1e-5)
+    assert LOSS(-real, real) > 1.0
+
+
+def test_it_is_a_norm_of_the_error_and_its_gradient_reduces_it() -> None:
+    real, error = noise(2, 2, 2, 3000)  # [B, C, T] each
+    near = (real + 0.01 * error).requires_grad_()
+    loss = LOSS(near, real)
+    assert LOSS(real + 0.1 * error, real).item() == pytest.approx(10 * loss.item(), rel=1e-3)
+    loss.backward()
+    assert near.grad is not None
+    with torch.no_grad():
+        assert LOSS(near - 1e-3 * near.grad / near.grad.abs().max(), real) < loss
+
+
+def test_channels_are_signals_of_their_own() -> None:
+    fake, real = noise(2, 2, 3, 1500)
+    apart = [LOSS(fake[:, [c]], real[:, [c]]) for c in range(3)]
+    assert LOSS(fake, real).item() == pytest.approx(torch.stack(apart).mean().item(), rel=1e-5)
+
+
+def test_autocast_leaves_it_in_float32() -> None:
+    fake, real = noise(2, 1, 1, 3000).bfloat16()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = LOSS(fake, real)
+    assert loss.dtype == torch.float32
+    assert torch.equal(loss, LOSS(fake.float(), real.float()))
+
+
+def test_one_sample_is_long_enough() -> None:
+    assert LOSS(torch.zeros(1, 1, 1), torch.ones(1, 1, 1)).isfinite()
+
+
+def test_a_resolution_that_does_not_fit_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"resolution \[512, 600, 240\]"):
+        MultiResolutionComplex(resolutions=[(512, 600, 240)])

@@ -1,0 +1,360 @@
+"""Laws of a run that begins from a model: nothing of it is lost, and nothing taken by mistake."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import vocoder
+from vocoder.checkpoint import find_model, load_model, load_state
+from vocoder.errors import CheckpointError, ConfigError
+from vocoder.training.run import build_system, compose
+from vocoder.training.schedule import GameSchedule
+from vocoder.training.side import at_rest
+from vocoder.training.trainer import Trainer
+
+from .conftest import settings, trainer
+
+LOG = "vocoder.training.start"
+
+
+@pytest.fixture(scope="module")
+def own_run(manifest: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run: last/, states/."""
+    folder = tmp_path_factory.mktemp("own")
+    trainer(settings("demo", manifest, folder, "trainer.max_steps=3")).run()
+    return folder
+
+
+@pytest.fixture
+def model(own_run: Path, tmp_path: Path) -> Path:
+    """A model directory by itself, as others publish it."""
+    return Path(shutil.copytree(own_run / "last", tmp_path / "model"))
+
+
+def begun(manifest: Path, output: Path, start: Path, *overrides: str) -> Trainer:
+    run = trainer(settings("demo", manifest, output, f"trainer.start={start}", *overrides))
+    run.resume()
+    return run
+
+
+def copied(network: nn.Module) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+def moments_of(network: nn.Module) -> dict[str, dict[str, Tensor]]:
+    """Moments that differ from weight to weight."""
+    return {
+        name: {
+            "step": torch.tensor(100.0 + index),
+            "exp_avg": torch.full_like(weight, 1e-3 * (index + 1)).detach(),
+            "exp_avg_sq": torch.full_like(weight, 1e-4 * (index + 1)).detach(),
+        }
+        for index, (name, weight) in enumerate(network.named_parameters())
+    }
+
+
+def save_start(model: Path, members: dict[str, Any], moments: dict[str, Any]) -> None:
+    """Add to a model what an importer finds in other projects' files."""
+    start = {"discriminators": members, "optimizers": moments, "steps": 77}
+    torch.save(start, model / "start.pt")
+
+
+# ------------------------------------------------------------------------------ who learns when
+
+
+def test_game_has_three_acts() -> None:
+    game = GameSchedule(start=2, warmup=3, ramp=3)
+    phases = [game.at(step) for step in range(10)]
+    assert [p.discriminators for p in phases] == [False] * 2 + [True] * 8
+    assert [p.generator for p in phases] == [True] * 2 + [False] * 3 + [True] * 5
+    assert [p.adversary for p in phases] == [0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
+
+
+def test_game_without_acts() -> None:
+    assert GameSchedule().at(0) == (True, True, 1.0)
+    assert GameSchedule(start=None).at(10**9) == (False, True, 0.0)
+
+
+def test_generator_rests_while_discriminators_warm_up(manifest: Path, tmp_path: Path) -> None:
+    overrides = ["trainer.adversarial_start=0", "trainer.discriminator_warmup=2"]
+    run = trainer(settings("demo", manifest, tmp_path, *overrides))
+    before, average, judges = map(copied, (run.generator, run.average.model, run.discriminators))
+    with_gradients: list[bool] = []
+    run.generator.register_forward_hook(lambda *_: with_gradients.append(torch.is_grad_enabled()))
+    for step in range(2):
+        run.step = step
+        assert run.train_step(run.segments[step]).keys() == {"discriminators"}
+    assert same(before, run.generator.state_dict())
+    assert same(average, run.average.model.state_dict())
+    assert not run.sides["generator"].optimizer.state
+    for name, weight in run.discriminators.named_parameters():
+        assert not torch.equal(weight, judges[name]), name
+
+    run.step = 2
+    assert {"adversarial", "feature_matching", "mel"} <= run.train_step(run.segments[2]).keys()
+    assert not same(before, run.generator.state_dict())
+    assert not same(average, run.average.model.state_dict())
+    assert with_gradients == [False, False, True]
+
+
+def test_network_at_rest_keeps_its_statistics_and_its_mode() -> None:
+    norm = nn.BatchNorm1d(3)
+    x = torch.randn(4, 3, 5) + 7.0
+    before, expected = copied(norm), nn.BatchNorm1d(3)(x)
+    with at_rest(norm):
+        y = norm(x)
+    assert torch.equal(y, expected)  # by the batch, not by the running statistics
+    assert not y.requires_grad
+    assert same(before, norm.state_dict())
+    assert norm.training
+
+
+def test_weight_of_the_adversary_is_ramped(
+    manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_ramp=3"))
+    total, factors = run.objective.total, []
+
+    def watched(terms: dict[str, Tensor], *, adversary: float) -> Tensor:
+        factors.append(adversary if "adversarial" in terms else None)
+        return total(terms, adversary=adversary)
+
+    monkeypatch.setattr(run.objective, "total", watched)
+    for step in range(6):  # discriminators play from step 1
+        run.step = step
+        run.train_step(run.segments[step])
+    assert factors == [None, 0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_gradients_are_reported_of_who_learned(manifest: Path, tmp_path: Path) -> None:
+    overrides = ["max_steps=3", "log_every=1", "adversarial_start=1", "discriminator_warmup=1"]
+    trainer(settings("demo", manifest, tmp_path, *(f"trainer.{each}" for each in overrides))).run()
+    lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
+    sides = [
+        {name.removeprefix("gradient_") for name in line["train"] if "gradient" in name}
+        for line in lines
+        if "train" in line
+    ]
+    assert sides == [{"generator"}, {"discriminators"}, {"generator", "discriminators"}]
+
+
+@pytest.mark.parametrize("name", ["discriminator_warmup", "adversarial_ramp"])
+def test_warming_up_needs_discriminators(name: str, manifest: Path, tmp_path: Path) -> None:
+    values = settings("demo", manifest, tmp_path, f"trainer.{name}=1")
+    values["discriminators"] = {}
+    values["objective"] |= {"adversarial": None, "feature_matching": None}
+    values["objective"]["weights"] = {"mel": 5.0, "stft": 1.0}
+    with pytest.raises(ConfigError, match=rf"trainer\.{name} needs discriminators"):
+        build_system(values)
+
+
+@pytest.mark.parametrize("name", ["adversarial_start", "discriminator_warmup", "adversarial_ramp"])
+def test_steps_are_not_negative(name: str, manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=rf"trainer\.{name} is -1"):
+        build_system(settings("demo", manifest, tmp_path, f"trainer.{name}=-1"))
+
+
+# ------------------------------------------------------------------------------ from a model
+
+
+def test_run_begins_with_the_audio_of_its_start(
+    manifest: Path, tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", LOG)
+    run = begun(manifest, tmp_path / "run", model)
+    assert (run.step, run.best) == (0, {})
+    generator, _ = load_model(model)
+    mel = torch.randn(1, 80, 7)
+    with torch.inference_mode():
+        expected = generator(mel=mel)
+        assert torch.equal(run.average.model(mel=mel), expected)
+        assert torch.equal(run.generator.eval()(mel=mel), expected)
+    (line, hint) = [record.getMessage() for record in caplog.records if record.name == LOG]
+    assert line.startswith(f"started from {model} (unknown steps): generator; discriminators: none")
+    assert "discriminator_warmup" in hint
+
+
+def test_built_in_model_is_a_start(manifest: Path, tmp_path: Path) -> None:
+    values = compose(
+        ["system=default", "trainer.start=default", f"data.manifest={manifest}"]
+        + [f"trainer.output={tmp_path}", "trainer.validation_clips=1"]
+    )
+    run = trainer(values)
+    run.resume()
+    assert same(run.generator.state_dict(), load_model(find_model("default"))[0].state_dict())
+
+
+def test_own_state_goes_before_the_start(manifest: Path, tmp_path: Path, model: Path) -> None:
+    start = f"trainer.start={model}"
+    trainer(settings("demo", manifest, tmp_path / "run", start, "trainer.max_steps=2")).run()
+    shutil.rmtree(model)
+    run = trainer(settings("demo", manifest, tmp_path / "run", start))
+    run.resume()
+    assert run.step == 2
+    assert not same(run.generator.state_dict(), run.average.model.state_dict())
+    with pytest.raises(CheckpointError, match="no such model directory"):
+        begun(manifest, tmp_path / "other", model)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("mel.f_max", 7000.0), ("generator.blocks", 2), ("mel.mean", [0.5] * 80)]
+)
+def test_start_with_other_settings_is_one_clear_error(
+    key: str, value: Any, manifest: Path, tmp_path: Path, model: Path
+) -> None:
+    values = settings("demo", manifest, tmp_path / "run", f"trainer.start={model}")
+    part, name = key.split(".")
+    values[part][name] = value
+    if name == "mean":
+        values[part]["scale"] = [2.0] * 80
+    with pytest.raises(ConfigError, match=rf"{key} is .*, not .*'demo'") as caught:
+        trainer(values).resume()
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 500
+
+
+def test_setting_left_at_its_default_is_the_same_setting(
+    manifest: Path, tmp_path: Path, model: Path
+) -> None:
+    values = json.loads((model / "config.json").read_text())
+    assert "causal" not in values["generator"]
+    values["generator"] |= {"causal": False, "n_mels": 80}
+    (model / "config.json").write_text(json.dumps(values))
+    begun(manifest, tmp_path / "run", model)
+
+
+# ------------------------------------------------------------------------------ with its opponents
+
+
+def test_own_run_brings_its_discriminators_and_optimizers(
+    manifest: Path, tmp_path: Path, own_run: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", LOG)
+    run = begun(manifest, tmp_path, own_run / "last")
+    state = load_state(own_run / "states" / "step-00000003.pt")
+    assert run.step == 0
+    assert same(run.average.model.state_dict(), state["average"])
+    assert same(run.discriminators.state_dict(), state["discriminators"])
+    for name, side in run.sides.items():
+        moments, expected = side.optimizer.state_dict()["state"], state["optimizers"][name]["state"]
+        assert moments.keys() == expected.keys()
+        assert all(same(moments[i], expected[i]) for i in moments)
+        assert f"{name} ({len(side.names)} of {len(side.names)} weights)" in caplog.text
+    assert "3 steps" in caplog.text
+
+
+def test_discriminators_of_the_same_name_are_taken_over(
+    manifest: Path, tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", LOG)
+    fresh = trainer(settings("demo", manifest, tmp_path / "fresh"))
+    known = {name: value + 1.0 for name, value in fresh.discriminators["mpd"].state_dict().items()}
+    moments = moments_of(fresh.discriminators)
+    members = {"mpd": known, "msd": {"weight": torch.zeros(1)}}
+    save_start(model, members, {"discriminators": moments})
+    run = begun(manifest, tmp_path / "run", model)
+    assert same(run.discriminators["mpd"].state_dict(), known)
+    assert same(run.discriminators["mrd"].state_dict(), fresh.discriminators["mrd"].state_dict())
+    side = run.sides["discriminators"]
+    for name, weight in zip(side.names, side.parameters, strict=True):
+        found = side.optimizer.state.get(weight)
+        if name.startswith("mpd."):
+            assert same(found, moments[name])
+        else:
+            assert not found
+    assert "(77 steps): generator; discriminators: mpd; state of optimizers: disc" in caplog.text
+    assert "warmup" not in caplog.text
+
+
+def test_discriminator_of_another_shape_is_an_error(
+    manifest: Path, tmp_path: Path, own_run: Path
+) -> None:
+    values = settings("demo", manifest, tmp_path, f"trainer.start={own_run / 'last'}")
+    values["discriminators"]["mrd"]["channels"] = 3
+    with pytest.raises(ConfigError, match=r"discriminators\.mrd: weights do not fit.*of another"):
+        trainer(values).resume()
+
+
+def test_moments_belong_to_their_weights(manifest: Path, tmp_path: Path, model: Path) -> None:
+    fresh = trainer(settings("demo", manifest, tmp_path / "fresh"))
+    known = moments_of(fresh.generator)
+    save_start(model, {}, {"generator": known})
+    run = begun(manifest, tmp_path / "run", model)
+    side = run.sides["generator"]
+    before = [weight.detach().double() for weight in side.parameters]
+    for weight in side.parameters:
+        weight.grad = torch.full_like(weight, 0.01)
+    side.step(1.0)
+
+    # AdamW (Loshchilov and Hutter 2019), algorithm 2, with the settings of configs/optim/demo.yaml.
+    lr, (beta1, beta2), eps, decay = 1e-3, (0.8, 0.99), 1e-8, 0.01
+    for name, old, new in zip(side.names, before, side.parameters, strict=True):
+        step = known[name]["step"].double() + 1
+        first = beta1 * known[name]["exp_avg"].double() + (1 - beta1) * 0.01
+        second = beta2 * known[name]["exp_avg_sq"].double() + (1 - beta2) * 0.01**2
+        move = first / (1 - beta1**step) / ((second / (1 - beta2**step)).sqrt() + eps)
+        expected = old * (1 - lr * decay) - lr * move
+        assert torch.allclose(new.double(), expected, rtol=1e-6, atol=1e-7), name
+
+
+@pytest.mark.parametrize("wrong", ["nosuch.weight", "shape"])
+def test_moments_that_fit_no_weight_are_an_error(
+    wrong: str, manifest: Path, tmp_path: Path, model: Path
+) -> None:
+    moments = moments_of(load_model(model)[0])
+    name = next(iter(moments)) if wrong == "shape" else wrong
+    moments[name] = {key: torch.zeros(2, 9, 2) for key in ("exp_avg", "exp_avg_sq")} | {
+        "step": torch.tensor(1.0)
+    }
+    save_start(model, {}, {"generator": moments})
+    with pytest.raises(CheckpointError, match=f"optimizers.generator: {name}"):
+        begun(manifest, tmp_path / "run", model)
+
+
+@pytest.mark.parametrize("change", [{"amsgrad": True}, {"_target_": "torch.optim.SGD"}])
+def test_moments_are_for_optimizers_of_their_kind(
+    change: dict[str, Any],
+    manifest: Path,
+    tmp_path: Path,
+    own_run: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO", LOG)
+    values = settings("demo", manifest, tmp_path, f"trainer.start={own_run / 'last'}")
+    values["optim"]["generator"] |= change
+    if "_target_" in change:
+        values["optim"]["generator"].pop("betas")
+    run = trainer(values)
+    run.resume()
+    assert not run.sides["generator"].optimizer.state
+    assert "state of optimizers: discriminators (" in caplog.text
+
+
+# ------------------------------------------------------------------------------ what it is for
+
+
+def test_new_discriminators_do_not_spoil_the_generator(manifest: Path, tmp_path: Path) -> None:
+    """The embedded model, against discriminators that know nothing, stays as good as it was."""
+    small = ["data.batch_size=1", "data.segment=4096", "optim.generator.lr=1e-4"]
+    phases = ["adversarial_start=0", "discriminator_warmup=3", "adversarial_ramp=3", "max_steps=8"]
+    given = ["start=default", f"output={tmp_path}", "validation_clips=1", "validation_seconds=1"]
+    given += ["workers=0", "threads=1", *phases]
+    values = compose(
+        ["system=default", f"data.manifest={manifest}", *small]
+        + [f"trainer.{each}" for each in given]
+    )
+    run = trainer(values)
+    run.resume()
+    before, _ = run.validator.run(run.average.model, run.features)
+    run.run()
+    assert run.scores["log_mel"] < 1.1 * before["log_mel"]
+    assert vocoder.load(tmp_path / "last").sample_rate == 22050

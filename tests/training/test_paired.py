@@ -1,0 +1,157 @@
+"""Fine-tuning on mel files, end to end: `vocoder prepare --mels`, then training steps."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from vocoder.audio import read_audio, resample
+from vocoder.data.manifest import read_manifest
+from vocoder.data.segments import Batch
+from vocoder.errors import ConfigError, MelMismatchError
+from vocoder.features.mel import MelSpec, MelSpectrogram
+
+from .conftest import CLIPS, settings, trainer
+
+Command = Callable[..., Any]
+PRESET = "hifigan_22k_80"
+
+
+def predict(path: Path, folder: Path, *, off: int, transposed: bool) -> Path:
+    """A bare mel file of a recording, `off` frames longer, at the same place in `folder`."""
+    audio, rate = read_audio(path)
+    spec = MelSpec.preset(PRESET)
+    mel = MelSpectrogram(spec)(resample(audio, rate, spec.sample_rate)[None])[0]
+    mel = torch.cat([mel, mel[:, :20]], dim=-1)[:, : mel.shape[-1] + off]
+    target = folder / path.relative_to(CLIPS).with_suffix(".npy")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    np.save(target, (mel.T if transposed else mel).numpy())
+    return target
+
+
+@pytest.fixture
+def mels(tmp_path: Path, clips: list[Path]) -> list[Path]:
+    """Mels of all clips, in both layouts, by turns exact and a frame longer and shorter."""
+    return [
+        predict(clip, tmp_path / "mels", off=number % 3 - 1, transposed=number % 2 == 0)
+        for number, clip in enumerate(clips)
+    ]
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, mels: list[Path], vocoder_command: Command) -> Path:
+    common = ("--mels", tmp_path / "mels", "--preset", PRESET)
+    result = vocoder_command("prepare", CLIPS, "-o", tmp_path / "pairs.csv", *common)
+    assert (result.code, result.err) == (0, "")
+    assert result.out.endswith("12 clips, 8 pairs one frame off: trimmed\n")
+    return tmp_path / "pairs.csv"
+
+
+def test_pairs_a_frame_off_train(prepared: Path, tmp_path: Path) -> None:
+    values = settings(
+        "demo", prepared, tmp_path / "run", "trainer.max_steps=2", "trainer.validate_every=2",
+        "trainer.workers=1",
+    )  # fmt: skip
+    run = trainer(values)
+    before = [weight.clone() for weight in run.generator.parameters()]
+    assert run.run() == 0
+    after = run.generator.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert np.isfinite(run.scores["log_mel"])
+
+
+def test_the_generator_sees_the_file_and_its_mel_is_not_computed(
+    prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(settings("demo", prepared, tmp_path / "run"))
+    seen: list[torch.Tensor] = []
+    run.generator.register_forward_pre_hook(
+        lambda _, __, inputs: seen.append(inputs["mel"]), with_kwargs=True
+    )
+    monkeypatch.setattr(run.features["mel"], "forward", None)
+    batch = run.segments[0]
+    run.train_step(batch)
+    assert torch.equal(seen[0], batch.features["mel"])
+    assert seen[0].shape == (2, 80, 8)
+    run.average.model.register_forward_pre_hook(
+        lambda _, __, inputs: seen.append(inputs["mel"]), with_kwargs=True
+    )
+    run.validator.run(run.average.model, run.features)
+    (held_out,) = (clip for clip in read_manifest(prepared, split="valid"))
+    stored = torch.from_numpy(np.load(held_out.mel))
+    stored = stored if len(stored) == 80 else stored.T
+    assert torch.equal(seen[-1][0], stored[:, : seen[-1].shape[-1]])
+
+
+def test_pairs_far_off_are_named_and_the_others_written(
+    mels: list[Path], clips: list[Path], tmp_path: Path, vocoder_command: Command
+) -> None:
+    expected = len(np.load(predict(clips[3], tmp_path / "mels", off=0, transposed=True)))
+    predict(clips[3], tmp_path / "mels", off=20, transposed=True)
+    mels[5].unlink()
+    common = ("--mels", tmp_path / "mels", "--model", "default")
+    result = vocoder_command("prepare", CLIPS, "-o", tmp_path / "some.csv", *common)
+    assert result.code == 2
+    far, missing = result.err.splitlines()
+    assert far.startswith(f"error: {clips[3]}: {mels[3]} has {expected + 20} frames, ")
+    assert f"the recording gives {expected} " in far
+    assert missing == f"error: {clips[5]}: no mel file of that name in {tmp_path / 'mels'}"
+    written = {clip.path for clip in read_manifest(tmp_path / "some.csv")}
+    assert written == set(clips) - {clips[3], clips[5]}
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_mel_that_changed_since_ends_the_run_by_name(
+    workers: int, prepared: Path, mels: list[Path], clips: list[Path], tmp_path: Path
+) -> None:
+    values = settings(
+        "demo", prepared, tmp_path / "run", "trainer.max_steps=9", f"trainer.workers={workers}"
+    )
+    run = trainer(values)
+    (held_out,) = read_manifest(prepared, split="valid")
+    changed = {
+        clip: (mel, np.load(predict(clip, tmp_path / "mels", off=20, transposed=False)).shape[-1])
+        for clip, mel in zip(clips, mels, strict=True)
+    }
+    with pytest.raises(MelMismatchError) as caught:
+        run.run()
+    named = {clip for clip in clips if str(caught.value).startswith(f"{clip}: {changed[clip][0]} ")}
+    assert len(named - {held_out.path}) == 1
+    assert f"has {changed[named.pop()][1]} frames, the recording gives" in str(caught.value)
+
+
+def test_bare_mels_need_settings(
+    mels: list[Path], tmp_path: Path, vocoder_command: Command
+) -> None:
+    command = ("prepare", CLIPS, "-o", tmp_path / "m.csv", "--mels", tmp_path / "mels")
+    result = vocoder_command(*command)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert result.err.startswith(f"error: {mels[0]}: does not say how the mel was made")
+    assert "--preset" in result.err
+    assert not (tmp_path / "m.csv").exists()
+
+
+def test_mels_of_another_system_are_refused_before_the_first_step(
+    prepared: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(MelMismatchError, match=r"\.npy: .*sample_rate 22050 \(model: 24000\)"):
+        trainer(settings("vocos_24k", prepared, tmp_path / "run"))
+
+
+def test_speed_is_not_for_pairs(prepared: Path, tmp_path: Path) -> None:
+    values = settings("demo", prepared, tmp_path / "run")
+    values["data"]["speed"] = [0.8, 1.25]
+    with pytest.raises(ConfigError, match=r"data\.speed"):
+        trainer(values)
+
+
+def test_a_batch_without_features_computes_them(manifest: Path, tmp_path: Path) -> None:
+    run = trainer(settings("demo", manifest, tmp_path / "run"))
+    batch = run.segments[0]
+    assert isinstance(batch, Batch)
+    assert batch.features == {}
+    computed = run.features(batch.audio, batch.features)["mel"]
+    assert torch.equal(computed, run.features["mel"](batch.audio))

@@ -1,0 +1,37 @@
+"""Parallel WaveGAN's discriminator: dilated convolutions on the waveform, a score per sample."""
+
+from torch import Tensor, nn
+
+from vocoder.discriminators.melgan_scale import HiddenJudge
+from vocoder.discriminators.verdict import Verdict
+from vocoder.errors import ConfigError
+from vocoder.nn.conv import same_padding
+from vocoder.nn.weight_norm import weight_norm
+
+
+class Dilated(nn.Module):
+    """`layers` convolutions of stride 1 and kernel 3, layer i dilated by i, the outer two not.
+
+    Any length and any number of `audio_channels`. 0.10 M weights at the defaults.
+    Yamamoto et al. 2020 (Parallel WaveGAN), sec. 3.1.
+    """
+
+    def __init__(self, *, layers: int = 10, channels: int = 64, audio_channels: int = 1) -> None:
+        super().__init__()
+        if layers < 2 or channels < 1:
+            raise ConfigError(f"layers {layers} must be at least 2, channels {channels} positive")
+        widths = [audio_channels] + [channels] * (layers - 1)
+        convs = (
+            _conv(below, above, max(layer, 1))
+            for layer, (below, above) in enumerate(zip(widths, widths[1:], strict=False))
+        )
+        self.judge = HiddenJudge(convs, _conv(channels, 1, 1))
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict.   Shape: audio [B, C, T]."""
+        return [self.judge(audio)]
+
+
+def _conv(below: int, above: int, dilation: int) -> nn.Conv1d:
+    padding = same_padding(3, dilation)
+    return weight_norm(nn.Conv1d(below, above, 3, dilation=dilation, padding=padding))

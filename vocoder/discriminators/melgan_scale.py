@@ -1,0 +1,98 @@
+"""MelGAN's multi-scale discriminator: strided, heavily grouped convolutions at three rates."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.dsp.stft import pad_reflect
+from vocoder.errors import ConfigError
+from vocoder.nn.conv import MirroredConv1d
+from vocoder.nn.weight_norm import weight_norm
+
+_EDGE_KERNEL = 15
+_PER_GROUP = 4
+
+
+class HiddenJudge(ConvJudge):
+    """`ConvJudge` with slope 0.2, whose logits are no feature."""
+
+    def forward(self, x: Tensor) -> Verdict:
+        """Judge one view of the signal."""
+        features = []
+        for conv in self.convs:
+            x = F.leaky_relu(conv(x), 0.2)
+            features.append(x)
+        return Verdict(self.conv_post(x).flatten(1), features)
+
+
+class ScaleJudge(HiddenJudge):
+    """One scale: each of the `strides` widens as much as it slows, up to `max_channels`."""
+
+    def __init__(
+        self, strides: Sequence[int], *, channels: int, max_channels: int, audio_channels: int
+    ) -> None:
+        convs: list[nn.Conv1d] = [MirroredConv1d(audio_channels, channels, _EDGE_KERNEL)]
+        width = channels
+        for stride in strides:
+            below, width = width, min(width * stride, max_channels)
+            kernel, groups = 10 * stride + 1, below // _PER_GROUP
+            convs.append(nn.Conv1d(below, width, kernel, stride, 5 * stride, groups=groups))
+        below, width = width, min(2 * width, max_channels)
+        convs.append(nn.Conv1d(below, width, 5, padding=2))
+        super().__init__(map(weight_norm, convs), weight_norm(nn.Conv1d(width, 1, 3, padding=1)))
+
+
+def halve(audio: Tensor) -> Tensor:
+    """The next scale: means of four samples, two apart, of those that exist.
+
+    Shape: [B, C, T] → [B, C, max(T // 2, 1)].
+    """
+    audio = pad_reflect(audio, 0, max(2 - audio.shape[-1], 0))
+    return F.avg_pool1d(audio, kernel_size=4, stride=2, padding=1, count_include_pad=False)
+
+
+class MelGANMultiScale(nn.Module):
+    """One `ScaleJudge` per scale, each at half the rate of the one before.
+
+    `channels` is the width of the first layer. Any length and any number of `audio_channels`.
+    16.91 M weights at the defaults.
+    Kumar et al. 2019 (MelGAN), sec. 2.2; Yang et al. 2021 (Multi-band MelGAN) with three strides.
+    """
+
+    def __init__(
+        self,
+        *,
+        scales: int = 3,
+        strides: Sequence[int] = (4, 4, 4, 4),
+        channels: int = 16,
+        max_channels: int = 1024,
+        audio_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if scales < 1 or min(strides, default=0) < 1:
+            raise ConfigError(f"scales {scales} and strides {list(strides)} must be positive")
+        if channels < 1 or channels % _PER_GROUP or max_channels % channels:
+            raise ConfigError(
+                f"channels is {channels} and max_channels {max_channels}; make the first a "
+                f"multiple of {_PER_GROUP} and the second a multiple of the first"
+            )
+        self.discriminators = nn.ModuleList(
+            ScaleJudge(
+                strides,
+                channels=channels,
+                max_channels=max_channels,
+                audio_channels=audio_channels,
+            )
+            for _ in range(scales)
+        )
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict per scale, the full rate first.   Shape: audio [B, C, T]."""
+        verdicts: list[Verdict] = []
+        for judge in self.discriminators:
+            if verdicts:
+                audio = halve(audio)
+            verdicts.append(judge(audio))
+        return verdicts

@@ -1,0 +1,81 @@
+"""EVA-GAN: a module that sees far at frame rate, then HiFi-GAN with a smooth activation."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.generators.base import Generator
+from vocoder.nn.conv import Conv1d
+from vocoder.nn.convnext import ConvNeXtBackbone
+from vocoder.nn.residual import BlockKind, Fusion
+from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.weight_norm import weight_norm
+
+EDGE_KERNEL = 7
+
+
+class EVAGAN(Generator):
+    """Context-aware blocks over the mel frames, then stages of upsampling and fused blocks.
+
+    Published: residual blocks with large kernels before a HiFi-GAN trunk, SiLU in the trunk, about
+    200 M weights at 44.1 kHz. Our choice, for want of published figures: the context blocks are
+    ConvNeXt's, `blocks` of them, `context_channels` wide with `hidden` inside and `kernel_size`
+    frames long; all sizes. The trunk's arguments are explained at `HiFiGAN`. Raises ConfigError for
+    sizes that do not fit each other.
+
+    Shape: mel [B, M, F] → audio [B, 1, F * hop_length] in [-1, 1].
+    Liao et al. 2024 (EVA-GAN, arXiv 2402.00892), fig. 1.
+    """
+
+    features = ("mel",)
+
+    def __init__(
+        self,
+        *,
+        n_mels: int,
+        hop_length: int,
+        context_channels: int,
+        hidden: int,
+        blocks: int,
+        kernel_size: int,
+        upsample_rates: Sequence[int],
+        upsample_kernel_sizes: Sequence[int],
+        channels: int,
+        resblock: BlockKind = "1",
+        resblock_kernel_sizes: Sequence[int] = (3, 7, 11),
+        resblock_dilations: Sequence[Sequence[int]] = ((1, 3, 5),) * 3,
+    ) -> None:
+        super().__init__(hop_length=hop_length)
+        self.context = ConvNeXtBackbone(
+            in_channels=n_mels,
+            channels=context_channels,
+            hidden=hidden,
+            blocks=blocks,
+            kernel_size=kernel_size,
+        )
+        self.conv_pre = weight_norm(Conv1d(context_channels, channels, EDGE_KERNEL))
+        self.ups = upsampling_layers(
+            channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length
+        )
+        widths = stage_widths(channels, len(upsample_rates))
+        self.resblocks = nn.ModuleList(
+            Fusion(
+                width,
+                resblock=resblock,
+                kernel_sizes=resblock_kernel_sizes,
+                dilations=resblock_dilations,
+                activation=lambda _: nn.SiLU(),
+            )
+            for width in widths
+        )
+        self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Audio of a batch of log-mel spectrograms."""
+        x = self.conv_pre(self.context(mel))  # [B, C, F]
+        for up, fusion in zip(self.ups, self.resblocks, strict=True):
+            x = fusion(up(F.silu(x)))  # [B, C / 2, T * rate]
+        x = self.conv_post(F.silu(x))  # [B, 1, F * hop]
+        return torch.tanh(x)

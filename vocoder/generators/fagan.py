@@ -1,0 +1,88 @@
+"""FA-GAN: HiFi-GAN's layout, upsampled by deconvolutions that leave no pattern of their own."""
+
+from collections.abc import Sequence
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.errors import ConfigError
+from vocoder.generators.base import Generator
+from vocoder.nn.activation import leaky_relu
+from vocoder.nn.conv import Conv1d, ConvTranspose1d
+from vocoder.nn.residual import BlockKind, Fusion
+from vocoder.nn.twin import TwinDeconvolution
+from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.weight_norm import weight_norm
+
+EDGE_KERNEL = 7
+
+
+class FAGAN(Generator):
+    """Stages of anti-aliased twin deconvolution, each followed by fused residual blocks.
+
+    Published: an "anti-aliased twin deconvolution module" upsamples, against what plain
+    deconvolution leaves in the high frequencies, and real and imaginary parts are learned from
+    (`vocoder.losses.complex`). Our choice, for want of published figures: how the module works
+    (`TwinDeconvolution`); that only the last `anti_aliased` stages low-pass, those whose input is a
+    band of audio, whereas from frames it takes images to make any; and HiFi-GAN's sizes, whose
+    arguments are explained there. A mel that stays the same gives a constant, never a tone at the
+    frame rate. Raises ConfigError for sizes that do not fit each other.
+
+    Shape: mel [B, M, F] → audio [B, 1, F * hop_length] in [-1, 1].
+    Shen et al. 2024 (FA-GAN, arXiv 2407.04575), abstract and sec. 1.
+    """
+
+    features = ("mel",)
+
+    def __init__(
+        self,
+        *,
+        n_mels: int = 80,
+        hop_length: int,
+        upsample_rates: Sequence[int],
+        upsample_kernel_sizes: Sequence[int],
+        channels: int,
+        resblock: BlockKind,
+        resblock_kernel_sizes: Sequence[int],
+        resblock_dilations: Sequence[Sequence[int]],
+        anti_aliased: int = 2,
+    ) -> None:
+        super().__init__(hop_length=hop_length)
+        stages = len(upsample_rates)
+        if not 0 <= anti_aliased <= stages:
+            raise ConfigError(
+                f"anti_aliased is {anti_aliased}; there are {stages} upsample_rates, "
+                f"so choose from 0 to {stages}"
+            )
+        self.conv_pre = weight_norm(Conv1d(n_mels, channels, EDGE_KERNEL))
+        deconvs = upsampling_layers(
+            channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length
+        )
+        self.ups = nn.ModuleList(
+            TwinDeconvolution(
+                cast(ConvTranspose1d, deconv), anti_aliased=stage >= stages - anti_aliased
+            )
+            for stage, deconv in enumerate(deconvs)
+        )
+        widths = stage_widths(channels, stages)
+        self.resblocks = nn.ModuleList(
+            Fusion(
+                width,
+                resblock=resblock,
+                kernel_sizes=resblock_kernel_sizes,
+                dilations=resblock_dilations,
+                activation=leaky_relu,
+            )
+            for width in widths
+        )
+        self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Audio of a batch of log-mel spectrograms."""
+        x = self.conv_pre(mel)  # [B, C, F]
+        for up, fusion in zip(self.ups, self.resblocks, strict=True):
+            x = fusion(up(F.leaky_relu(x, 0.1)))  # [B, C / 2, T * rate]
+        x = self.conv_post(F.leaky_relu(x, 0.1))  # [B, 1, F * hop]
+        return torch.tanh(x)

@@ -1,0 +1,79 @@
+"""iSTFTNet: HiFi-GAN's first stages, and an inverse STFT in place of the last ones."""
+
+from collections.abc import Sequence
+
+import torch.fx
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.dsp.stft import pad_reflect
+from vocoder.generators.base import Generator
+from vocoder.generators.hifigan import EDGE_KERNEL, EXIT_SLOPE
+from vocoder.nn.activation import leaky_relu
+from vocoder.nn.conv import Conv1d
+from vocoder.nn.head import ConvISTFTHead, columns_per_frame
+from vocoder.nn.residual import BlockKind, Fusion
+from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.weight_norm import weight_norm
+
+torch.fx.wrap("pad_reflect")
+
+
+class ISTFTNet(Generator):
+    """HiFi-GAN's stages up to columns of a short spectrogram, which an inverse STFT makes audio.
+
+    The sizes are HiFi-GAN's; `istft_n_fft` and `istft_hop_length` are those of the inverse STFT,
+    which upsamples by the latter. One column is reflected in front, so that the centered transform
+    gives whole hops. Published are V1's C8C8I (rates 8, 8, then 16/4, as in the paper) and that the
+    same is done to V2 and V3, whose rates here are our choice. Raises ConfigError for sizes that do
+    not fit each other.
+
+    Shape: mel [B, M, F] → audio [B, 1, F * hop_length].
+    Kaneko et al. 2022 (iSTFTNet, arXiv 2203.02395), sec. 3.
+    """
+
+    features = ("mel",)
+
+    def __init__(
+        self,
+        *,
+        n_mels: int = 80,
+        hop_length: int,
+        upsample_rates: Sequence[int],
+        upsample_kernel_sizes: Sequence[int],
+        channels: int,
+        resblock: BlockKind,
+        resblock_kernel_sizes: Sequence[int],
+        resblock_dilations: Sequence[Sequence[int]],
+        istft_n_fft: int = 16,
+        istft_hop_length: int = 4,
+    ) -> None:
+        super().__init__(hop_length=hop_length)
+        columns = columns_per_frame(
+            upsample_rates, istft_hop_length=istft_hop_length, hop_length=hop_length
+        )
+        self.conv_pre = weight_norm(Conv1d(n_mels, channels, EDGE_KERNEL))
+        self.ups = upsampling_layers(
+            channels, upsample_rates, upsample_kernel_sizes, hop_length=columns
+        )
+        widths = stage_widths(channels, len(upsample_rates))
+        self.resblocks = nn.ModuleList(
+            Fusion(
+                width,
+                resblock=resblock,
+                kernel_sizes=resblock_kernel_sizes,
+                dilations=resblock_dilations,
+                activation=leaky_relu,
+            )
+            for width in widths
+        )
+        self.head = ConvISTFTHead(widths[-1], n_fft=istft_n_fft, hop_length=istft_hop_length)
+
+    def forward(self, mel: Tensor) -> Tensor:
+        """Audio of a batch of log-mel spectrograms."""
+        x = self.conv_pre(mel)  # [B, C, F]
+        for up, fusion in zip(self.ups, self.resblocks, strict=True):
+            x = fusion(up(F.leaky_relu(x, 0.1)))  # [B, C / 2, T * rate]
+        x = pad_reflect(F.leaky_relu(x, EXIT_SLOPE), 1, 0)
+        audio: Tensor = self.head(x)  # [B, 1, F * hop]
+        return audio

@@ -1,0 +1,77 @@
+"""The harmonic-plus-noise source of neural source-filter models."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+
+from vocoder.dsp.excitation import harmonic_sines, indexed_noise, noise_table
+from vocoder.nn.pitch import VOICED_HZ
+
+for _leaf in ("harmonic_sines", "indexed_noise"):
+    torch.fx.wrap(_leaf)  # one node each in a traced graph: streaming knows them by name
+
+_AMPLITUDE = 0.1
+_VOICED_NOISE = 0.003
+_UNVOICED_NOISE = _AMPLITUDE / 3.0
+_NOISE_SAMPLES = 1 << 16  # after which one harmonic's noise is another's
+
+
+class HarmonicSource(nn.Module):
+    """F0 and its multiples as sines plus noise, weighted and added up to one signal.
+
+    In frames below `VOICED_HZ` there is noise alone, about as loud as the sines. The noise is drawn
+    in training; otherwise it depends on the position alone. Only the weights learn: F0 gets no
+    gradient, as a spectral loss has no slope in it.
+
+    Shape: f0 [B, F] in Hz → [B, 1, F * hop_length] in (-1, 1).
+    Wang et al. 2019 (NSF, arXiv 1904.12088); amplitudes and phases as in HiFTNet's code.
+    """
+
+    noise: Tensor
+    starts: Tensor
+
+    def __init__(self, *, sample_rate: int, hop_length: int, harmonics: int = 9) -> None:
+        super().__init__()
+        self.sample_rate, self.hop_length, self.harmonics = sample_rate, hop_length, harmonics
+        self.linear = nn.Linear(harmonics, 1)
+        noise = noise_table(harmonics * _NOISE_SAMPLES)
+        self.register_buffer("noise", noise, persistent=False)
+        starts = _NOISE_SAMPLES * torch.arange(harmonics)[:, None]
+        self.register_buffer("starts", starts, persistent=False)
+
+    def forward(self, f0: Tensor) -> Tensor:
+        """Source signals of a batch of pitch contours."""
+        with torch.no_grad():
+            sines = harmonic_sines(
+                f0, self.harmonics, hop_length=self.hop_length, sample_rate=self.sample_rate
+            )
+            noise = indexed_noise(self.noise, sines, self._entry(f0))  # [B, harmonics, T]
+            voiced = (f0 > VOICED_HZ).repeat_interleave(self.hop_length, dim=-1)[:, None]
+            mixed = torch.where(
+                voiced, _AMPLITUDE * sines + _VOICED_NOISE * noise, _UNVOICED_NOISE * noise
+            )
+        return torch.tanh(self.linear(mixed.transpose(1, 2))).transpose(1, 2)
+
+    def _entry(self, f0: Tensor) -> Tensor:
+        """Where the noise table is entered. Shape: [harmonics, 1] or [B, harmonics, 1]."""
+        if not self.training:
+            return self.starts
+        return torch.randint(len(self.noise), (len(f0), self.harmonics, 1), device=f0.device)
+
+
+def source_convs(in_channels: int, widths: Sequence[int], rates: Sequence[int]) -> nn.ModuleList:
+    """Convolutions that take the source to the rate and width behind each upsampling stage.
+
+    Stage i is behind `rates[i]`, so the strides are the products of the later rates.
+    Wang et al. 2019 (NSF) in the form of HiFTNet's and NSF-HiFiGAN's code: not weight-normed.
+    """
+    strides = [math.prod(rates[stage + 1 :]) for stage in range(len(rates))]
+    return nn.ModuleList(
+        nn.Conv1d(in_channels, width, 1)
+        if stride == 1
+        else nn.Conv1d(in_channels, width, 2 * stride, stride, padding=(stride + 1) // 2)
+        for width, stride in zip(widths, strides, strict=True)
+    )

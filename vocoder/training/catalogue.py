@@ -1,0 +1,73 @@
+"""The systems in configs/system as a table: what each one pits against what."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import hydra
+import torch
+from rich.table import Table
+
+from vocoder.build import build
+from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.training.run import config_folder, plain
+
+HEADINGS = ("system", "generator", "weights", "mel", "discriminators", "game", "reconstruction")
+
+
+class Entry(NamedTuple):
+    """One system in words; `weights` counts those of the generator, weight norm folded in."""
+
+    system: str
+    generator: str
+    weights: str
+    mel: str
+    discriminators: str
+    game: str
+    reconstruction: str
+
+
+def entries() -> Iterator[Entry]:
+    """Every system, in the order of their names."""
+    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+        for path in sorted((config_folder() / "system").glob("*.yaml")):
+            overrides = [f"system={path.stem}", "data.manifest=none"]
+            yield _entry(plain(hydra.compose("train", overrides)))
+
+
+def table() -> Table:
+    """For the terminal."""
+    result = Table(*HEADINGS, box=None, pad_edge=False)
+    for entry in entries():
+        result.add_row(*entry)
+    return result
+
+
+def markdown() -> str:
+    """For the README."""
+    rows = [HEADINGS, ["---"] * len(HEADINGS), *entries()]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _entry(config: dict[str, Any]) -> Entry:
+    mel, objective = config["mel"], config["objective"]
+    game = objective.get("adversarial")
+    return Entry(
+        system=config["name"],
+        generator=_class(config["generator"]),
+        weights=_millions(config["generator"]),
+        mel=f"{mel['sample_rate'] / 1000:g} kHz, {mel['n_mels']} × {mel['hop_length']}",
+        discriminators=", ".join(map(_class, config["discriminators"].values())) or "–",
+        game=_class(game) if game else "–",
+        reconstruction=", ".join(map(_class, objective["reconstruction"].values())) or "–",
+    )
+
+
+def _class(node: dict[str, Any]) -> str:
+    return str(node["_target_"]).rpartition(".")[2]
+
+
+def _millions(generator: dict[str, Any]) -> str:
+    with torch.device("meta"):  # no memory, and no time to initialise what is not used
+        network = build(generator)
+    fold_weight_norm(network)
+    return f"{sum(weight.numel() for weight in network.parameters()) / 1e6:.3g} M"
