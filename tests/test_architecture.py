@@ -23,7 +23,8 @@ LAYERS = (
     {"checkpoint", "data", "evaluation"},
     {"export", "foreign", "streaming", "synthesis"},
     {"training"},
-    {"batch", "cli_options", "describe"},
+    {"batch", "describe"},
+    {"commands"},
     {"cli"},
     {"__main__"},
 )
@@ -126,3 +127,11 @@ def test_public_names_exist() -> None:
     assert set(vocoder.__all__) <= set(dir(vocoder))
     with pytest.raises(AttributeError, match="no_such"):
         vocoder.no_such  # noqa: B018
+
+
+def test_readme_lists_the_systems() -> None:
+    from vocoder.training.catalogue import markdown
+
+    readme = (ROOT.parent / "README.md").read_text(encoding="utf-8")
+    listed = readme.split("a test compares -->\n")[1].split("\n<!-- end -->")[0]
+    assert listed == markdown(), "run `vocoder systems --markdown`"

@@ -20,7 +20,7 @@ from vocoder.features.mel import MelSpec
 from vocoder.melfile import read_mel, write_mel
 
 Command = Callable[..., Any]
-COMMANDS = ("mel", "vocode", "resynth", "info", "prepare", "train", "evaluate")
+COMMANDS = ("mel", "vocode", "resynth", "info", "import", "prepare", "systems", "train", "evaluate")
 
 
 def files_below(directory: Path) -> list[str]:

@@ -1,12 +1,14 @@
 """Model directories and training states: the only two things this toolkit saves.
 
 A model directory is `config.json` (format version, MelSpec, generator, licences, how it was
-trained and measured) and `model.safetensors`. A training state is one `torch.save` file of tensors
+trained and measured) and `model.safetensors`; an imported one may have `start.pt`, discriminators
+and optimizer moments to fine-tune from. A training state is one `torch.save` file of tensors
 and plain values that loads with `weights_only=True`. Both are written beside their target and
 renamed, so a reader sees the old one or the new one, never half of one.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +27,7 @@ from vocoder.generators.base import Generator
 FORMAT = 1
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
+START_NAME = "start.pt"
 GRIFFIN_LIM = "griffin-lim"  # built in, but made by vocoder.synthesis: it has no weights to load
 _ASSETS = Path(__file__).parent / "assets"
 
@@ -90,11 +93,17 @@ def find_model(name: str | Path) -> Path:
 
 
 def save_model(
-    directory: Path, model: nn.Module, config: ModelConfig, *, dtype: torch.dtype = torch.float32
+    directory: Path,
+    model: nn.Module,
+    config: ModelConfig,
+    *,
+    dtype: torch.dtype = torch.float32,
+    start: dict[str, Any] | None = None,
 ) -> None:
     """Write a model directory in one step, over a model that is there; `dtype` is for storage only.
 
-    Raises CheckpointError rather than replace anything but a model.
+    `start` is what `load_start` gives back. Raises CheckpointError rather than replace anything
+    but a model.
     """
     replaceable = (directory / CONFIG_NAME).is_file() or _empty(directory)
     if directory.exists() and not replaceable:
@@ -108,6 +117,8 @@ def save_model(
         save_file(weights, temporary / WEIGHTS_NAME, metadata={"format": "pt"})
         text = json.dumps(config.to_dict(), indent=2, ensure_ascii=False)
         (temporary / CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        if start is not None:
+            torch.save(start, temporary / START_NAME)
 
 
 def load_config(directory: Path) -> ModelConfig:
@@ -155,8 +166,33 @@ def load_model(directory: Path) -> tuple[Generator, ModelConfig]:
     return generator.eval(), config
 
 
-def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) -> None:
-    """Load weights if they match `model` in names and shapes, otherwise list what differs."""
+def load_start(directory: Path) -> dict[str, Any] | None:
+    """What a model directory has to fine-tune from, beside its generator; None if it has nothing.
+
+    {"discriminators": {member: state dict}, "optimizers": {"generator": moments, "discriminators":
+    moments}, "steps": int}, where moments are {parameter: {"step", "exp_avg", "exp_avg_sq"}} and
+    the discriminators' parameters begin with the member's name.
+    """
+    path = directory / START_NAME
+    if not path.exists():
+        return None
+    start = _load_plain(path, "start of a fine-tuning run")
+    if not isinstance(start, dict) or not {"discriminators", "optimizers"} <= start.keys():
+        raise CheckpointError(f"{path}: not a start of a fine-tuning run")
+    return start
+
+
+def load_weights(
+    model: nn.Module,
+    weights: dict[str, Tensor],
+    origin: str,
+    *,
+    shown: Callable[[str], str] = str,
+) -> None:
+    """Load weights if they match `model` in names and shapes, otherwise list what differs.
+
+    `shown` gives the name of a weight for that list.
+    """
     own = model.state_dict()
     problems = {
         "missing": sorted(own.keys() - weights.keys()),
@@ -167,7 +203,7 @@ def load_weights(model: nn.Module, weights: dict[str, Tensor], origin: str) -> N
     }
     if any(problems.values()):
         listed = "; ".join(
-            f"{kind}: {', '.join(names[:5])}{' …' if len(names) > 5 else ''}"
+            f"{kind}: {', '.join(map(shown, names[:5]))}{' …' if len(names) > 5 else ''}"
             for kind, names in problems.items()
             if names
         )
@@ -183,16 +219,20 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read a training state; nothing but tensors and plain values is accepted."""
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such training state") from error
-    except Exception as error:  # torch.load raises many kinds for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: damaged training state ({reason})") from error
+    state = _load_plain(path, "training state")
     if not isinstance(state, dict) or "step" not in state:
         raise CheckpointError(f"{path}: not a training state of this toolkit")
     return state
+
+
+def _load_plain(path: Path, what: str) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such {what}") from error
+    except Exception as error:  # torch.load raises many kinds for a damaged file
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(f"{path}: damaged {what} ({reason})") from error
 
 
 def _empty(directory: Path) -> bool:

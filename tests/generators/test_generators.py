@@ -106,7 +106,7 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     ),
     "pwg": parallel_wavegan,
     "pwg-odd": partial(parallel_wavegan, hop_length=15, upsample_rates=[5, 3], context=0),
-    "fagan": partial(FAGAN, **hifigan.keywords, anti_aliased=1),
+    "fagan": partial(FAGAN, **hifigan.keywords, anti_aliased=2),
     "fagan-odd": partial(FAGAN, **(hifigan.keywords | odd)),
     "evagan": evagan,
     "evagan-odd": partial(evagan, **odd),

@@ -1,5 +1,6 @@
 """Laws of a run that begins from a model: nothing of it is lost, and nothing taken by mistake."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -10,14 +11,16 @@ import torch
 from torch import Tensor, nn
 
 import vocoder
-from vocoder.checkpoint import find_model, load_model, load_state
+from vocoder.build import build
+from vocoder.checkpoint import ModelConfig, find_model, load_model, load_state, save_model
 from vocoder.errors import CheckpointError, ConfigError
+from vocoder.features.mel import MelSpec
 from vocoder.training.run import build_system, compose
 from vocoder.training.schedule import GameSchedule
 from vocoder.training.side import at_rest
 from vocoder.training.trainer import Trainer
 
-from .conftest import settings, trainer
+from .conftest import settings, shrunk, trainer
 
 LOG = "vocoder.training.start"
 
@@ -179,7 +182,7 @@ def test_run_begins_with_the_audio_of_its_start(
         assert torch.equal(run.average.model(mel=mel), expected)
         assert torch.equal(run.generator.eval()(mel=mel), expected)
     (line, hint) = [record.getMessage() for record in caplog.records if record.name == LOG]
-    assert line.startswith(f"started from {model} (unknown steps): generator; discriminators: none")
+    assert line.startswith(f"started from {model}: generator; from {model}: discriminators: none;")
     assert "discriminator_warmup" in hint
 
 
@@ -196,40 +199,44 @@ def test_built_in_model_is_a_start(manifest: Path, tmp_path: Path) -> None:
 def test_own_state_goes_before_the_start(manifest: Path, tmp_path: Path, model: Path) -> None:
     start = f"trainer.start={model}"
     trainer(settings("demo", manifest, tmp_path / "run", start, "trainer.max_steps=2")).run()
-    shutil.rmtree(model)
     run = trainer(settings("demo", manifest, tmp_path / "run", start))
     run.resume()
     assert run.step == 2
     assert not same(run.generator.state_dict(), run.average.model.state_dict())
+    shutil.rmtree(model)
     with pytest.raises(CheckpointError, match="no such model directory"):
         begun(manifest, tmp_path / "other", model)
 
 
-@pytest.mark.parametrize(
-    ("key", "value"), [("mel.f_max", 7000.0), ("generator.blocks", 2), ("mel.mean", [0.5] * 80)]
-)
-def test_start_with_other_settings_is_one_clear_error(
-    key: str, value: Any, manifest: Path, tmp_path: Path, model: Path
-) -> None:
-    values = settings("demo", manifest, tmp_path / "run", f"trainer.start={model}")
-    part, name = key.split(".")
-    values[part][name] = value
-    if name == "mean":
-        values[part]["scale"] = [2.0] * 80
-    with pytest.raises(ConfigError, match=rf"{key} is .*, not .*'demo'") as caught:
-        trainer(values).resume()
-    assert len(str(caught.value).splitlines()) == 1
-    assert len(str(caught.value)) < 500
+def test_start_brings_its_mel_and_generator(manifest: Path, tmp_path: Path) -> None:
+    """Whatever its family: the system supplies discriminators, losses and the rest."""
+    spec = MelSpec(sample_rate=16000, n_fft=64, hop_length=16, win_length=64, n_mels=5)
+    spec = dataclasses.replace(spec, mean=(0.5,) * 5, scale=(2.0,) * 5)
+    generator = {
+        "_target_": "vocoder.generators.vocos.Vocos",
+        **{"n_mels": 5, "channels": 8, "hidden": 8, "blocks": 1},
+        **{"n_fft": 64, "hop_length": 16, "padding": "same"},
+    }
+    licences = {"weights": "CC0-1.0"}
+    config = ModelConfig(name="other", mel=spec, generator=generator, licences=licences)
+    save_model(tmp_path / "other", build(generator), config)
+    values = compose(
+        ["system=hifigan_v1", f"trainer.start={tmp_path / 'other'}", f"data.manifest={manifest}"]
+    )
+    assert values["generator"] == generator
+    assert build(values["mel"]) == spec
+    assert values["licences"] == licences
+    system = build_system(shrunk(values))
+    assert system.features["mel"].spec == spec
+    assert system.objective.reconstruction["mel"].mel.spec.hop_length == 16
 
 
-def test_setting_left_at_its_default_is_the_same_setting(
-    manifest: Path, tmp_path: Path, model: Path
+@pytest.mark.parametrize("override", ["generator.blocks=2", "+generator.x=1", "mel.f_max=7e3"])
+def test_overriding_what_the_start_brings_is_an_error(
+    override: str, manifest: Path, tmp_path: Path, model: Path
 ) -> None:
-    values = json.loads((model / "config.json").read_text())
-    assert "causal" not in values["generator"]
-    values["generator"] |= {"causal": False, "n_mels": 80}
-    (model / "config.json").write_text(json.dumps(values))
-    begun(manifest, tmp_path / "run", model)
+    with pytest.raises(ConfigError, match="brings its own mel and generator; drop"):
+        settings("demo", manifest, tmp_path, f"trainer.start={model}", override)
 
 
 # ------------------------------------------------------------------------------ with its opponents
@@ -249,7 +256,7 @@ def test_own_run_brings_its_discriminators_and_optimizers(
         assert moments.keys() == expected.keys()
         assert all(same(moments[i], expected[i]) for i in moments)
         assert f"{name} ({len(side.names)} of {len(side.names)} weights)" in caplog.text
-    assert "3 steps" in caplog.text
+    assert f"started from {own_run / 'last'}: generator; from {own_run}/states/" in caplog.text
 
 
 def test_discriminators_of_the_same_name_are_taken_over(
@@ -271,7 +278,7 @@ def test_discriminators_of_the_same_name_are_taken_over(
             assert same(found, moments[name])
         else:
             assert not found
-    assert "(77 steps): generator; discriminators: mpd; state of optimizers: disc" in caplog.text
+    assert "start.pt: discriminators: mpd; state of optimizers: discriminators (" in caplog.text
     assert "warmup" not in caplog.text
 
 

@@ -17,8 +17,8 @@ from vocoder.training.run import compose, config_folder
 from .conftest import settings, trainer
 
 SYSTEMS = sorted(path.stem for path in (config_folder() / "system").glob("*.yaml"))
-# Weights of every generator, weight norm folded in. Published are HiFi-GAN's, BigVGAN's and Vocos'
-# 24 kHz ones; the others follow from the same networks.
+# Weights of every generator, weight norm folded in. Those of the released configurations equal the
+# published figures; the others follow from the same networks.
 SIZES = {
     "bigvgan_22k_80": 112_199_473,
     "bigvgan_24k_100": 112_414_513,
@@ -33,6 +33,9 @@ SIZES = {
     "bigvsan_24k": 112_387_273,
     "default": 3_432_894,
     "demo": 1_202_754,
+    "evagan": 197_548_673,
+    "evagan_small": 4_509_361,
+    "fagan": 13_926_017,
     "hifigan_24k": 13_997_697,
     "hifigan_44k": 14_132_545,
     "hifigan_48k": 13_938_305,
@@ -40,11 +43,18 @@ SIZES = {
     "hifigan_v1_causal": 13_926_017,
     "hifigan_v2": 925_985,
     "hifigan_v3": 1_462_273,
-    "hiftnet_22k": 20_681_565,  # 3,505,729 of them are the estimator of F0
+    "hiftnet_22k": 20_681_565,
     "istftnet_v1": 13_254_034,
     "istftnet_v2": 886_642,
     "istftnet_v3": 1_422_802,
-    "nsf_hifigan_44k": 14_755_218,  # 586,695 of them are the estimator of F0
+    "mb_melgan": 2_534_356,
+    "melgan": 4_260_257,
+    "melgan_large": 13_117_249,
+    "nsf_hifigan_44k": 14_755_218,
+    "pwg_24k": 1_334_311,
+    "pwg_v1": 1_334_309,
+    "specdiffgan": 13_926_017,
+    "specdiffgan_44k": 14_132_545,
     "vocos_22k": 13_459_970,
     "vocos_24k": 13_531_650,
     "vocos_24k_causal": 13_531_650,

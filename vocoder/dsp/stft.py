@@ -106,7 +106,7 @@ def _causal_overlap_add(frames: Tensor, window: Tensor, hop_length: int) -> Tens
     # The envelope as if frames had always been coming: that of the frames which are there falls
     # to the window's own zero at the start, and dividing by it would make a click.
     periods = F.pad(window.square(), (0, -window.shape[-1] % hop_length))
-    norm = periods.unflatten(-1, (-1, hop_length)).sum(0).clamp_min(1e-8)
-    batch, count, size = frames.shape
+    norm = periods.reshape(-1, hop_length).sum(0).clamp_min(1e-8)
+    batch, count, _ = frames.shape
     hops = overlap_add(frames, hop_length)[:, : count * hop_length]
-    return (hops.unflatten(-1, (count, hop_length)) / norm).flatten(1)
+    return (hops.reshape(batch, count, hop_length) / norm).flatten(1)

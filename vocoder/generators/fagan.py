@@ -25,10 +25,10 @@ class FAGAN(Generator):
     Published: an "anti-aliased twin deconvolution module" upsamples, against what plain
     deconvolution leaves in the high frequencies, and real and imaginary parts are learned from
     (`vocoder.losses.complex`). Our choice, for want of published figures: how the module works
-    (`TwinDeconvolution`); that only the last `anti_aliased` stages low-pass, those whose input is a
-    band of audio, whereas from frames it takes images to make any; and HiFi-GAN's sizes, whose
-    arguments are explained there. A mel that stays the same gives a constant, never a tone at the
-    frame rate. Raises ConfigError for sizes that do not fit each other.
+    (`TwinDeconvolution`); that only the last `anti_aliased` stages low-pass, since the first ones
+    need images to make audio of frames (with the low-pass in every stage it hardly learned); and
+    HiFi-GAN's sizes, whose arguments are explained there. A mel that stays the same gives a
+    constant, never a tone at the frame rate. Raises ConfigError for sizes that do not fit.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop_length] in [-1, 1].
     Shen et al. 2024 (FA-GAN, arXiv 2407.04575), abstract and sec. 1.
@@ -47,7 +47,7 @@ class FAGAN(Generator):
         resblock: BlockKind,
         resblock_kernel_sizes: Sequence[int],
         resblock_dilations: Sequence[Sequence[int]],
-        anti_aliased: int = 2,
+        anti_aliased: int = 1,
     ) -> None:
         super().__init__(hop_length=hop_length)
         stages = len(upsample_rates)

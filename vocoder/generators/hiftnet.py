@@ -25,6 +25,7 @@ for _leaf in ("pad_reflect", "stft"):
 
 SOURCE_KERNELS = (7, 11)  # of the residual blocks of the source, the last stage's last
 SOURCE_DILATIONS = (1, 3, 5)
+_ROUNDING = 1e-6  # of an imaginary part, relative to the largest bin
 
 
 class HiFTNet(PitchedGenerator):
@@ -99,4 +100,8 @@ class HiFTNet(PitchedGenerator):
         """Magnitude and phase. Shape: [B, 1, T] → [B, n_fft + 2, T / istft_hop_length + 1]."""
         head = self.head
         bins = stft(source[:, 0], head.window, hop_length=head.hop_length, padding="center")
-        return torch.cat([bins.abs(), bins.angle()], dim=1)
+        magnitude = bins.abs()
+        # The spectra of the mirrored ends are real: rounding must not choose between pi and -pi.
+        real = bins.imag.abs() <= _ROUNDING * magnitude.amax(dim=1, keepdim=True)
+        phase = torch.atan2(torch.where(real, 0.0, bins.imag), bins.real)
+        return torch.cat([magnitude, phase], dim=1)

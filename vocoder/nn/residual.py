@@ -122,4 +122,5 @@ class Fusion(nn.ModuleList):
 
     def forward(self, x: Tensor) -> Tensor:
         """Mean of what the blocks make of `x`."""
-        return reduce(add, [block(x) for block in self]) / len(self)
+        total: Tensor = reduce(add, [block(x) for block in self])
+        return total / len(self)

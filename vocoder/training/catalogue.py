@@ -11,11 +11,16 @@ from vocoder.build import build
 from vocoder.nn.weight_norm import fold_weight_norm
 from vocoder.training.run import config_folder, plain
 
-HEADINGS = ("system", "generator", "weights", "mel", "discriminators", "game", "reconstruction")
+HEADINGS = ("system", "generator", "weights", "mel", "discriminators", "game", "losses")
+_SHOWN = 5
 
 
 class Entry(NamedTuple):
-    """One system in words; `weights` counts those of the generator, weight norm folded in."""
+    """One system in words.
+
+    `weights` counts those of the generator, weight norm folded in; `mel` is sample rate, bands and
+    hop. Discriminators and losses go by the names they have in the configuration.
+    """
 
     system: str
     generator: str
@@ -23,7 +28,7 @@ class Entry(NamedTuple):
     mel: str
     discriminators: str
     game: str
-    reconstruction: str
+    losses: str
 
 
 def entries() -> Iterator[Entry]:
@@ -35,10 +40,12 @@ def entries() -> Iterator[Entry]:
 
 
 def table() -> Table:
-    """For the terminal."""
-    result = Table(*HEADINGS, box=None, pad_edge=False)
+    """For the terminal: what fits 80 columns."""
+    result = Table(*HEADINGS[:_SHOWN], box=None, pad_edge=False)
+    for column in result.columns:
+        column.no_wrap = True
     for entry in entries():
-        result.add_row(*entry)
+        result.add_row(*entry[:_SHOWN])
     return result
 
 
@@ -55,10 +62,10 @@ def _entry(config: dict[str, Any]) -> Entry:
         system=config["name"],
         generator=_class(config["generator"]),
         weights=_millions(config["generator"]),
-        mel=f"{mel['sample_rate'] / 1000:g} kHz, {mel['n_mels']} × {mel['hop_length']}",
-        discriminators=", ".join(map(_class, config["discriminators"].values())) or "–",
+        mel=f"{mel['sample_rate'] / 1000:g} kHz {mel['n_mels']} × {mel['hop_length']}",
+        discriminators=", ".join(config["discriminators"]) or "–",
         game=_class(game) if game else "–",
-        reconstruction=", ".join(map(_class, objective["reconstruction"].values())) or "–",
+        losses=", ".join([*objective["reconstruction"], *objective.get("auxiliary", ())]) or "–",
     )
 
 

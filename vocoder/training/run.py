@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import sys
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,9 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 from vocoder.build import build
+from vocoder.checkpoint import find_model, load_config
 from vocoder.errors import ConfigError, VocoderError
+from vocoder.features.mel import MelSpec
 from vocoder.training.system import System
 from vocoder.training.trainer import Trainer
 
@@ -31,8 +34,13 @@ def config_folder() -> Path:
     return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
-    """The composed configuration with every reference resolved, as plain containers."""
+def plain(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The composed configuration with every reference resolved, as plain containers.
+
+    With `trainer.start`, mel and generator are those of that model, so `overrides` must not touch
+    them (ConfigError).
+    """
+    _take_over_start(config, overrides)
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -43,10 +51,26 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
+def _take_over_start(config: DictConfig, overrides: Sequence[str]) -> None:
+    start = OmegaConf.select(config, "trainer.start")
+    if start is None:
+        return
+    touched = [given for given in overrides if re.match(r"[+~]*(mel|generator)(\.|=|$)", given)]
+    if touched:
+        raise ConfigError(
+            f"trainer.start={start} brings its own mel and generator; drop {', '.join(touched)}"
+        )
+    model = load_config(find_model(start))
+    OmegaConf.set_struct(config, False)  # or keys that the system's do not have are refused
+    config.mel = {"_target_": f"{MelSpec.__module__}.MelSpec", **model.mel.to_dict()}
+    config.generator = model.generator
+    config.licences = OmegaConf.merge(model.licences, config.licences)
+
+
 def compose(overrides: list[str]) -> dict[str, Any]:
     """The plain configuration that `vocoder train` would use with these overrides."""
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return plain(hydra.compose("train", overrides))
+        return plain(hydra.compose("train", overrides), overrides)
 
 
 def build_system(values: dict[str, Any]) -> System:
@@ -58,7 +82,7 @@ def build_system(values: dict[str, Any]) -> System:
 
 
 def _train(config: DictConfig) -> int:
-    values = plain(config)
+    values = plain(config, HydraConfig.get().overrides.task)
     values["trainer"]["output"] = HydraConfig.get().runtime.output_dir
     threads = values["trainer"].get("threads")
     if threads:

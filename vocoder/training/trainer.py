@@ -256,7 +256,6 @@ class Trainer:
             begin(
                 self.settings.start,
                 system=self.system,
-                generator=self.config["generator"],
                 average=self.average.model,
                 discriminators=self.discriminators,
                 sides=self.sides,

@@ -1,31 +1,32 @@
-"""Write the test split of a manifest at the sample rate of the demo models: the references."""
+"""Write the test split of a manifest at the sample rate of a model; print that rate."""
 
 import argparse
 from pathlib import Path
 
+import vocoder
 from vocoder import VocoderError, read_audio, write_audio
 from vocoder.audio import resample
 from vocoder.data.manifest import read_manifest
-
-RATE = 22050
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("manifest", type=Path)
+    parser.add_argument("model")
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
     try:
+        wanted = vocoder.load(arguments.model).sample_rate
         clips = read_manifest(arguments.manifest, split="test")
         if not clips:
             raise VocoderError(f"{arguments.manifest}: no clip has split test")
         for clip in clips:
             audio, rate = read_audio(clip.path)
             path = arguments.output / clip.speaker / f"{clip.path.stem}.flac"
-            write_audio(path, resample(audio.mean(dim=0), rate, RATE), RATE)
+            write_audio(path, resample(audio.mean(dim=0), rate, wanted), wanted)
     except VocoderError as error:
         parser.exit(2, f"error: {error}\n")
-    print(f"{arguments.output}  {len(clips)} clips")
+    print(wanted)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,137 @@
+#!/usr/bin/env bash
+# The stages of every recipe. recipes/NAME/run.sh calls this with what is its own.
+set -euo pipefail
+
+usage() {
+    cat <<TEXT
+Usage: recipes/$name/run.sh [CORPUS] [options] [HYDRA_OVERRIDE …]
+
+CORPUS is $wanted
+
+  1 download   fetch, check and unpack the corpus; goes on where it was interrupted
+  2 prepare    audit the recordings, write the manifest
+  3 train      a system; a run that was stopped goes on
+  4 vocode     the held-out set, by the trained model, Griffin-Lim and, for models at 22.05 kHz,
+               the embedded one
+  5 evaluate   score them against the recordings, show the table
+
+  --stage N        first stage (default 1)
+  --stop-stage N   last stage (default 5)
+  --system NAME    what to train, also as system=NAME (default $system)
+  --corpus DIR     the same as CORPUS
+  --download DIR   where to download to (default corpora)
+  --layout NAME    CORPUS is laid out as ljspeech, libritts, vctk or kathleen (default ${layout:-none})
+  --subset NAME    a part of LibriTTS; repeat for more (default train-clean-100 dev-clean test-clean)
+  --only COL=VAL   use only these rows of the index; repeat for more values
+  --work DIR       where everything goes (default $work)
+  --model DIR      the trained model to vocode with (default WORK/train/best)
+
+Examples:
+  recipes/$name/run.sh${example}
+  recipes/$name/run.sh${example} system=hifigan_v2 trainer.device=cuda trainer.max_steps=100000
+  recipes/$name/run.sh${example} --stage 4
+TEXT
+}
+
+fail() {
+    echo "error: $1; see recipes/$name/run.sh --help" >&2
+    exit 2
+}
+
+stage=1 stop_stage=5 name=demo system=demo work=exp/demo layout="" corpus="" model="" device=cpu
+download=corpora only=() subsets=() overrides=()
+wanted="a folder of recordings (wav, flac, ogg, mp3). If it or its parent holds a manifest.csv
+with the columns path and split, that decides what is held out, otherwise a hash of file names does."
+example=" egs/clips"
+while (($#)); do
+    case "$1" in
+        -h | --help) usage; exit 0 ;;
+        --stage | --stop-stage | --system | --corpus | --download | --layout | --subset | --only | \
+            --work | --model | --recipe)
+            if (($# < 2)); then fail "$1 needs a value"; fi ;;&
+        --recipe)  # from recipes/NAME/run.sh, before everything else
+            name=$2 layout=$2 work=exp/$2 example=""
+            wanted="the unpacked corpus, or the folder it lies in; without it, it is downloaded."
+            shift ;;
+        --stage | --stop-stage)
+            if [[ ! $2 =~ ^[1-5]$ ]]; then fail "$1 is 1 to 5, not '$2'"; fi ;;&
+        --stage) stage=$2; shift ;;
+        --stop-stage) stop_stage=$2; shift ;;
+        --system) system=$2; shift ;;
+        --corpus) corpus=$2; shift ;;
+        --download) download=$2; shift ;;
+        --layout) layout=$2; shift ;;
+        --subset) subsets+=(--subset "$2"); shift ;;
+        --only) only+=(--only "$2"); shift ;;
+        --work) work=$2; shift ;;
+        --model) model=$2; shift ;;
+        -*) fail "unknown option $1" ;;
+        system=*) system=${1#*=} ;;
+        trainer.device=*) device=${1#*=} overrides+=("$1") ;;
+        *=*) overrides+=("$1") ;;
+        *) corpus=$1 ;;
+    esac
+    shift
+done
+given=$corpus
+if [[ -z $corpus && -n $layout ]]; then
+    corpus=$download
+elif [[ ! -d $corpus ]]; then
+    fail "CORPUS '$corpus' is not a folder"
+fi
+
+recipes=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+bin=$recipes/../.venv/bin/
+[[ -x ${bin}vocoder ]] || bin=""
+trained=${model:-$work/train/best}
+manifest=$work/manifest.csv
+held_out=$work/held-out
+mkdir -p "$work"
+
+stage() {
+    ((stage <= $1 && $1 <= stop_stage)) || return 1
+    echo "── stage $1: $2"
+}
+
+resynth() {
+    "${bin}vocoder" resynth "$held_out/recordings" -o "$held_out/$1" --device "$device" "${@:2}"
+}
+
+if [[ -z $given ]] && stage 1 "download to $corpus"; then
+    "${bin}python" "$recipes/download.py" "$layout" "$corpus" "${subsets[@]}"
+fi
+
+if stage 2 "prepare $corpus"; then
+    index=()
+    if [[ -n $layout ]]; then
+        index=(--index "$work/index.csv")
+        "${bin}python" "$recipes/corpora.py" "$layout" "$corpus" -o "$work/index.csv" "${subsets[@]}"
+    else
+        for candidate in "$corpus/manifest.csv" "$(dirname "$corpus")/manifest.csv"; do
+            if [[ -f $candidate ]]; then index=(--index "$candidate"); break; fi
+        done
+    fi
+    "${bin}vocoder" prepare "$corpus" -o "$manifest" "${index[@]}" "${only[@]}"
+fi
+
+if stage 3 "train $system"; then
+    "${bin}vocoder" train system="$system" data.manifest="$manifest" trainer.output="$work/train" \
+        "${overrides[@]}"
+fi
+
+if stage 4 "vocode the held-out set"; then
+    rm -rf "$held_out"
+    rate=$("${bin}python" "$recipes/held_out.py" "$manifest" "$trained" "$held_out/recordings")
+    resynth trained --model "$trained"
+    resynth griffin-lim --model griffin-lim --preset "$trained/config.json"
+    # Scores at another sample rate than the embedded model's would not compare with its own.
+    if ((rate == 22050)); then resynth default; fi
+fi
+
+if stage 5 "evaluate"; then
+    estimates=()
+    for name in trained default griffin-lim; do
+        if [[ -d $held_out/$name ]]; then estimates+=("$held_out/$name"); fi
+    done
+    "${bin}vocoder" evaluate "$held_out/recordings" "${estimates[@]}" -o "$work/scores"
+fi

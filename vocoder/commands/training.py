@@ -1,0 +1,179 @@
+"""Commands around training: prepare, systems, train, evaluate."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vocoder.commands.options import Preset
+from vocoder.errors import ConfigError, VocoderError
+
+
+def prepare(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Recordings, searched to the bottom.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The manifest to write, a CSV file.")
+    ],
+    index: Annotated[
+        Path | None, typer.Option(help="CSV with a column path, and split, speaker, licence.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Keep these index rows; repeat for more values."),
+    ] = None,
+    min_seconds: Annotated[float, typer.Option(help="Leave out what is shorter.")] = 0.3,
+    mels: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Mel files to pair with the recordings, by name."),
+    ] = None,
+    preset: Preset = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The mel settings of this model.")
+    ] = None,
+) -> None:
+    """Audit a folder of recordings and list what is usable.
+
+    The list is the manifest that `vocoder train` reads.
+    Every file is read: sample rate, channels, clipping, silence, real bandwidth, duplicates. What
+    cannot be used is left out, and listed with the reason.
+
+    --mels is for fine-tuning on the mels of an acoustic model (npy, pt, safetensors; [M, F], [F, M]
+    or [1, M, F]). Files that do not say how they were made are taken to be as --preset or --model
+    says. A mel may be one frame longer or shorter than its recording and is trimmed; with more, the
+    pair is left out and named as an error.
+    """
+    from rich.console import Console
+
+    from vocoder.batch import progress_bar, report
+    from vocoder.data.audit import audit
+    from vocoder.data.manifest import write_manifest
+    from vocoder.describe import audit_tables
+    from vocoder.melfile import read_spec
+    from vocoder.synthesis import load
+
+    settings = read_spec(preset) if preset else None
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        result = audit(
+            folder,
+            index=index,
+            only=_selection(only or []),
+            min_seconds=min_seconds,
+            mels=mels,
+            mel_spec=load(model, mel=settings).spec if model else settings,
+            progress=lambda done, count: bar.update(task, completed=done, total=count),
+        )
+    write_manifest(output, result.clips)
+    for table in audit_tables(result):
+        Console().print(table)
+    trimmed = f", {result.trimmed} pairs one frame off: trimmed" if result.trimmed else ""
+    typer.echo(f"{output}  {len(result.clips)} clips{trimmed}")
+    unpaired = [f"{p.path}: {p.explanation}" for p in result.problems if p.kind == "unpaired"]
+    raise typer.Exit(report(unpaired))
+
+
+def systems(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """List the systems that `vocoder train` knows.
+
+    A system is a published configuration: generator, mel, discriminators, losses. Weights are those
+    of the generator.
+    """
+    from rich.console import Console
+
+    try:
+        from vocoder.training import catalogue
+    except ModuleNotFoundError as error:
+        raise _missing_extra("training", error) from error
+    if markdown:
+        typer.echo(catalogue.markdown())
+    else:
+        Console().print(catalogue.table())
+
+
+def train(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Passed to Hydra as they are.")
+    ] = None,
+) -> None:
+    """Train a model on a manifest of `vocoder prepare`.
+
+    A system is one file of configs/system/, listed by `vocoder systems`; KEY=VALUE changes what is
+    in it. -m tries every combination of comma-separated values, --cfg job prints the configuration.
+    """
+    try:
+        from vocoder.training.run import main as run
+    except ModuleNotFoundError as error:
+        raise _missing_extra("training", error) from error
+    raise typer.Exit(run(overrides or []))
+
+
+def evaluate(
+    reference: Annotated[Path, typer.Argument(metavar="REF_DIR", help="The recordings.")],
+    estimates: Annotated[
+        list[Path], typer.Argument(metavar="EST_DIR", help="What each model made of them.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Save scores per file: a .json, or a directory of them."
+        ),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """Score folders of audio against the recordings.
+
+    Files pair up by their names; several folders are shown side by side.
+    """
+    from rich.console import Console
+
+    from vocoder.batch import Source, plan, progress_bar, report
+
+    try:
+        from vocoder.evaluation import report as scores
+        from vocoder.evaluation import table
+    except ModuleNotFoundError as error:
+        raise _missing_extra("evaluation", error) from error
+    sources = [Source(path, path.name) for path in estimates]
+    jobs = plan(sources, output, formats=["json"]) if output else []
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        reports = {
+            str(path): scores.evaluate(
+                reference, path, on_file=lambda _: bar.update(task, advance=1)
+            )
+            for path in estimates
+        }
+    short = len({path.name for path in estimates}) == len(estimates)
+    models = {Path(path).name if short else path: scored for path, scored in reports.items()}
+    if markdown:
+        typer.echo(table.markdown(models))
+    else:
+        Console().print(table.comparison(models))
+    for job in jobs:
+        reports[str(job.source)].save(job.target)
+    unscored = [
+        f"{path}: {name}: {reason}"
+        for path, scored in reports.items()
+        for name, reason in scored.unscored.items()
+    ]
+    raise typer.Exit(report(unscored))
+
+
+def _selection(pairs: list[str]) -> dict[str, list[str]]:
+    selection: dict[str, list[str]] = {}
+    for pair in pairs:
+        column, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--only {pair}: write COLUMN=VALUE")
+        selection.setdefault(column, []).append(value)
+    return selection
+
+
+def _missing_extra(what: str, error: ModuleNotFoundError) -> VocoderError:
+    if (error.name or "").split(".")[0] == "vocoder":
+        raise error
+    return ConfigError(f"{what} needs {error.name}: pip install 'vocoder[train]'")
