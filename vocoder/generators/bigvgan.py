@@ -10,12 +10,11 @@ from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
 from vocoder.nn.activation import AntiAliased, Snake, SnakeBeta
 from vocoder.nn.conv import Conv1d
-from vocoder.nn.residual import BlockKind, Fusion
-from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
 ACTIVATIONS = {"snake": Snake, "snakebeta": SnakeBeta}
-EDGE_KERNEL = 7
 
 
 class BigVGAN(Generator):
@@ -61,16 +60,13 @@ class BigVGAN(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length, causal=causal
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = nn.ModuleList(
-            Fusion(
-                width,
-                resblock=resblock,
-                kernel_sizes=resblock_kernel_sizes,
-                dilations=resblock_dilations,
-                activation=act,
-                causal=causal,
-            )
-            for width in widths
+        self.resblocks = fusions(
+            widths,
+            resblock=resblock,
+            kernel_sizes=resblock_kernel_sizes,
+            dilations=resblock_dilations,
+            activation=act,
+            causal=causal,
         )
         self.activation_post = act(widths[-1])
         post = Conv1d(widths[-1], 1, EDGE_KERNEL, bias=final_bias, causal=causal)

@@ -9,11 +9,9 @@ from torch import Tensor, nn
 from vocoder.generators.base import Generator
 from vocoder.nn.conv import Conv1d
 from vocoder.nn.convnext import ConvNeXtBackbone
-from vocoder.nn.residual import BlockKind, Fusion
-from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
-
-EDGE_KERNEL = 7
 
 
 class EVAGAN(Generator):
@@ -60,15 +58,12 @@ class EVAGAN(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = nn.ModuleList(
-            Fusion(
-                width,
-                resblock=resblock,
-                kernel_sizes=resblock_kernel_sizes,
-                dilations=resblock_dilations,
-                activation=lambda _: nn.SiLU(),
-            )
-            for width in widths
+        self.resblocks = fusions(
+            widths,
+            resblock=resblock,
+            kernel_sizes=resblock_kernel_sizes,
+            dilations=resblock_dilations,
+            activation=lambda _: nn.SiLU(),
         )
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 

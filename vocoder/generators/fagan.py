@@ -9,14 +9,12 @@ from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
-from vocoder.nn.activation import leaky_relu
+from vocoder.nn.activation import SLOPE, leaky_relu
 from vocoder.nn.conv import Conv1d, ConvTranspose1d
-from vocoder.nn.residual import BlockKind, Fusion
+from vocoder.nn.residual import BlockKind, fusions
 from vocoder.nn.twin import TwinDeconvolution
-from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
-
-EDGE_KERNEL = 7
 
 
 class FAGAN(Generator):
@@ -67,15 +65,12 @@ class FAGAN(Generator):
             for stage, deconv in enumerate(deconvs)
         )
         widths = stage_widths(channels, stages)
-        self.resblocks = nn.ModuleList(
-            Fusion(
-                width,
-                resblock=resblock,
-                kernel_sizes=resblock_kernel_sizes,
-                dilations=resblock_dilations,
-                activation=leaky_relu,
-            )
-            for width in widths
+        self.resblocks = fusions(
+            widths,
+            resblock=resblock,
+            kernel_sizes=resblock_kernel_sizes,
+            dilations=resblock_dilations,
+            activation=leaky_relu,
         )
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 
@@ -83,6 +78,6 @@ class FAGAN(Generator):
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(F.leaky_relu(x, 0.1)))  # [B, C / 2, T * rate]
-        x = self.conv_post(F.leaky_relu(x, 0.1))  # [B, 1, F * hop]
+            x = fusion(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
+        x = self.conv_post(F.leaky_relu(x, SLOPE))  # [B, 1, F * hop]
         return torch.tanh(x)

@@ -4,18 +4,14 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocoder.generators.base import Generator
-from vocoder.nn.activation import leaky_relu
+from vocoder.nn.activation import EXIT_SLOPE, SLOPE, leaky_relu
 from vocoder.nn.conv import Conv1d
-from vocoder.nn.residual import BlockKind, Fusion
-from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
-
-# The published networks leave the last stage with torch's default slope instead of 0.1.
-EXIT_SLOPE = 0.01
-EDGE_KERNEL = 7
 
 
 class HiFiGAN(Generator):
@@ -52,16 +48,13 @@ class HiFiGAN(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length, causal=causal
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = nn.ModuleList(
-            Fusion(
-                width,
-                resblock=resblock,
-                kernel_sizes=resblock_kernel_sizes,
-                dilations=resblock_dilations,
-                activation=leaky_relu,
-                causal=causal,
-            )
-            for width in widths
+        self.resblocks = fusions(
+            widths,
+            resblock=resblock,
+            kernel_sizes=resblock_kernel_sizes,
+            dilations=resblock_dilations,
+            activation=leaky_relu,
+            causal=causal,
         )
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL, causal=causal))
 
@@ -69,6 +62,6 @@ class HiFiGAN(Generator):
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(F.leaky_relu(x, 0.1)))  # [B, C / 2, T * rate]
+            x = fusion(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
         x = self.conv_post(F.leaky_relu(x, EXIT_SLOPE))  # [B, 1, F * hop]
         return torch.tanh(x)

@@ -9,15 +9,14 @@ from torch import Tensor, nn
 
 from vocoder.dsp.stft import pad_reflect, stft
 from vocoder.features.mel import MelSpec
-from vocoder.generators.hifigan import EDGE_KERNEL, EXIT_SLOPE
 from vocoder.generators.pitched import PitchedGenerator
-from vocoder.nn.activation import Snake
+from vocoder.nn.activation import EXIT_SLOPE, SLOPE, Snake
 from vocoder.nn.conv import Conv1d
 from vocoder.nn.head import ConvISTFTHead, columns_per_frame
 from vocoder.nn.pitch import PitchEstimator
-from vocoder.nn.residual import DilatedPairBlock, Fusion
+from vocoder.nn.residual import DilatedPairBlock, fusions
 from vocoder.nn.source import HarmonicSource, source_convs
-from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
 for _leaf in ("pad_reflect", "stft"):
@@ -69,15 +68,12 @@ class HiFTNet(PitchedGenerator):
             DilatedPairBlock(width, kernel_size=size, dilations=SOURCE_DILATIONS, activation=Snake)
             for width, size in zip(widths, kernels, strict=True)
         )
-        self.resblocks = nn.ModuleList(
-            Fusion(
-                width,
-                resblock="1",
-                kernel_sizes=resblock_kernel_sizes,
-                dilations=resblock_dilations,
-                activation=Snake,
-            )
-            for width in widths
+        self.resblocks = fusions(
+            widths,
+            resblock="1",
+            kernel_sizes=resblock_kernel_sizes,
+            dilations=resblock_dilations,
+            activation=Snake,
         )
         self.head = ConvISTFTHead(widths[-1], n_fft=istft_n_fft, hop_length=istft_hop_length)
 
@@ -89,7 +85,7 @@ class HiFTNet(PitchedGenerator):
         for stage, (up, conv, refine, fusion) in enumerate(
             zip(self.ups, self.noise_convs, self.noise_res, self.resblocks, strict=True)
         ):
-            x = up(F.leaky_relu(x, 0.1))  # [B, C / 2, T * rate]
+            x = up(F.leaky_relu(x, SLOPE))  # [B, C / 2, T * rate]
             # The spectrogram has a column on either edge, one more than hops.
             x = pad_reflect(x, 1, 0) if stage == last else x
             x = fusion(x + refine(conv(spectrum)))

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 
 import torch.fx
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocoder.dsp.stft import pad_reflect
 from vocoder.generators.base import Generator
-from vocoder.generators.hifigan import EDGE_KERNEL, EXIT_SLOPE
-from vocoder.nn.activation import leaky_relu
+from vocoder.nn.activation import EXIT_SLOPE, SLOPE, leaky_relu
 from vocoder.nn.conv import Conv1d
 from vocoder.nn.head import ConvISTFTHead, columns_per_frame
-from vocoder.nn.residual import BlockKind, Fusion
-from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
 torch.fx.wrap("pad_reflect")
@@ -57,15 +56,12 @@ class ISTFTNet(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=columns
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = nn.ModuleList(
-            Fusion(
-                width,
-                resblock=resblock,
-                kernel_sizes=resblock_kernel_sizes,
-                dilations=resblock_dilations,
-                activation=leaky_relu,
-            )
-            for width in widths
+        self.resblocks = fusions(
+            widths,
+            resblock=resblock,
+            kernel_sizes=resblock_kernel_sizes,
+            dilations=resblock_dilations,
+            activation=leaky_relu,
         )
         self.head = ConvISTFTHead(widths[-1], n_fft=istft_n_fft, hop_length=istft_hop_length)
 
@@ -73,7 +69,7 @@ class ISTFTNet(Generator):
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(F.leaky_relu(x, 0.1)))  # [B, C / 2, T * rate]
+            x = fusion(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
         x = pad_reflect(F.leaky_relu(x, EXIT_SLOPE), 1, 0)
         audio: Tensor = self.head(x)  # [B, 1, F * hop]
         return audio

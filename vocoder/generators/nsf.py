@@ -4,17 +4,16 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vocoder.features.mel import MelSpec
-from vocoder.generators.hifigan import EDGE_KERNEL, EXIT_SLOPE
 from vocoder.generators.pitched import PitchedGenerator
-from vocoder.nn.activation import leaky_relu
+from vocoder.nn.activation import EXIT_SLOPE, SLOPE, leaky_relu
 from vocoder.nn.conv import Conv1d
 from vocoder.nn.pitch import PitchEstimator
-from vocoder.nn.residual import BlockKind, Fusion
+from vocoder.nn.residual import BlockKind, fusions
 from vocoder.nn.source import HarmonicSource, source_convs
-from vocoder.nn.upsampling import stage_widths, upsampling_layers
+from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
 
@@ -50,15 +49,12 @@ class NSFHiFiGAN(PitchedGenerator):
         )
         widths = stage_widths(channels, len(upsample_rates))
         self.noise_convs = source_convs(1, widths, upsample_rates)
-        self.resblocks = nn.ModuleList(
-            Fusion(
-                width,
-                resblock=resblock,
-                kernel_sizes=resblock_kernel_sizes,
-                dilations=resblock_dilations,
-                activation=leaky_relu,
-            )
-            for width in widths
+        self.resblocks = fusions(
+            widths,
+            resblock=resblock,
+            kernel_sizes=resblock_kernel_sizes,
+            dilations=resblock_dilations,
+            activation=leaky_relu,
         )
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 
@@ -67,6 +63,6 @@ class NSFHiFiGAN(PitchedGenerator):
         source = self.source(self.estimate(mel) if f0 is None else f0)  # [B, 1, F * hop]
         x = self.conv_pre(mel)  # [B, C, F]
         for up, conv, fusion in zip(self.ups, self.noise_convs, self.resblocks, strict=True):
-            x = fusion(up(F.leaky_relu(x, 0.1)) + conv(source))  # [B, C / 2, T * rate]
+            x = fusion(up(F.leaky_relu(x, SLOPE)) + conv(source))  # [B, C / 2, T * rate]
         x = self.conv_post(F.leaky_relu(x, EXIT_SLOPE))  # [B, 1, F * hop]
         return torch.tanh(x)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
-from vocoder.dsp.stft import hann_window, stft
+from vocoder.dsp.resolutions import RESOLUTIONS, Resolution
+from vocoder.losses.spectral import OverResolutions, SingleResolution
 
 
-class MultiResolutionComplex(nn.Module):
+class MultiResolutionComplex(OverResolutions):
     """Mean absolute difference of real parts plus that of imaginary parts, over resolutions.
 
     Published: real and imaginary parts at several resolutions. Our choice: the absolute difference,
@@ -24,28 +24,15 @@ class MultiResolutionComplex(nn.Module):
     """
 
     def __init__(self, *, resolutions: Sequence[Sequence[int]] = RESOLUTIONS) -> None:
-        super().__init__()
-        self.resolutions = nn.ModuleList(
-            _SingleResolution(resolution) for resolution in resolutions_from(resolutions)
-        )
-
-    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Scalar.   Shape: [B, C, T], [B, C, T]."""
-        return torch.stack([single(fake, real) for single in self.resolutions]).mean()
+        super().__init__(_Parts, resolutions)
 
 
-class _SingleResolution(nn.Module):
-    window: Tensor
-
+class _Parts(SingleResolution):
     def __init__(self, resolution: Resolution) -> None:
-        super().__init__()
-        self.hop_length = resolution.hop_length
-        window = hann_window(resolution.win_length, resolution.n_fft)
-        self.register_buffer("window", F.normalize(window, dim=0), persistent=False)
+        super().__init__(resolution)
+        self.window = F.normalize(self.window, dim=0)
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         # The transform is linear: one of the difference instead of two, and exactly 0 for equals.
-        with torch.autocast(fake.device.type, enabled=False):
-            error = (fake.float() - real.float()).flatten(0, 1)
-            bins = stft(error, self.window, hop_length=self.hop_length, padding="center")
-            return torch.view_as_real(bins).abs().mean() * 2.0
+        bins = self.bins(fake.float() - real.float())
+        return torch.view_as_real(bins).abs().mean() * 2.0

@@ -69,25 +69,9 @@ class MultiScaleMel(nn.Module):
         return torch.stack([scale(fake, real) for scale in self.scales]).sum()
 
 
-class MultiResolutionSTFT(nn.Module):
-    """Spectral convergence plus log-magnitude difference, averaged over resolutions.
+class SingleResolution(nn.Module):
+    """What a loss over spectra needs at one resolution: `bins`, in float32."""
 
-    `resolutions` are (n_fft, hop_length, win_length).
-    Yamamoto et al. 2020 (Parallel WaveGAN), sec. 2.2.
-    """
-
-    def __init__(self, *, resolutions: Sequence[Sequence[int]] = RESOLUTIONS) -> None:
-        super().__init__()
-        self.resolutions = nn.ModuleList(
-            _SingleResolution(resolution) for resolution in resolutions_from(resolutions)
-        )
-
-    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
-        """Scalar.   Shape: [B, C, T], [B, C, T]."""
-        return torch.stack([single(fake, real) for single in self.resolutions]).mean()
-
-
-class _SingleResolution(nn.Module):
     window: Tensor
 
     def __init__(self, resolution: Resolution) -> None:
@@ -96,6 +80,39 @@ class _SingleResolution(nn.Module):
         window = hann_window(resolution.win_length, resolution.n_fft)
         self.register_buffer("window", window, persistent=False)
 
+    def bins(self, audio: Tensor) -> Tensor:
+        """Complex spectra, each channel a signal.   Shape: [B, C, T] → [B * C, K, F]."""
+        with torch.autocast(audio.device.type, enabled=False):
+            signals = _mono(audio).float()[:, 0]
+            return stft(signals, self.window, hop_length=self.hop_length, padding="center")
+
+
+class OverResolutions(nn.Module):
+    """The mean of a loss over `resolutions`; `single` is its class."""
+
+    def __init__(
+        self, single: type[SingleResolution], resolutions: Sequence[Sequence[int]]
+    ) -> None:
+        super().__init__()
+        self.resolutions = nn.ModuleList(map(single, resolutions_from(resolutions)))
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Scalar.   Shape: [B, C, T], [B, C, T]."""
+        return torch.stack([single(fake, real) for single in self.resolutions]).mean()
+
+
+class MultiResolutionSTFT(OverResolutions):
+    """Spectral convergence plus log-magnitude difference, averaged over resolutions.
+
+    `resolutions` are (n_fft, hop_length, win_length).
+    Yamamoto et al. 2020 (Parallel WaveGAN), sec. 2.2.
+    """
+
+    def __init__(self, *, resolutions: Sequence[Sequence[int]] = RESOLUTIONS) -> None:
+        super().__init__(_Magnitudes, resolutions)
+
+
+class _Magnitudes(SingleResolution):
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
         fake, real = self._magnitude(fake), self._magnitude(real)
         # The floor under the magnitudes keeps both the norm below and the logarithm off zero.
@@ -105,10 +122,8 @@ class _SingleResolution(nn.Module):
         return distance / size + log_magnitude
 
     def _magnitude(self, audio: Tensor) -> Tensor:
-        with torch.autocast(audio.device.type, enabled=False):
-            signals = _mono(audio).float()[:, 0]
-            bins = stft(signals, self.window, hop_length=self.hop_length, padding="center")
-            return torch.sqrt((bins.real.square() + bins.imag.square()).clamp_min(1e-7))
+        bins = self.bins(audio)
+        return torch.sqrt((bins.real.square() + bins.imag.square()).clamp_min(1e-7))
 
 
 def _mono(audio: Tensor) -> Tensor:

@@ -11,6 +11,9 @@ for _leaf in ("downsample2", "upsample2"):
 
 _EPS = 1e-9  # as published: keeps the division finite where a magnitude was learned to be 0
 _TAPS = 12
+SLOPE = 0.1  # of the leaky ReLU of HiFi-GAN and its descendants
+# Their published networks leave the last one with torch's default slope.
+EXIT_SLOPE = 0.01
 
 
 class Snake(nn.Module):
@@ -85,4 +88,4 @@ class AntiAliased(nn.Module):
 
 def leaky_relu(channels: int) -> nn.Module:
     """HiFi-GAN's activation, for any number of channels."""
-    return nn.LeakyReLU(0.1)
+    return nn.LeakyReLU(SLOPE)

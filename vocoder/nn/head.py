@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from vocoder.dsp.stft import SynthesisPadding, hann_window, istft
 from vocoder.errors import ConfigError
 from vocoder.nn.conv import Conv1d
+from vocoder.nn.upsampling import EDGE_KERNEL
 from vocoder.nn.weight_norm import weight_norm
 
 # A symbolic trace keeps the inverse STFT as one node: one operation to read, and to stream.
 torch.fx.wrap("istft")
 
 MAX_MAGNITUDE = 1e2
-EDGE_KERNEL = 7
 
 
 class _SpectralHead(nn.Module):

@@ -1,6 +1,7 @@
 """Fundamental frequency and voicing from a mel spectrogram."""
 
 import math
+from abc import ABC, abstractmethod
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +17,7 @@ VOICED_HZ = 10.0  # a lower F0, which no voice has, says that a frame is unvoice
 _REACH = 3  # bins on either side of the best one that F0 is read from, and frames it is filled from
 
 
-class PitchEstimator(nn.Module):
+class PitchEstimator(nn.Module, ABC):
     """A network from mel to F0, between `f_min` and `f_max`, that learns from a tracker.
 
     `forward` takes a mel [B, M, F] to an estimate of whatever form; `losses` compare that with what
@@ -26,13 +27,13 @@ class PitchEstimator(nn.Module):
     f_min: float
     f_max: float
 
+    @abstractmethod
     def f0(self, mel: Tensor) -> Tensor:
         """F0 in Hz, below `VOICED_HZ` where unvoiced.   Shape: [B, M, F] → [B, F]."""
-        raise NotImplementedError
 
+    @abstractmethod
     def losses(self, estimate: Any, target: Pitch) -> dict[str, Tensor]:
         """Of the pitch of voiced frames ("pitch") and of which ones are voiced ("voicing")."""
-        raise NotImplementedError
 
 
 class PitchEstimate(NamedTuple):

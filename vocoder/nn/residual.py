@@ -124,3 +124,26 @@ class Fusion(nn.ModuleList):
         """Mean of what the blocks make of `x`."""
         total: Tensor = reduce(add, [block(x) for block in self])
         return total / len(self)
+
+
+def fusions(
+    widths: Sequence[int],
+    *,
+    resblock: BlockKind,
+    kernel_sizes: Sequence[int],
+    dilations: Sequence[Sequence[int]],
+    activation: Activation,
+    causal: bool = False,
+) -> nn.ModuleList:
+    """One `Fusion` for each width, as behind the upsampling stages."""
+    return nn.ModuleList(
+        Fusion(
+            width,
+            resblock=resblock,
+            kernel_sizes=kernel_sizes,
+            dilations=dilations,
+            activation=activation,
+            causal=causal,
+        )
+        for width in widths
+    )

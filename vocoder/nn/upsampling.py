@@ -9,6 +9,8 @@ from vocoder.errors import ConfigError
 from vocoder.nn.conv import ConvTranspose1d
 from vocoder.nn.weight_norm import weight_norm
 
+EDGE_KERNEL = 7  # of the convolutions before the first stage and behind the last
+
 
 def stage_widths(channels: int, stages: int) -> list[int]:
     """Channels after each of `stages` stages that halve them. Raises ConfigError if one cannot."""
