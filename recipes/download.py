@@ -12,7 +12,7 @@ import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from gzip import BadGzipFile
 from pathlib import Path
 
@@ -175,16 +175,25 @@ def _extract(packed: Path, folder: Path) -> None:
     folder.mkdir(parents=True)
     try:
         if zipfile.is_zipfile(packed):
-            with zipfile.ZipFile(packed) as archive:
-                for name in archive.namelist():
-                    if not (folder / name).resolve().is_relative_to(folder.resolve()):
-                        raise VocoderError(f"{packed}: {name} would be written elsewhere")
-                archive.extractall(folder)
+            with zipfile.ZipFile(packed) as zipped:
+                _require_inside(folder, zipped.namelist(), packed)
+                zipped.extractall(folder)
         else:
             with tarfile.open(packed) as archive:
-                archive.extractall(folder, filter="data")
+                members = archive.getmembers()
+                # Links are left out: none of the corpora has any, and they can point anywhere.
+                plain = [member for member in members if member.isfile() or member.isdir()]
+                _require_inside(folder, [member.name for member in plain], packed)
+                for member in plain:
+                    archive.extract(member, folder, set_attrs=False)
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, BadGzipFile, EOFError) as error:
         raise VocoderError(f"{packed}: cannot be unpacked ({error})") from error
+
+
+def _require_inside(folder: Path, names: Iterable[str], packed: Path) -> None:
+    for name in names:
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise VocoderError(f"{packed}: {name} would be written elsewhere")
 
 
 def git_tree(folder: Path) -> str:
