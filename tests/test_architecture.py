@@ -18,7 +18,7 @@ LAYERS = (
     {"errors"},
     {"arrays", "audio", "build", "device", "dsp", "files"},
     {"features", "kernels", "nn"},
-    {"discriminators", "generators", "losses"},
+    {"discriminators", "disturbances", "generators", "losses"},
     {"melfile"},
     {"checkpoint", "data", "evaluation"},
     {"export", "foreign", "streaming", "synthesis"},

@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,10 +11,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vocoder.build import build
 from vocoder.discriminators import melgan_scale
+from vocoder.discriminators.amplitude_phase import MultiAmplitude, MultiPhase
+from vocoder.discriminators.band import MultiBand
+from vocoder.discriminators.complex_stft import MultiScaleComplexSTFT
+from vocoder.discriminators.cqt import MultiScaleCQT
 from vocoder.discriminators.dilated import Dilated
 from vocoder.discriminators.melgan_scale import MelGANMultiScale
 from vocoder.discriminators.period import MultiPeriod, PeriodJudge, fold
+from vocoder.discriminators.pqmf import GroupedWaveform, PQMFBands
+from vocoder.discriminators.projected import Projected, RandomFeatures
 from vocoder.discriminators.resolution import (
     MultiResolution,
     Resolution,
@@ -21,9 +30,28 @@ from vocoder.discriminators.resolution import (
 )
 from vocoder.discriminators.scale import MultiScale, halve
 from vocoder.discriminators.verdict import Discriminators, Verdict
+from vocoder.discriminators.wavelet import WaveletMultiScale
+from vocoder.discriminators.weighted import Weighted
+from vocoder.discriminators.window import ConditionalRandomWindow, RandomWindow
 from vocoder.errors import ConfigError
 from vocoder.losses.adversarial import LeastSquares
+from vocoder.training.run import compose, config_folder
 
+
+class WithMel(nn.Module):
+    """A conditional judge with a hop of 8 and 3 mel bands, and one mel for all signals."""
+
+    def __init__(self, judge: nn.Module) -> None:
+        super().__init__()
+        self.judge = judge
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        frames = max(audio.shape[-1] // 8, 1)
+        mel = torch.sin(torch.arange(3.0 * frames)).reshape(1, 3, frames)
+        return self.judge(audio, mel=mel.expand(audio.shape[0], -1, -1))
+
+
+TWO = ((128, 32, 128), (64, 16, 60))
 SMALL: dict[str, Callable[[int], nn.Module]] = {
     "period": lambda c: MultiPeriod(periods=(2, 11), channels=2, audio_channels=c),
     "scale": lambda c: MultiScale(channels=16, audio_channels=c),
@@ -34,8 +62,63 @@ SMALL: dict[str, Callable[[int], nn.Module]] = {
         strides=(4, 2), channels=4, max_channels=16, audio_channels=c
     ),
     "dilated": lambda c: Dilated(layers=4, channels=4, audio_channels=c),
+    "cqt": lambda c: MultiScaleCQT(
+        sample_rate=8000,
+        hop_lengths=(64, 32),
+        octaves=(6, 5),
+        bins_per_octave=(12, 24),
+        channels=4,
+        audio_channels=c,
+    ),
+    "hann resolution": lambda c: MultiResolution(
+        resolutions=TWO,
+        channels=4,
+        audio_channels=c,
+        window="hann",
+        padding="center",
+        halved="frequency",
+    ),
+    "complex": lambda c: MultiScaleComplexSTFT(resolutions=TWO, channels=4, audio_channels=c),
+    "band": lambda c: MultiBand(win_lengths=(128, 64), channels=4, audio_channels=c),
+    "amplitude": lambda c: MultiAmplitude(resolutions=TWO, channels=4, audio_channels=c),
+    "phase": lambda c: MultiPhase(resolutions=TWO, channels=4, audio_channels=c),
+    "spectral norm": lambda c: MultiResolution(
+        resolutions=TWO, channels=4, audio_channels=c, norm="spectral"
+    ),
+    "weighted": lambda c: Weighted(
+        MultiPeriod(periods=(2, 3), channels=2, audio_channels=c), weight=0.1
+    ),
+    "pqmf": lambda c: PQMFBands(channels=1, audio_channels=c),
+    "waveform": lambda c: GroupedWaveform(channels=4, audio_channels=c),
+    "wavelet": lambda c: WaveletMultiScale(channels=16, audio_channels=c),
+    "window": lambda c: RandomWindow(
+        windows=(16, 32), factors=((2, 2), (4,)), channels=2, audio_channels=c
+    ),
+    "conditional window": lambda c: WithMel(
+        ConditionalRandomWindow(
+            n_mels=3,
+            hop_length=8,
+            frames=(2, 4),
+            factors=((2, 2), (2,)),
+            channels=2,
+            audio_channels=c,
+        )
+    ),
+    "projected": lambda c: Projected(
+        backbone=RandomFeatures(widths=(8, 8, 8), audio_channels=c), channels=2
+    ),
 }
-WITHOUT_LOGITS_AMONG_FEATURES = {"melgan", "dilated"}
+WITHOUT_LOGITS_AMONG_FEATURES = {
+    "melgan",
+    "dilated",
+    "cqt",
+    "complex",
+    "pqmf",
+    "waveform",
+    "window",
+    "conditional window",
+    "projected",
+}
 SIGNALS: dict[str, Callable[[Tensor], Tensor]] = {
     "silence": torch.zeros_like,
     "impulse": lambda x: torch.zeros_like(x).index_fill(-1, torch.tensor([x.shape[-1] // 2]), 1.0),
@@ -61,6 +144,12 @@ def _seed() -> None:
         (MultiResolution, 0.28),
         (MelGANMultiScale, 16.913859),
         (Dilated, 0.099265),
+        (MultiScaleComplexSTFT, 0.28),
+        (MultiBand, 1.41),
+        (MultiAmplitude, 0.60),
+        (MultiPhase, 0.60),
+        (PQMFBands, 8.922063),  # with the next one 27.79, as published
+        (GroupedWaveform, 18.862913),
     ],
 )
 def test_size_is_the_published_one(kind: type[nn.Module], millions: float) -> None:
@@ -118,9 +207,9 @@ def test_signals_of_a_batch_are_judged_alone(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(SMALL.keys() - WITHOUT_LOGITS_AMONG_FEATURES))
 def test_last_feature_is_the_logits(name: str) -> None:
-    for logits, features in SMALL[name](1)(torch.randn(2, 1, 700)):
-        assert torch.equal(features[-1].flatten(1), logits)
-        assert all(feature.shape[0] == 2 for feature in features)
+    for verdict in SMALL[name](1)(torch.randn(2, 1, 700)):
+        assert torch.equal(verdict.features[-1].flatten(1), verdict.logits)
+        assert all(feature.shape[0] == 2 for feature in verdict.features)
 
 
 @pytest.mark.parametrize(
@@ -131,15 +220,16 @@ def test_last_feature_is_the_logits(name: str) -> None:
         ("resolution", (4, 4, 4, 4, 4, 1), 68, (1, 2, 4, 8, 8, 8)),
         ("melgan", (4, 16, 16, 16), 2050, (1, 4, 8, 8)),
         ("dilated", (4, 4, 4), 2050, (1, 1, 1)),
+        ("cqt", (4, 4, 4, 4, 4), 72, (1, 2, 4, 8, 8)),
     ],
 )
 def test_maps_widen_and_shrink_as_in_the_papers(
     name: str, widths: tuple[int, ...], first_map: float, divisors: tuple[int, ...]
 ) -> None:
     features = SMALL[name](1)(torch.randn(1, 1, 2050))[0].features
-    time = 3 if name == "resolution" else 2
+    halved = 3 if name in ("resolution", "cqt") else 2  # there time, here frequency
     assert tuple(feature.shape[1] for feature in features) == widths
-    assert [f.shape[time] for f in features] == [math.ceil(first_map / d) for d in divisors]
+    assert [f.shape[halved] for f in features] == [math.ceil(first_map / d) for d in divisors]
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -161,9 +251,60 @@ def test_ensemble_lists_the_verdicts_of_all_members_in_order() -> None:
     members = {name: make(1).eval() for name, make in SMALL.items()}
     audio = torch.randn(1, 1, 500)
     expected = [verdict.logits for member in members.values() for verdict in member(audio)]
-    verdicts = Discriminators(members)(audio)
-    assert len(verdicts) == 2 + 3 + 2 + 3 + 1
+    verdicts = Discriminators(members)(audio, {})
     assert all(torch.equal(v.logits, e) for v, e in zip(verdicts, expected, strict=True))
+
+
+@pytest.mark.parametrize(("channels", "weights"), [(32, 285_981), (128, 4_452_765)])
+def test_cqt_has_as_many_weights_as_public_ones(channels: int, weights: int) -> None:
+    with torch.device("meta"):
+        model = MultiScaleCQT(sample_rate=24000, channels=channels)
+    named = model.named_parameters()
+    assert sum(p.numel() for name, p in named if not name.endswith("original0")) == weights
+
+
+def test_cqt_judges_like_the_public_implementation() -> None:
+    """BigVGAN's discriminator.py with random weights and nnAudio 0.3.4, 0.34 s of speech."""
+    golden = np.load(Path(__file__).parents[1] / "golden" / "cqt_discriminator.npz")
+    model = MultiScaleCQT(sample_rate=24000, channels=4)
+    prefix = "weights/"
+    model.load_state_dict(
+        {k.removeprefix(prefix): torch.tensor(golden[k]) for k in golden if k.startswith(prefix)}
+    )
+    audio = torch.tensor(golden["pcm"] / 32768.0, dtype=torch.float32)[None, None]
+    for scale, verdict in enumerate(model(audio)):
+        expected = torch.tensor(golden[f"logits{scale}"])[None]
+        torch.testing.assert_close(verdict.logits, expected, rtol=0.0, atol=1e-6)
+        shapes = [list(feature.shape) for feature in verdict.features]
+        assert shapes == golden[f"feature_shapes{scale}"].tolist()
+        means = [feature.mean().item() for feature in verdict.features]
+        assert means == pytest.approx(golden[f"feature_means{scale}"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sample_rate", "octaves"), [(16000, 8), (22050, 9), (24000, 9), (44100, 9), (48000, 9)]
+)
+def test_cqt_looks_as_low_at_any_rate(sample_rate: int, octaves: int) -> None:
+    """A low tone is in the same bin, whatever the rate; channels keep their order."""
+    model = MultiScaleCQT(
+        sample_rate=sample_rate,
+        hop_lengths=(256,),
+        octaves=(octaves,),
+        bins_per_octave=(24,),
+        channels=1,
+        audio_channels=2,
+    )
+    seen: list[Tensor] = []
+    (judge,) = model.discriminators
+    judge.conv_pres = nn.ModuleList(nn.Identity() for _ in range(octaves))
+    judge.convs[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    time = torch.arange(int(1.5 * sample_rate)) / sample_rate
+    tones = [torch.sin(2 * math.pi * 32.7 * 2 ** (steps / 24) * time) for steps in (55, 80)]
+    model(torch.stack(tones)[None])
+    middle = seen[0][0, :, seen[0].shape[2] // 2]  # [2 C, bins], of each channel two parts
+    frame = middle.reshape(2, 2, -1).square().sum(1)
+    assert frame.shape == (2, 24 * octaves)
+    assert frame.argmax(1).tolist() == [55, 80]
 
 
 @pytest.mark.parametrize("samples", [1, 4, 9, 10])
@@ -198,6 +339,17 @@ def test_each_scale_judges_audio_halved_once_more() -> None:
     for judge, verdict in zip(model.discriminators, model(audio), strict=True):
         assert torch.equal(judge(audio).logits, verdict.logits)
         audio = halve(audio)
+
+
+def test_wavelet_scales_hear_the_highest_frequency_which_averages_hide() -> None:
+    model = WaveletMultiScale(channels=16).eval()
+    highest = torch.ones(1, 1, 1000)
+    highest[..., ::2] = -1.0
+    assert halve(highest)[..., 1:-1].abs().max() == 0
+    silent = model(torch.zeros_like(highest))
+    for heard, nothing in zip(model(highest), silent, strict=True):
+        middle = heard.logits.shape[1] // 2
+        assert not torch.allclose(heard.logits[:, middle], nothing.logits[:, middle])
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 16, 17])
@@ -265,8 +417,73 @@ def test_spectrogram_is_rectangular_and_centered_between_hops() -> None:
     np.testing.assert_allclose(spectrogram.numpy(), expected, atol=1e-4)
 
 
+def test_first_map_is_left_out_on_request_and_nothing_else() -> None:
+    model = SMALL["period"](1)
+    without = MultiPeriod(periods=(2, 11), channels=2, first_map=False)
+    without.load_state_dict(model.state_dict())
+    audio = torch.randn(1, 1, 500)
+    for verdict, other in zip(model(audio), without(audio), strict=True):
+        assert torch.equal(verdict.logits, other.logits)
+        assert all(
+            torch.equal(a, b) for a, b in zip(verdict.features[1:], other.features, strict=True)
+        )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda norm: MultiPeriod(periods=(3,), channels=2, norm=norm),
+        lambda norm: MultiResolution(resolutions=TWO, channels=4, norm=norm),
+        lambda norm: MultiScaleComplexSTFT(resolutions=TWO, channels=4, norm=norm),
+        lambda norm: MultiBand(win_lengths=(64,), channels=4, norm=norm),
+        lambda norm: MultiAmplitude(resolutions=TWO, channels=4, norm=norm),
+        lambda norm: MultiPhase(resolutions=TWO, channels=4, norm=norm),
+    ],
+)
+def test_spectral_norm_bounds_the_gain_of_every_normalised_layer(
+    make: Callable[[str], nn.Module],
+) -> None:
+    models = {norm: make(norm) for norm in ("weight", "spectral")}
+    for _ in range(30):  # power iterations
+        models["spectral"](torch.zeros(1, 1, 300))
+    layers = {
+        norm: [m for m in model.modules() if hasattr(m, "parametrizations")]
+        for norm, model in models.items()
+    }
+    assert len(layers["weight"]) == len(layers["spectral"]) > 0
+    for layer in layers["spectral"]:
+        gain = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2).item()
+        assert gain == pytest.approx(1.0, abs=0.1)
+    with pytest.raises(ConfigError, match="'batch'"):
+        make("batch")
+
+
+def narrowed(values: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: narrowed(value) if isinstance(value, dict) else 16 if key == "channels" else value
+        for key, value in values.items()
+    }
+
+
+def test_verdicts_of_a_member_weigh_together_what_it_says() -> None:
+    judge = SMALL["period"](1)
+    verdicts = Weighted(judge, weight=0.1)(torch.randn(1, 1, 300))
+    assert [verdict.weight for verdict in verdicts] == pytest.approx([0.05, 0.05])
+    assert all(verdict.weight == 1.0 for verdict in judge(torch.randn(1, 1, 300)))
+
+
+@pytest.mark.parametrize(
+    "name", sorted(p.stem for p in (config_folder() / "discriminators").glob("*"))
+)
+def test_every_group_of_the_configuration_builds(name: str) -> None:
+    chosen = ["system=hifigan_24k", f"discriminators={name}", "data.manifest=none"]
+    members = build(narrowed(compose(chosen)["discriminators"]))
+    assert all(isinstance(member, nn.Module) for member in members.values())
+
+
 def test_windows_are_no_part_of_the_state() -> None:
-    assert not [name for name in MultiResolution(channels=2).state_dict() if "window" in name]
+    for name in ("resolution", "hann resolution", "complex", "band", "amplitude"):
+        assert not [key for key in SMALL[name](1).state_dict() if "window" in key]
 
 
 @pytest.mark.parametrize(
@@ -283,6 +500,20 @@ def test_windows_are_no_part_of_the_state() -> None:
         (lambda: MelGANMultiScale(max_channels=100), "multiple of the first"),
         (lambda: Dilated(layers=1), "layers"),
         (lambda: Dilated(channels=0), "channels"),
+        (lambda: MultiResolution(window="flat"), "window is 'flat'"),
+        (lambda: MultiResolution(padding="left"), "padding is 'left'"),
+        (lambda: MultiResolution(halved="both"), "halved is 'both'"),
+        (lambda: MultiBand(win_lengths=()), "empty"),
+        (lambda: MultiBand(win_lengths=(16,)), "empty"),
+        (lambda: MultiBand(bands=(0.0, 1.1)), "from 0 to 1"),
+        (lambda: MultiBand(bands=(0.0,)), "from 0 to 1"),
+        (lambda: MultiBand(bands=(0.5, 0.2)), "rising"),
+        (lambda: MultiScaleComplexSTFT(resolutions=()), "resolutions"),
+        (lambda: Weighted(nn.Identity(), weight=0.0), "weight is 0.0"),
+        (lambda: MultiScaleCQT(sample_rate=24000, octaves=(9, 9)), "must be as many"),
+        (lambda: MultiScaleCQT(sample_rate=24000, channels=0), "channels 0"),
+        (lambda: MultiScaleCQT(sample_rate=16000), "set octaves to 8"),
+        (lambda: MultiScaleCQT(sample_rate=24000, hop_lengths=(512, 256, 128)), "multiple of 256"),
         (lambda: resolutions_from([]), "resolutions"),
         (lambda: resolutions_from([[512, 50, 600]]), "win_length"),
         (lambda: resolutions_from([[512, 0, 240]]), "hop_length"),

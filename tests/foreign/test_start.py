@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import spectral_norm, weight_norm
+from torch.nn.utils import parametrize, spectral_norm, weight_norm
 
 from vocoder.checkpoint import START_NAME, load_model, load_start, save_model
+from vocoder.discriminators.cqt import MultiScaleCQT
 from vocoder.discriminators.period import MultiPeriod
 from vocoder.discriminators.resolution import MultiResolution
 from vocoder.discriminators.scale import MultiScale
@@ -28,6 +29,13 @@ OURS = {
     "mpd": MultiPeriod(periods=[2, 3], channels=1),
     "msd": MultiScale(scales=2, channels=16),
     "mrd": MultiResolution(resolutions=[[64, 16, 64]] * 2, channels=2),
+    "cqtd": MultiScaleCQT(
+        sample_rate=8000,
+        hop_lengths=(16, 8),
+        octaves=(5, 4),
+        bins_per_octave=(12, 24),
+        channels=2,
+    ),
 }
 
 
@@ -36,7 +44,8 @@ def legacy(conv: nn.Module, norm: Callable[[nn.Module], nn.Module]) -> nn.Module
     assert isinstance(conv, nn.Conv1d | nn.Conv2d)
     kind = nn.Conv1d if isinstance(conv, nn.Conv1d) else nn.Conv2d
     sizes = (conv.in_channels, conv.out_channels, conv.kernel_size)
-    return norm(kind(*sizes, groups=conv.groups))  # type: ignore[arg-type]
+    twin = kind(*sizes, groups=conv.groups)  # type: ignore[arg-type]
+    return norm(twin) if parametrize.is_parametrized(conv) else twin
 
 
 def ensemble(name: str) -> nn.Module:
@@ -55,12 +64,23 @@ def ensemble(name: str) -> nn.Module:
 
 
 def cqt_ensemble() -> nn.Module:
-    """Another discriminator in place of the second, with buffers and layers without norm."""
+    """BigVGAN v2's, with the buffers of the transform that it borrows."""
+    whole = ensemble("cqtd")
+    ours = OURS["cqtd"].get_submodule("discriminators").children()
+    for judge, own in zip(whole.get_submodule("discriminators").children(), ours, strict=True):
+        octaves = own.get_submodule("conv_pres").children()
+        judge.conv_pres = nn.ModuleList(legacy(conv, weight_norm) for conv in octaves)
+        for path, name in (("cqt_transform", "lenghts"), ("resample", "kernel")):
+            judge.add_module(path, nn.Module())
+            judge.get_submodule(path).register_buffer(name, torch.ones(3))
+    return whole
+
+
+def stranger() -> nn.Module:
+    """An ensemble that we do not have, in place of the second."""
     whole = ensemble("mrd")
     for judge in whole.get_submodule("discriminators").children():
-        judge.conv_pres = nn.ModuleList([nn.Conv2d(1, 1, 3)])
-        judge.cqt_transform = nn.Module()
-        judge.cqt_transform.register_buffer("lenghts", torch.ones(3))
+        judge.band_convs = nn.ModuleList([nn.Conv2d(1, 1, 3)])
     return whole
 
 
@@ -84,7 +104,7 @@ class Training:
         torch.manual_seed(0)
         networks = {"mpd": ensemble("mpd"), second: ensemble(second)}
         if second == "mrd":
-            networks["mrd"] = cqt_ensemble()
+            networks["mrd"] = stranger()
         self.networks = networks
         checkpoint = FIXTURES / generator
         shutil.copytree(checkpoint.parent, folder)
@@ -173,7 +193,7 @@ def test_a_discriminator_that_we_do_not_have_is_left_out_and_named(
     model = tmp_path / "model"
     result = vocoder_command("import", run.checkpoint, "-o", model, "--discriminators", run.path)
     assert result.code == 0, result.err
-    assert "left out: mrd (cqtd" in result.out
+    assert "left out: mrd (mbd" in result.out
     start = load_start(model)
     assert start is not None
     assert start["discriminators"].keys() == {"mpd"}
@@ -196,6 +216,25 @@ def test_a_resolution_discriminator_is_imported(tmp_path: Path) -> None:
     assert start is not None
     OURS["mrd"].load_state_dict(start.state["discriminators"]["mrd"])
     assert not start.left_out
+
+
+def test_the_cqt_discriminator_of_bigvgan_v2_is_imported_under_its_own_name(tmp_path: Path) -> None:
+    run = Training("mrd", tmp_path / "run")
+    network = run.networks["mrd"] = cqt_ensemble()
+    chained = itertools.chain(network.parameters(), run.networks["mpd"].parameters())
+    run.optim_d = trained(chained)
+    run.save()
+    start = import_checkpoint(run.checkpoint, discriminators=run.path).start
+    assert start is not None and not start.left_out
+    assert start.state["discriminators"].keys() == {"mpd", "cqtd"}
+    OURS["cqtd"].load_state_dict(start.state["discriminators"]["cqtd"])
+    moments = start.state["optimizers"]["discriminators"]
+    parameters = dict(network.named_parameters())
+    for own, weight in OURS["cqtd"].named_parameters():
+        theirs = parameters[older(own)]
+        assert torch.equal(weight, theirs), own
+        assert same(moments.pop(f"cqtd.{own}"), run.optim_d.state[theirs]), own
+    assert moments.keys() == {f"mpd.{own}" for own, _ in OURS["mpd"].named_parameters()}
 
 
 @pytest.mark.parametrize("key", ["optim_g", "optim_d"])

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from vocoder.discriminators.verdict import Verdict
 from vocoder.errors import ConfigError
 from vocoder.losses.adversarial import LeastSquares
+from vocoder.losses.balancer import Balancer
 from vocoder.losses.feature_matching import FeatureMatching
 from vocoder.losses.objective import Objective
 
@@ -124,3 +125,52 @@ def test_reconstruction_losses_move_with_the_objective() -> None:
     assert {name: buffer.device.type for name, buffer in moved.named_buffers()} == {
         "reconstruction.wave.window": "meta"
     }
+
+
+class Loudness:
+    """A regulariser that is due every third step."""
+
+    every = 3
+
+    def __call__(self, judge: Any, real: Tensor, fake: Tensor) -> Tensor:
+        return judge(real)[0].logits.mean() + fake.abs().mean()
+
+
+def test_regularisers_weigh_as_much_as_the_steps_they_stand_for() -> None:
+    whole = objective(weights=WEIGHTS | {"loudness": 0.25}, regularisers={"loudness": Loudness()})
+    real, fake = torch.zeros(1, 1, 4), torch.full((1, 1, 4), 2.0)
+    due = [whole.regularise(lambda _: REAL, real, fake, step=step) for step in range(4)]
+    assert [sorted(terms) for terms in due] == [["loudness"], [], [], ["loudness"]]
+    assert due[3]["loudness"].item() == pytest.approx(0.25 * 3 * (1.0 + 2.0))
+    terms = {name: torch.tensor(1.0) for name in WEIGHTS}
+    assert whole.total(terms).item() == pytest.approx(sum(WEIGHTS.values())), "not the generator's"
+
+
+def test_penalties_are_about_the_generator() -> None:
+    whole = objective(
+        weights=WEIGHTS | {"small": 2.0},
+        penalties={"small": lambda network: network.weight.square().sum()},
+    )
+    generator = nn.Linear(1, 1)
+    nn.init.constant_(generator.weight, 3.0)
+    assert whole.penalise(generator)["small"].item() == 9.0
+    with pytest.raises(ConfigError, match="needs .*small"):
+        whole.total({name: torch.tensor(1.0) for name in WEIGHTS})
+
+
+def test_balancer_takes_the_weights_as_shares() -> None:
+    fake = torch.randn(2, 1, 8, requires_grad=True)
+    terms = {"wave": 1e6 * fake.square().mean(), "pitch": torch.tensor(1.0, requires_grad=True)}
+    whole = objective(balancer=Balancer(["wave"]))
+    whole.total(terms, fake=fake).backward()
+    assert fake.grad.flatten(1).norm(dim=1).mean().item() == pytest.approx(1.0)
+    assert terms["pitch"].grad.item() == 0.5
+
+
+def test_regularisers_need_a_game() -> None:
+    with pytest.raises(ConfigError, match="without adversarial"):
+        Objective(
+            weights={"wave": 1.0, "loudness": 1.0},
+            reconstruction={"wave": nn.L1Loss()},
+            regularisers={"loudness": Loudness()},
+        )

@@ -1,11 +1,13 @@
 """Folding normalised weights changes the parameters and nothing else."""
 
+import pytest
 import torch
 from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from vocoder.errors import ConfigError
 from vocoder.nn.conv import ConvTranspose1d
-from vocoder.nn.weight_norm import fold_weight_norm, weight_norm
+from vocoder.nn.weight_norm import fold_weight_norm, normalise, weight_norm
 
 
 def network() -> nn.Module:
@@ -34,6 +36,19 @@ def test_fold_keeps_the_output_and_names_the_weights() -> None:
 
 def test_fold_of_a_single_layer_names_its_weight() -> None:
     assert fold_weight_norm(weight_norm(nn.Conv1d(1, 1, 3))) == ["weight"]
+
+
+def test_spectral_norm_is_a_choice_and_bounds_the_gain() -> None:
+    torch.manual_seed(0)
+    layer = normalise(nn.Conv1d(6, 5, 3, bias=False), "spectral")
+    for _ in range(30):  # power iterations
+        layer(torch.zeros(1, 6, 9))
+    gain = torch.linalg.matrix_norm(layer.weight.flatten(1), ord=2)
+    assert gain.item() == pytest.approx(1.0, abs=1e-3)
+    plain, twin = (nn.Conv1d(6, 5, 3) for _ in range(2))
+    assert normalise(twin, "weight").state_dict().keys() == weight_norm(plain).state_dict().keys()
+    with pytest.raises(ConfigError, match="'batch'"):
+        normalise(nn.Conv1d(1, 1, 3), "batch")  # type: ignore[arg-type]
 
 
 def test_folded_weights_still_learn() -> None:

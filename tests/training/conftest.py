@@ -39,6 +39,7 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
     for part in (values["generator"], values["generator"].get("pitch", {})):
         part |= {name: value for name, value in small.items() if name in part}
     for member in values["discriminators"].values():
+        member = member.get("judge", member)
         member["channels"] = 16 if member["_target_"].endswith("MultiScale") else 2
         if "max_channels" in member:
             member["max_channels"] = 16

@@ -127,9 +127,9 @@ def test_weight_of_the_adversary_is_ramped(
     run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_ramp=3"))
     total, factors = run.objective.total, []
 
-    def watched(terms: dict[str, Tensor], *, adversary: float) -> Tensor:
+    def watched(terms: dict[str, Tensor], *, adversary: float, fake: Tensor) -> Tensor:
         factors.append(adversary if "adversarial" in terms else None)
-        return total(terms, adversary=adversary)
+        return total(terms, adversary=adversary, fake=fake)
 
     monkeypatch.setattr(run.objective, "total", watched)
     for step in range(6):  # discriminators play from step 1

@@ -20,6 +20,7 @@ SYSTEMS = sorted(path.stem for path in (config_folder() / "system").glob("*.yaml
 # Weights of every generator, weight norm folded in. Those of the released configurations equal the
 # published figures; the others follow from the same networks.
 SIZES = {
+    "ablation": 1_202_754,
     "bigvgan_22k_80": 112_199_473,
     "bigvgan_24k_100": 112_414_513,
     "bigvgan_base_22k_80": 13_943_361,

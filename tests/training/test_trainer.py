@@ -34,6 +34,32 @@ def only_state(folder: Path) -> dict[str, Any]:
     return load_state(path)
 
 
+def adaptive(_: str, manifest: Path, output: Path, *overrides: str) -> dict[str, Any]:
+    """A system with augmentation of adaptive strength, lazy penalties and balanced gradients."""
+    values = settings("demo", manifest, output, "disturbances=ada", *overrides)
+    values["disturbances"]["ada"] |= {"p": 0.5, "ramp_items": 100}
+    regularisers, objective = "vocoder.losses.regularisers", values["objective"]
+    objective["regularisers"] = {"r1": {"_target_": f"{regularisers}.R1", "every": 3}}
+    objective["penalties"] = {"apart": {"_target_": f"{regularisers}.OrthogonalPenalty"}}
+    objective["weights"] |= {"r1": 0.1, "apart": 1e-4}
+    terms = ["adversarial", "feature_matching", "mel", "stft"]
+    objective["balancer"] = {"_target_": "vocoder.losses.balancer.Balancer", "terms": terms}
+    return values
+
+
+def test_everything_around_the_game_plays_along(manifest: Path, tmp_path: Path) -> None:
+    run = trainer(adaptive("demo", manifest, tmp_path, "trainer.adversarial_start=0"))
+    strength = run.disturbances["ada"].p.clone()
+    seen = []
+    for step in range(8):
+        run.step = step
+        seen.append(run.train_step(run.segments[step]).keys())
+    assert [("r1" in names) for names in seen] == [step % 3 == 0 for step in range(8)]
+    assert all("apart" in names for names in seen)
+    assert not torch.equal(run.disturbances["ada"].p, strength)
+    assert run.objective.balancer.ages.min() > 1.0
+
+
 @pytest.mark.parametrize(
     ("system", "overrides"),
     [
@@ -42,6 +68,7 @@ def only_state(folder: Path) -> dict[str, Any]:
         ("default", ["workers=1"]),
         ("demo", ["discriminator_warmup=8"]),  # stopped while the generator is at rest
         ("demo", ["discriminator_warmup=3", "adversarial_ramp=9"]),  # stopped on the ramp
+        ("adaptive", []),  # what adapts is saved, too
     ],
 )
 def test_resuming_is_exact(
@@ -50,7 +77,9 @@ def test_resuming_is_exact(
     def run(folder: str, steps: int) -> dict[str, Any]:
         given = [f"trainer.{each}" for each in (f"max_steps={steps}", "adversarial_start=5")]
         given += [f"trainer.{each}" for each in overrides]
-        values = settings(system, manifest, tmp_path / folder, *given)
+        values = (adaptive if system == "adaptive" else settings)(
+            system, manifest, tmp_path / folder, *given
+        )
         assert trainer(values).run() == 0
         return only_state(tmp_path / folder)
 

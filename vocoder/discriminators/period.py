@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import weight_norm
 
 from vocoder.discriminators.verdict import ConvJudge, Verdict
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
+from vocoder.nn.weight_norm import Norm, normalise
 
 
 def fold(audio: Tensor, period: int) -> Tensor:
@@ -22,14 +22,23 @@ def fold(audio: Tensor, period: int) -> Tensor:
 class PeriodJudge(ConvJudge):
     """One period: convolutions along the columns of `fold`, which never mix columns."""
 
-    def __init__(self, period: int, *, channels: int, audio_channels: int) -> None:
+    def __init__(
+        self,
+        period: int,
+        *,
+        channels: int,
+        audio_channels: int,
+        first_map: bool = True,
+        norm: Norm = "weight",
+    ) -> None:
         widths = [audio_channels, *(channels * factor for factor in (1, 4, 16, 32, 32))]
         strides = (3, 3, 3, 3, 1)
         convs = (
-            weight_norm(nn.Conv2d(below, above, (5, 1), (stride, 1), (2, 0)))
+            normalise(nn.Conv2d(below, above, (5, 1), (stride, 1), (2, 0)), norm)
             for below, above, stride in zip(widths, widths[1:], strides, strict=False)
         )
-        super().__init__(convs, weight_norm(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0))))
+        conv_post = normalise(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0)), norm)
+        super().__init__(convs, conv_post, first_map=first_map)
         self.period = period
 
     def forward(self, audio: Tensor) -> Verdict:
@@ -40,6 +49,7 @@ class PeriodJudge(ConvJudge):
 class MultiPeriod(nn.Module):
     """One `PeriodJudge` per period; `channels` is the width of the first layer.
 
+    Without `first_map` the output of the first layer is no feature, as in Vocos and AP-BWE.
     Any length and any number of `audio_channels`. 41.09 M weights at the defaults.
     Kong et al. 2020 (HiFi-GAN), sec. 2.3.
     """
@@ -50,12 +60,20 @@ class MultiPeriod(nn.Module):
         periods: Sequence[int] = (2, 3, 5, 7, 11),
         channels: int = 32,
         audio_channels: int = 1,
+        first_map: bool = True,
+        norm: Norm = "weight",
     ) -> None:
         super().__init__()
         if min(periods, default=0) < 1 or channels < 1:
             raise ConfigError(f"periods {list(periods)} and channels {channels} must be positive")
         self.discriminators = nn.ModuleList(
-            PeriodJudge(period, channels=channels, audio_channels=audio_channels)
+            PeriodJudge(
+                period,
+                channels=channels,
+                audio_channels=audio_channels,
+                first_map=first_map,
+                norm=norm,
+            )
             for period in periods
         )
 

@@ -6,6 +6,7 @@ them, which is that of their state dicts without the buffers.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,25 +14,28 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from vocoder.discriminators.cqt import MultiScaleCQT
 from vocoder.discriminators.period import MultiPeriod
 from vocoder.discriminators.resolution import MultiResolution
 from vocoder.discriminators.scale import MultiScale
 from vocoder.dsp.resolutions import RESOLUTIONS
 from vocoder.errors import CheckpointError
-from vocoder.foreign.weights import Weights, fit, read, shaped, unwrap
+from vocoder.foreign.weights import Weights, fit, has, read, shaped, unwrap, without
 
 # In every project the optimizer has the other ensemble before the periods.
 _ENSEMBLES = ("msd", "mrd", "mpd")
 # Networks that we do not have go by the same names: part of a weight's name → what they are.
 _OTHERS = {
-    ".conv_pres.": "cqtd, a CQT discriminator",
     ".band_convs.": "mbd, a multi-band discriminator",
     ".conv_post.scale": "a slicing adversarial (SAN) discriminator",
     "discriminators.0.discriminators.": "the spectrogram discriminator of HiFTNet",
 }
-_BUFFERS = re.compile(
-    r"(.*\.)?(filter|cqt_transform\..*|resample\.kernel|running_mean|running_var|num_batches_tracked)"
+_BUFFERS = (
+    r"(.*\.)?(filter|cqt_transform\..*|resample\.kernel"
+    r"|running_mean|running_var|num_batches_tracked)"
 )
+# A rate and a hop that allow any number of octaves: weights show neither.
+_ANY_RATE = 1 << 20
 
 Moments = dict[str, dict[str, Tensor]]
 
@@ -58,7 +62,8 @@ def read_start(
         raise CheckpointError(
             f"{path}: not a file of discriminators and optimizers (mpd, optim_g, optim_d)"
         )
-    files = {name: unwrap(content[name], path) for name in _ENSEMBLES if name in content}
+    saved = {name: unwrap(content[name], path) for name in _ENSEMBLES if name in content}
+    files = {_own_name(name, file): without(file, _BUFFERS) for name, file in saved.items()}
     others = {name: _other(file) for name, file in files.items()}
     ensemble = nn.ModuleDict()
     own_names: dict[str, str] = {}
@@ -78,6 +83,11 @@ def read_start(
     return Start(state, [f"{name} ({other})" for name, other in others.items() if other])
 
 
+def _own_name(name: str, weights: Weights) -> str:
+    """BigVGAN v2 keeps the constant-Q ensemble under the name of the one that it replaced."""
+    return "cqtd" if has(weights, "discriminators.0.conv_pres.") else name
+
+
 def _other(weights: Iterable[str]) -> str | None:
     found = [what for part, what in _OTHERS.items() if any(part in name for name in weights)]
     return found[0] if found else None
@@ -93,6 +103,15 @@ def _member(name: str, weights: Weights, path: Path) -> nn.Module:
         return MultiPeriod(periods=[1] * count, channels=len(first))
     if name == "msd":
         return MultiScale(scales=count, channels=len(first))
+    if name == "cqtd":
+        octaves = Counter(re.findall(r"\.(\d+)\.conv_pres\.\d+\.bias", " ".join(weights)))
+        return MultiScaleCQT(
+            sample_rate=_ANY_RATE,
+            hop_lengths=[_ANY_RATE] * count,
+            octaves=[max(octaves[str(scale)], 1) for scale in range(count)],
+            bins_per_octave=[1] * count,
+            channels=len(first),
+        )
     return MultiResolution(resolutions=RESOLUTIONS[:1] * count, channels=len(first))
 
 
@@ -139,4 +158,4 @@ def _moment(values: Mapping[str, Any], like: Tensor, origin: str) -> dict[str, T
 def _is_buffer(name: str, weights: Weights) -> bool:
     layer, _, kind = name.rpartition(".")
     spectral = kind in ("weight_u", "weight_v") and f"{layer}.weight_orig" in weights
-    return spectral or bool(_BUFFERS.fullmatch(name))
+    return spectral or bool(re.fullmatch(_BUFFERS, name))

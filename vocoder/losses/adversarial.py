@@ -17,53 +17,75 @@ Reduction = Literal["sum", "mean"]
 class Game(Protocol):
     """What the trainer asks of an adversarial loss; both give a scalar."""
 
-    def generator(self, fake: list[Verdict]) -> Tensor:
-        """What the generator minimises."""
+    def generator(self, fake: list[Verdict], real: list[Verdict]) -> Tensor:
+        """What the generator minimises; the verdicts on `real` carry no gradient."""
 
     def discriminator(self, real: list[Verdict], fake: list[Verdict]) -> Tensor:
         """What the discriminators minimise."""
 
 
 class OverVerdicts:
-    """Turns one number per verdict into one loss, as their sum or their mean."""
+    """Turns one number per verdict into one loss: the sum or mean of number times weight."""
 
     def __init__(self, *, reduction: Reduction = "sum") -> None:
         if reduction not in ("sum", "mean"):
             raise ConfigError(f"reduction is {reduction!r}; choose from ('sum', 'mean')")
         self.reduction = reduction
 
-    def reduce(self, losses: Sequence[Tensor]) -> Tensor:
-        """Combine the losses of all verdicts into a scalar."""
-        stacked = torch.stack(list(losses))
+    def reduce(self, losses: Sequence[Tensor], verdicts: Sequence[Verdict]) -> Tensor:
+        """Combine the losses of `verdicts` into a scalar."""
+        pairs = zip(losses, verdicts, strict=True)
+        stacked = torch.stack([verdict.weight * loss for loss, verdict in pairs])
         return stacked.sum() if self.reduction == "sum" else stacked.mean()
 
 
-class _Pointwise(OverVerdicts, ABC):
-    """A game that scores each logit by itself; the generator wants its logits taken for real."""
+class _Pairwise(OverVerdicts, ABC):
+    """A game about the logits of real and fake signals, one pair of verdicts at a time."""
 
-    def generator(self, fake: list[Verdict]) -> Tensor:
-        """Mean score of fakes as if they were real, over verdicts."""
-        return self.reduce([self._as_real(verdict.logits.float()).mean() for verdict in fake])
+    def generator(self, fake: list[Verdict], real: list[Verdict]) -> Tensor:
+        """The generator's loss, over verdicts."""
+        return self.reduce([self._generator(b, a) for a, b in _logits(real, fake)], fake)
 
     def discriminator(self, real: list[Verdict], fake: list[Verdict]) -> Tensor:
-        """Mean score of reals as real plus of fakes as fake, over verdicts."""
-        pairs = zip(real, fake, strict=True)
-        return self.reduce(
-            [
-                self._as_real(a.logits.float()).mean() + self._as_fake(b.logits.float()).mean()
-                for a, b in pairs
-            ]
-        )
+        """The discriminators' loss, over verdicts; ConfigError for those that are `Sliced`."""
+        if any(verdict.direction is not None for verdict in (*real, *fake)):
+            raise ConfigError(
+                f"Sliced discriminators: in the game {type(self).__name__} their last layer would "
+                "learn nothing; play Slicing or use them without Sliced"
+            )
+        return self.reduce([self._discriminator(a, b) for a, b in _logits(real, fake)], fake)
+
+    @abstractmethod
+    def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Scalar from two maps of logits [B, N]."""
+
+    @abstractmethod
+    def _discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Scalar from two maps of logits [B, N]."""
+
+
+def _logits(real: list[Verdict], fake: list[Verdict]) -> list[tuple[Tensor, Tensor]]:
+    return [(a.logits.float(), b.logits.float()) for a, b in zip(real, fake, strict=True)]
+
+
+class _Pointwise(_Pairwise):
+    """A game that scores each logit by itself; the generator wants its logits taken for real."""
+
+    def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return self._as_real(fake).mean()
+
+    def _discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return self._as_real(real).mean() + self._as_fake(fake).mean()
 
     @staticmethod
     @abstractmethod
     def _as_real(logits: Tensor) -> Tensor:
-        """Score of every logit for being taken for real; zero is best."""
+        """Score of every logit for being taken for real; low is good."""
 
     @staticmethod
     @abstractmethod
     def _as_fake(logits: Tensor) -> Tensor:
-        """Score of every logit for being taken for fake; zero is best."""
+        """Score of every logit for being taken for fake; low is good."""
 
 
 class LeastSquares(_Pointwise):
@@ -102,6 +124,110 @@ class UnboundedHinge(Hinge):
     Lim and Ye 2017 (Geometric GAN); Kumar et al. 2019 (MelGAN), eq. 1 and 2.
     """
 
-    def generator(self, fake: list[Verdict]) -> Tensor:
-        """Mean of the negated logits, over verdicts; no lower bound."""
-        return self.reduce([-verdict.logits.float().mean() for verdict in fake])
+    def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return -fake.mean()
+
+
+class NonSaturating(_Pointwise):
+    """Cross-entropy of logits; the generator minimises -log D, not log(1 - D).
+
+    Goodfellow et al. 2014, sec. 3.
+    """
+
+    @staticmethod
+    def _as_real(logits: Tensor) -> Tensor:
+        return F.softplus(-logits)
+
+    @staticmethod
+    def _as_fake(logits: Tensor) -> Tensor:
+        return F.softplus(logits)
+
+
+class Wasserstein(_Pointwise):
+    """The gap between the mean logits of real and fake; neither loss has a lower bound.
+
+    It measures a distance only for slopes of at most one: add `regularisers.GradientPenalty`.
+    Arjovsky et al. 2017; Gulrajani et al. 2017 (WGAN-GP), eq. 3; Donahue et al. 2019 (WaveGAN).
+    """
+
+    @staticmethod
+    def _as_real(logits: Tensor) -> Tensor:
+        return -logits
+
+    @staticmethod
+    def _as_fake(logits: Tensor) -> Tensor:
+        return logits
+
+
+class Relativistic(_Pairwise):
+    """Cross-entropy of the difference between the logits of real and fake at the same place.
+
+    Converges with `regularisers.R1` and `R2`, each at half the papers' gamma.
+    Jolicoeur-Martineau 2019 (RpGAN); Huang et al. 2024 (R3GAN), sec. 2.
+    """
+
+    def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return F.softplus(real - fake).mean()
+
+    def _discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return F.softplus(fake - real).mean()
+
+
+class RelativisticLeastSquares(LeastSquares):
+    """`LeastSquares` plus a term for the places where a side is behind by more than usual.
+
+    There, the mean squared distance to the median lead is at most `truncation`, beyond which it
+    gives no gradient: outliers of bad pairs don't count.
+    Li et al. 2022 (TPRLS GAN), as in Li et al. 2023 (HiFTNet).
+    """
+
+    def __init__(self, *, truncation: float = 0.04, reduction: Reduction = "sum") -> None:
+        super().__init__(reduction=reduction)
+        if truncation <= 0:
+            raise ConfigError(f"truncation is {truncation}; it must be positive")
+        self.truncation = truncation
+
+    def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
+        return super()._generator(fake, real) + self._behind(fake - real)
+
+    def _discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        return super()._discriminator(real, fake) + self._behind(real - fake)
+
+    def _behind(self, lead: Tensor) -> Tensor:
+        below = (lead - lead.median()).clamp(max=0.0)
+        places = (below < 0).sum().clamp(min=1)  # there are none if all leads are equal
+        return (below.square().sum() / places).clamp(max=self.truncation)
+
+
+class Slicing(OverVerdicts):
+    """Soft, monotone least squares for features; for the last layer's direction, a Wasserstein gap.
+
+    All discriminators must be `vocoder.discriminators.slicing.Sliced`, otherwise ConfigError.
+    Takida et al. 2024 (SAN); Shibuya et al. 2024 (BigVSAN).
+    """
+
+    def generator(self, fake: list[Verdict], real: list[Verdict]) -> Tensor:
+        """Mean score of fakes as if they were real, over verdicts."""
+        return self.reduce([_softly_real(b) for _, b in _logits(real, fake)], fake)
+
+    def discriminator(self, real: list[Verdict], fake: list[Verdict]) -> Tensor:
+        """Scores of reals as real and fakes as fake; for the direction, the gap of their scores."""
+        features = [_softly_real(a) + F.softplus(b).square().mean() for a, b in _logits(real, fake)]
+        gaps = [
+            _softly_real(_direction(a)) - _softly_real(_direction(b))
+            for a, b in zip(real, fake, strict=True)
+        ]
+        return self.reduce(features, fake) + self.reduce(gaps, fake)
+
+
+def _softly_real(logits: Tensor) -> Tensor:
+    return F.softplus(1.0 - logits).square().mean()
+
+
+def _direction(verdict: Verdict) -> Tensor:
+    if verdict.direction is None:
+        raise ConfigError(
+            "the game Slicing needs discriminators whose last layer learns its direction apart; "
+            "wrap each of them in vocoder.discriminators.slicing.Sliced"
+        )
+    return verdict.direction.float()

@@ -1,10 +1,13 @@
 """Weight norm while training, plain weights for inference."""
 
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
+from vocoder.errors import ConfigError
+
+Norm = Literal["weight", "spectral"]
 Module = TypeVar("Module", bound=nn.Module)
 
 
@@ -15,6 +18,21 @@ def weight_norm(module: Module) -> Module:
     and the direction as `…original1`; `weight_g` and `weight_v` of older checkpoints load too.
     """
     parametrizations.weight_norm(module, "weight")
+    return module
+
+
+def normalise(module: Module, norm: Norm) -> Module:
+    """Weight norm, or spectral norm: divide `module.weight` by its largest gain, in place.
+
+    The state dict of the latter holds the weight as `parametrizations.weight.original`, and
+    estimates of the direction of largest gain, which every pass in training mode improves.
+    Miyato et al. 2018.
+    """
+    if norm not in ("weight", "spectral"):
+        raise ConfigError(f"norm is {norm!r}; choose from ('weight', 'spectral')")
+    if norm == "weight":
+        return weight_norm(module)
+    parametrizations.spectral_norm(module, "weight")
     return module
 
 

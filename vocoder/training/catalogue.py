@@ -57,15 +57,17 @@ def markdown() -> str:
 
 def _entry(config: dict[str, Any]) -> Entry:
     mel, objective = config["mel"], config["objective"]
+    judges, disturbances = ", ".join(config["discriminators"]), ", ".join(config["disturbances"])
     game = objective.get("adversarial")
+    losses = [*objective["reconstruction"], *objective.get("auxiliary", ())]
     return Entry(
         system=config["name"],
         generator=_class(config["generator"]),
         weights=_millions(config["generator"]),
         mel=f"{mel['sample_rate'] / 1000:g} kHz {mel['n_mels']} × {mel['hop_length']}",
-        discriminators=", ".join(config["discriminators"]) or "–",
+        discriminators=" behind ".join(filter(None, [judges, disturbances])) or "–",
         game=_class(game) if game else "–",
-        losses=", ".join([*objective["reconstruction"], *objective.get("auxiliary", ())]) or "–",
+        losses=", ".join(losses) or "–",
     )
 
 

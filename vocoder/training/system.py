@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from vocoder.data.segments import Segments
-from vocoder.discriminators.verdict import Discriminators
+from vocoder.discriminators.verdict import Discriminators, asked_features
+from vocoder.disturbances.base import Disturbance
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
@@ -108,6 +109,7 @@ class System:
     data: Callable[..., Segments]
     trainer: TrainerSettings
     discriminators: Mapping[str, nn.Module] = field(default_factory=dict)
+    disturbances: Mapping[str, Disturbance] = field(default_factory=dict)
     licences: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -127,11 +129,36 @@ class System:
         if playing != bool(self.discriminators):
             missing = "discriminators" if playing else "objective.adversarial"
             raise ConfigError(f"an adversarial training needs both sides; {missing} is missing")
+        for name, part in {**self.discriminators, **self.disturbances}.items():
+            lacking = sorted(set(asked_features(part)) - self.features.keys())
+            if lacking:
+                raise ConfigError(f"{name} asks for features {lacking}; add them to features")
+        if self.trainer.adversarial_start and not self.objective.learns_alone:
+            raise ConfigError(
+                "before trainer.adversarial_start the generator has nothing to learn from: "
+                "set it to 0, or add a reconstruction loss"
+            )
         for name in ("discriminator_warmup", "adversarial_ramp"):
             if getattr(self.trainer, name) and not playing:
                 raise ConfigError(
                     f"trainer.{name} needs discriminators; choose some, or set it to 0"
                 )
+
+    def check_segment(self, segment: int) -> None:
+        """ConfigError unless the generator makes `segment` samples from the mel of as many."""
+        mel = self.mel
+        if segment % mel.hop_length:
+            nearest = round(segment / mel.hop_length) * mel.hop_length
+            raise ConfigError(
+                f"data.segment is {segment}, not a multiple of mel.hop_length {mel.hop_length}; "
+                f"take {max(nearest, mel.hop_length)}"
+            )
+        made = self.generator.samples(mel.frames(segment))
+        if made < segment:
+            raise ConfigError(
+                f"the generator makes {made} samples from the mel of {segment}; "
+                "the padding of mel and generator differ"
+            )
 
     def judges(self) -> Discriminators:
         """The discriminators as one module."""

@@ -5,6 +5,7 @@ import math
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.data.segments import Batch, loader, validation_clips
+from vocoder.disturbances.chain import Disturbances
 from vocoder.errors import ConfigError
 from vocoder.training.average import Average
 from vocoder.training.monitor import Monitor
@@ -46,6 +48,7 @@ class Trainer:
         self.objective = system.objective.to(self.device)
         self.generator = system.generator.to(self.device)
         self.discriminators = system.judges().to(self.device)
+        self.disturbances = Disturbances(system.disturbances).to(self.device)
         self.average = Average(self.generator, decay=optim.ema)
         self.sides = {"generator": Side(self.generator, optim.generator, optim.clip_generator)}
         if system.discriminators:
@@ -60,7 +63,7 @@ class Trainer:
             world_size=self.ranks.size,
             mel=system.mel if "mel" in system.features else None,
         )
-        self._check_segment()
+        system.check_segment(self.segments.segment)
         self.validator = Validator(
             validation_clips(
                 self.segments.manifest,
@@ -76,21 +79,6 @@ class Trainer:
         self.best: dict[str, float] = {}
         self.scores: dict[str, float] = {}
 
-    def _check_segment(self) -> None:
-        segment, mel = self.segments.segment, self.system.mel
-        if segment % mel.hop_length:
-            nearest = round(segment / mel.hop_length) * mel.hop_length
-            raise ConfigError(
-                f"data.segment is {segment}, not a multiple of mel.hop_length {mel.hop_length}; "
-                f"take {max(nearest, mel.hop_length)}"
-            )
-        made = self.generator.samples(mel.frames(segment))
-        if made < segment:
-            raise ConfigError(
-                f"the generator makes {made} samples from the mel of {segment}; "
-                "the padding of mel and generator differ"
-            )
-
     # ------------------------------------------------------------------------------ one step
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
@@ -103,20 +91,34 @@ class Trainer:
             fake = self.generator(**features)[..., : real.shape[-1]]
         losses: dict[str, Tensor] = {}
         if phase.discriminators:
-            judged = self.discriminators(real), self.discriminators(fake.detach())
-            losses["discriminators"] = self.objective.discriminator(*judged)
-            self.update("discriminators", losses["discriminators"], batch)
+            losses = self.train_discriminators(fake.detach(), real, features, batch)
         if not phase.generator:
             return losses
-        terms = self.objective.reconstruct(fake, real)
+        terms = self.objective.reconstruct(fake, real) | self.objective.penalise(self.generator)
         terms |= self.generator.auxiliary(real, **features)
         if phase.discriminators:
-            with frozen(self.discriminators):
-                verdicts_real = self.discriminators(real)  # no graph: nothing in it learns
-                terms |= self.objective.adversary(self.discriminators(fake), verdicts_real)
-        self.update("generator", self.objective.total(terms, adversary=phase.adversary), batch)
+            with frozen(self.discriminators):  # so the real verdicts have no graph
+                seen = self.disturbances([fake, real], features)
+                judged = [self.discriminators(signal, features) for signal in seen]
+                terms |= self.objective.adversary(*judged)
+        total = self.objective.total(terms, adversary=phase.adversary, fake=fake)
+        self.update("generator", total, batch)
         self.average.follow(self.generator, self.step)
         return losses | terms
+
+    def train_discriminators(
+        self, fake: Tensor, real: Tensor, features: dict[str, Tensor], batch: Batch
+    ) -> dict[str, Tensor]:
+        """One update of the discriminators; returns their losses by name."""
+        judge = partial(self.discriminators, features=features)
+        fake, real = self.disturbances([fake, real], features)
+        verdicts = judge(real)
+        losses = {"discriminators": self.objective.discriminator(verdicts, judge(fake))}
+        losses |= self.objective.regularise(judge, real, fake, step=self.step)
+        self.update("discriminators", torch.stack([*losses.values()]).sum(), batch)
+        self.disturbances.adapt(verdicts)
+        self.ranks.average(list(self.disturbances.state_dict().values()))
+        return losses
 
     def update(self, name: str, loss: Tensor, batch: Batch) -> None:
         """One optimizer step of a side; a gradient that is not finite changes nothing."""
@@ -206,9 +208,7 @@ class Trainer:
         state = {
             "step": self.step,
             "config": self.config,
-            "generator": self.generator.state_dict(),
-            "average": self.average.model.state_dict(),
-            "discriminators": self.discriminators.state_dict(),
+            **{name: module.state_dict() for name, module in self._modules().items()},
             "optimizers": {name: side.optimizer.state_dict() for name, side in self.sides.items()},
             "best": self.best,
             "scores": self.scores,
@@ -216,6 +216,16 @@ class Trainer:
         self.states.save(state)
         self._save_model("last")
         self.saved = self.step
+
+    def _modules(self) -> dict[str, nn.Module]:
+        """Everything that learns or adapts, by its name in a state."""
+        return {
+            "generator": self.generator,
+            "average": self.average.model,
+            "discriminators": self.discriminators,
+            "disturbances": self.disturbances,
+            "objective": self.objective,
+        }
 
     def _save_model(self, name: str) -> None:
         config = ModelConfig(
@@ -240,9 +250,8 @@ class Trainer:
             self._begin()
             return
         path, state = found
-        _load(self.generator, state["generator"], path)
-        _load(self.average.model, state["average"], path)
-        _load(self.discriminators, state["discriminators"], path)
+        for name, module in self._modules().items():
+            _load(module, state.get(name, {}), path)
         for name, side in self.sides.items():
             side.optimizer.load_state_dict(state["optimizers"][name])
         self.step, self.best, self.scores = state["step"], state["best"], state["scores"]

@@ -1,0 +1,132 @@
+"""Random windows: where they lie, what they see, and when they are drawn anew."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from vocoder.discriminators import window
+from vocoder.discriminators.window import ConditionalRandomWindow, RandomWindow
+from vocoder.errors import ConfigError
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    torch.manual_seed(0)
+
+
+def small() -> RandomWindow:
+    return RandomWindow(windows=(16, 32), factors=((2, 2), (4,)), channels=2)
+
+
+def conditional() -> ConditionalRandomWindow:
+    return ConditionalRandomWindow(
+        n_mels=3, hop_length=8, frames=(2, 4), factors=((2, 2), (2,)), channels=2
+    )
+
+
+def seen(signal: Tensor) -> list[int]:
+    """Indices of the samples on which something depended."""
+    assert signal.grad is not None
+    return signal.grad.abs().sum((0, 1)).nonzero().flatten().tolist()
+
+
+def test_size_is_that_of_the_published_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Spectral norm adds no weight, but takes its time where there is nothing to compute.
+    monkeypatch.setattr(window, "normalise", lambda conv, norm: conv)
+    for kind, blocks in [(RandomWindow, 6_719_040), (ConditionalRandomWindow, 28_144_192)]:
+        with torch.device("meta"):
+            model = kind()
+        ours = sum(
+            w.numel() for judge in model.discriminators for w in judge.conv_post.parameters()
+        )
+        assert sum(w.numel() for w in model.parameters()) - ours == blocks
+
+
+def test_draws_follow_the_generator_and_differ_between_calls() -> None:
+    model, audio = small(), torch.randn(1, 1, 500)
+    for _ in range(100):  # until the estimates of spectral norm stand still
+        model(audio)
+
+    def logits(seed: int | None = None) -> list[float]:
+        if seed is not None:
+            torch.manual_seed(seed)
+        return [round(verdict.logits.item(), 4) for verdict in model(audio)]
+
+    first, second = logits(seed=1), logits()
+    assert first != second
+    assert logits(seed=1) == first
+    assert logits() == second
+
+
+def test_window_is_all_that_is_judged() -> None:
+    model = small()
+    for _ in range(30):
+        audio = torch.randn(1, 1, 40, requires_grad=True)
+        model(audio)[0].logits.sum().backward()
+        indices = seen(audio)
+        assert indices == list(range(indices[0], indices[0] + 16))
+
+
+def test_every_place_is_drawn() -> None:
+    model, starts = small(), set()
+    for _ in range(100):
+        audio = torch.randn(1, 1, 20, requires_grad=True)
+        model(audio)[0].logits.sum().backward()
+        starts.add(seen(audio)[0])
+    assert starts == {0, 1, 2, 3, 4}
+
+
+def test_window_in_evaluation_is_the_middle_one() -> None:
+    audio = torch.randn(1, 1, 101, requires_grad=True)
+    small().eval()(audio)[0].logits.sum().backward()
+    assert seen(audio) == list(range(42, 58))
+
+
+def test_mel_belongs_to_the_window_and_windows_begin_with_frames() -> None:
+    model, starts = conditional(), set()
+    for _ in range(60):
+        audio = torch.randn(1, 1, 45, requires_grad=True)  # five frames and a rest
+        mel = torch.randn(1, 3, 6, requires_grad=True)  # as of a centered transform
+        model(audio, mel=mel)[0].logits.sum().backward()
+        frames = seen(mel)
+        start = frames[0]
+        assert frames == [start, start + 1]
+        assert seen(audio) == list(range(8 * start, 8 * start + 16))
+        starts.add(start)
+    assert starts == {0, 1, 2, 3}
+
+
+def test_mel_decides() -> None:
+    model, audio, mel = conditional().eval(), torch.randn(2, 1, 64), torch.randn(2, 3, 8)
+    for right, wrong in zip(model(audio, mel=mel), model(audio, mel=mel.flip(0)), strict=True):
+        assert right.logits.shape == (2, 1)
+        assert not torch.allclose(right.logits, wrong.logits)
+
+
+def test_folding_lays_consecutive_samples_side_by_side() -> None:
+    """In the second window two samples make a step: both reach the same places of the map."""
+    judge = small().discriminators[1]
+    maps = []
+    judge.blocks[0].shortcut.register_forward_pre_hook(lambda _, args: maps.append(args[0]))
+    judge(torch.arange(32.0)[None, None])
+    assert maps[0].tolist() == [[list(range(0, 32, 2)), list(range(1, 32, 2))]]
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [
+        (lambda: RandomWindow(windows=(), factors=()), "windows"),
+        (lambda: RandomWindow(channels=0), "channels"),
+        (lambda: RandomWindow(windows=(240, 300), factors=((2,), (2,))), "shortest"),
+        (lambda: RandomWindow(windows=(240,)), "factors"),
+        (lambda: RandomWindow(windows=(8,), factors=((4, 4),)), "at most 8"),
+        (lambda: RandomWindow(windows=(8,), factors=((),)), "factors"),
+        (lambda: ConditionalRandomWindow(hop_length=256), "divisor of hop_length 256"),
+        (lambda: ConditionalRandomWindow(frames=(0, 1, 2, 3, 4)), "frames"),
+    ],
+)
+def test_impossible_sizes_are_named(make: Callable[[], object], named: str) -> None:
+    with pytest.raises(ConfigError, match=named):
+        make()

@@ -1,0 +1,130 @@
+"""EBEN's discriminators: the upper bands of a filter bank at three dilations, and the waveform."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.discriminators.melgan_scale import HiddenJudge
+from vocoder.discriminators.verdict import Verdict
+from vocoder.dsp.pqmf import pqmf_filters
+from vocoder.dsp.stft import pad_reflect
+from vocoder.errors import ConfigError
+from vocoder.nn.conv import MirroredConv1d
+from vocoder.nn.weight_norm import weight_norm
+
+# Kernel, stride, width relative to the first layer.
+_LAYERS = ((3, 1, 1), (7, 2, 2), (7, 2, 4), (7, 2, 8), (7, 2, 16), (7, 2, 32), (5, 1, 32))
+_WAVE_GROUPS = 4
+_WAVE_FACTORS = (1, 4, 16, 64, 64)
+
+
+class SubbandJudge(HiddenJudge):
+    """Convolutions of one dilation that keep the bands apart until the last layer."""
+
+    def __init__(self, dilation: int, *, bands: int, channels: int, audio_channels: int) -> None:
+        widths = [bands * audio_channels, *(bands * channels * factor for *_, factor in _LAYERS)]
+        # The published padding ignores the dilation: dilated maps shrink.
+        convs = (
+            nn.Conv1d(below, above, kernel, stride, kernel // 2, dilation, groups=bands)
+            for (kernel, stride, _), below, above in zip(_LAYERS, widths, widths[1:], strict=False)
+        )
+        super().__init__(map(weight_norm, convs), weight_norm(nn.Conv1d(widths[-1], 1, 3, 1, 1)))
+        self.shortest = _shortest(dilation)
+
+    def forward(self, bands: Tensor) -> Verdict:
+        """Judge bands, mirrored at the end if they are too short.   Shape: bands [B, C, T]."""
+        missing = max(self.shortest - bands.shape[-1] - 2, 0)
+        return super().forward(pad_reflect(bands, 1, 1 + missing))
+
+
+class PQMFBands(nn.Module):
+    """The `highest` of `bands` PQMF bands, judged once for each of the `dilations`.
+
+    `channels` is the width of the first layer for each band. `filter_size` and `cutoff` (as a
+    fraction of Nyquist) belong together: the cutoff is the one for which the bands add up to the
+    signal. Any length and any number of `audio_channels`, whose equal bands are judged jointly.
+    8.92 M weights at the defaults.
+    Hauret et al. 2023 (EBEN); Lin and Vaidyanathan 1998 (the choice of the cutoff).
+    """
+
+    filters: Tensor
+
+    def __init__(
+        self,
+        *,
+        bands: int = 4,
+        highest: int = 3,
+        filter_size: int = 32,
+        cutoff: float = 0.158867,
+        dilations: Sequence[int] = (1, 2, 3),
+        channels: int = 10,
+        audio_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if not 1 <= highest <= bands:
+            raise ConfigError(f"highest is {highest}; it must be at least 1 and at most bands")
+        if min(dilations, default=0) < 1 or channels < 1:
+            raise ConfigError(f"dilations {list(dilations)}, channels {channels} must be positive")
+        self.discriminators = nn.ModuleList(
+            SubbandJudge(dilation, bands=highest, channels=channels, audio_channels=audio_channels)
+            for dilation in dilations
+        )
+        # An even filter is every other tap of an odd one for twice the bands, at twice the rate.
+        filters = 2.0 * pqmf_filters(2 * bands, taps=2 * (filter_size - 1), cutoff=cutoff / 2)
+        self.register_buffer("filters", filters[bands - highest : bands, :, ::2], persistent=False)
+        self.stride = bands
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict per dilation.   Shape: audio [B, C, T]."""
+        bands = self.analysis(audio)
+        return [judge(bands) for judge in self.discriminators]
+
+    def analysis(self, audio: Tensor) -> Tensor:
+        """The highest bands in float32 with the filters' tails, channels of a band side by side.
+
+        Shape: [B, C, T] → [B, highest * C, (T + filter_size - 2) // bands + 1].
+        """
+        size = self.filters.shape[-1]
+        with torch.autocast(audio.device.type, enabled=False):
+            signals = audio.float().flatten(0, 1)[:, None]
+            # Convolution, not correlation: the published filters are reversed in time.
+            bands = F.conv1d(signals, self.filters.flip(-1), stride=self.stride, padding=size - 1)
+        bands = bands.reshape(*audio.shape[:2], *bands.shape[1:])  # [B, C, highest, T']
+        return bands.transpose(1, 2).flatten(1, 2)
+
+
+class GroupedWaveform(nn.Module):
+    """One scale of MelGAN's discriminator with always four groups, which makes it larger.
+
+    `channels` is the width of the first layer, a multiple of 4. Any length and any number of
+    `audio_channels`. 18.86 M weights at the defaults.
+    Hauret et al. 2023 (EBEN).
+    """
+
+    def __init__(self, *, channels: int = 16, audio_channels: int = 1) -> None:
+        super().__init__()
+        if channels < 1 or channels % _WAVE_GROUPS:
+            raise ConfigError(f"channels is {channels}; make it a multiple of {_WAVE_GROUPS}")
+        widths = [channels * factor for factor in _WAVE_FACTORS]
+        convs: list[nn.Conv1d] = [MirroredConv1d(audio_channels, channels, 15)]
+        convs += [
+            nn.Conv1d(below, above, 41, stride=4, padding=20, groups=_WAVE_GROUPS)
+            for below, above in zip(widths, widths[1:], strict=False)
+        ]
+        convs += [nn.Conv1d(widths[-1], widths[-1], 5, padding=2)]
+        last = nn.Conv1d(widths[-1], 1, 3, padding=1)
+        self.judge = HiddenJudge(map(weight_norm, convs), weight_norm(last))
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict.   Shape: audio [B, C, T]."""
+        return [self.judge(audio)]
+
+
+def _shortest(dilation: int) -> int:
+    """Samples that `SubbandJudge` needs for a single logit."""
+    samples = 1
+    for kernel, stride, _ in reversed(_LAYERS):
+        samples = (samples - 1) * stride + 1 + (dilation - 1) * (kernel - 1)
+    return samples

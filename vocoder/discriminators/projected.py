@@ -1,0 +1,178 @@
+"""Projected discriminators: small judges on fixed, randomly mixed features of a frozen network."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.discriminators.melgan_scale import HiddenJudge
+from vocoder.discriminators.verdict import Verdict
+from vocoder.errors import ConfigError
+from vocoder.nn.weight_norm import normalise
+
+_SLOPE = 0.2
+_STRIDE = 4
+_KERNEL = 2 * _STRIDE + 1
+
+
+class Backbone(nn.Module):
+    """A network in front of the judges: audio [B, C, T] → maps [B, widths[i], T_i], finest first.
+
+    `widths` are the channels of its maps. Subclasses say what the maps are.
+    """
+
+    widths: tuple[int, ...]
+
+    def forward(self, audio: Tensor) -> list[Tensor]:
+        """Maps at every scale."""
+        raise NotImplementedError
+
+
+class RandomConvolution(nn.Module):
+    """Convolution with random weights that never change, without bias; keeps the variance.
+
+    The weights are drawn again at every construction and are no part of the state. They come from
+    numpy's frozen legacy generator, the same numbers in every version (NEP 19), which torch does
+    not promise: a training that is resumed elsewhere plays against the same features.
+
+    Shape: [B, below, T] → [B, above, ceil(T / stride)].
+    """
+
+    weight: Tensor
+
+    def __init__(
+        self, below: int, above: int, kernel: int, stride: int = 1, *, draw: np.random.RandomState
+    ) -> None:
+        super().__init__()
+        weight = draw.standard_normal((above, below, kernel)) / math.sqrt(below * kernel)
+        self.register_buffer("weight", torch.from_numpy(weight).float(), persistent=False)
+        self.stride = stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve, with zeros outside."""
+        return F.conv1d(x, self.weight, stride=self.stride, padding=self.weight.shape[-1] // 2)
+
+
+class RandomFeatures(Backbone):
+    """Random strided convolutions with leaky ReLU, each map at a quarter of the rate before.
+
+    With the default widths every map has at least twice as many values as the audio, so that
+    random as they are, they tell different signals apart. Needs no download.
+    """
+
+    def __init__(
+        self,
+        *,
+        widths: Sequence[int] = (64, 128, 256, 512),
+        seed: int = 0,
+        audio_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if min(widths, default=0) < 1:
+            raise ConfigError(f"widths {list(widths)} must be positive")
+        self.widths = tuple(widths)
+        draw = np.random.RandomState(seed)
+        self.convs = nn.ModuleList(
+            RandomConvolution(below, above, _KERNEL, _STRIDE, draw=draw)
+            for below, above in zip((audio_channels, *widths), widths, strict=False)
+        )
+        # Leaky ReLU leaves this much of the power of symmetric noise.
+        self.gain = math.sqrt(2.0 / (1.0 + _SLOPE**2))
+
+    def forward(self, audio: Tensor) -> list[Tensor]:
+        """Maps of all scales, with about the power of the audio."""
+        maps = []
+        for conv in self.convs:
+            audio = self.gain * F.leaky_relu(conv(audio), _SLOPE)
+            maps.append(audio)
+        return maps
+
+
+class Mixing(nn.Module):
+    """Random projections across channels, then from every coarser scale into the next finer one.
+
+    Map i of the result has `channels` * 2**i channels and the length it came with.
+    """
+
+    def __init__(self, widths: Sequence[int], *, channels: int, seed: int) -> None:
+        super().__init__()
+        mixed = [channels * 2**scale for scale in range(len(widths))]
+        draw = np.random.RandomState(seed)
+        self.across_channels = nn.ModuleList(
+            RandomConvolution(below, above, 1, draw=draw)
+            for below, above in zip(widths, mixed, strict=True)
+        )
+        self.across_scales = nn.ModuleList(
+            RandomConvolution(coarse, fine, 3, draw=draw)
+            for fine, coarse in zip(mixed, mixed[1:], strict=False)
+        )
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        """Mix maps that come finest first."""
+        mixed = [mix(x) for mix, x in zip(self.across_channels, maps, strict=True)]
+        for fine in reversed(range(len(self.across_scales))):
+            length = mixed[fine].shape[-1]
+            coarse = F.interpolate(mixed[fine + 1].float(), size=length, mode="linear")
+            mixed[fine] = mixed[fine] + self.across_scales[fine](coarse)
+        return mixed
+
+
+class Projected(nn.Module):
+    """Judges on all scales of a frozen `backbone`, whose features are randomly mixed before.
+
+    Only the judges learn; the gradient reaches the audio through the frozen networks. Published
+    for images (Sauer et al. 2021, Projected GANs): the frozen pre-trained network, both random
+    mixings, one judge per scale, all ending at one resolution, spectral norm. Our choice for audio:
+    one-dimensional convolutions, `RandomFeatures` where no network is given, no batch norm in the
+    judges (it would mix the items of a batch), hidden maps for feature matching.
+
+    `channels` is the width of the finest mixed map. `seed` fixes all that is random. Any length;
+    a given backbone must take `audio_channels` itself. 5.26 M weights at the defaults.
+    """
+
+    def __init__(
+        self,
+        *,
+        backbone: Backbone | None = None,
+        channels: int = 64,
+        seed: int = 0,
+        audio_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if channels < 1:
+            raise ConfigError(f"channels is {channels}; it must be positive")
+        if backbone is None:
+            backbone = RandomFeatures(seed=seed, audio_channels=audio_channels)
+        if not isinstance(backbone, Backbone):
+            raise ConfigError(f"backbone is {type(backbone).__name__}; give a Backbone")
+        self.backbone = backbone.requires_grad_(False)
+        self.mixing = Mixing(backbone.widths, channels=channels, seed=seed + 1)
+        widths = [channels * 2**scale for scale in range(len(backbone.widths))]
+        self.discriminators = nn.ModuleList(_judge(widths[i:]) for i in range(len(widths)))
+        self.train()
+
+    def train(self, mode: bool = True) -> "Projected":
+        """Set the mode of the judges; the backbone stays in evaluation mode."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict per scale of the backbone, the finest first.   Shape: audio [B, C, T]."""
+        maps = self.mixing(self.backbone(audio))
+        return [judge(x) for judge, x in zip(self.discriminators, maps, strict=True)]
+
+
+def _judge(widths: Sequence[int]) -> HiddenJudge:
+    """From the rate of a map down to that of the coarsest, whose width is the last."""
+    convs = [nn.Conv1d(widths[0], widths[0], 3, padding=1)]
+    convs += [
+        nn.Conv1d(below, above, _KERNEL, _STRIDE, _STRIDE)
+        for below, above in zip(widths, widths[1:], strict=False)
+    ]
+    convs += [nn.Conv1d(widths[-1], 1, 3, padding=1)]
+    *hidden, last = (normalise(conv, "spectral") for conv in convs)
+    return HiddenJudge(hidden, last)

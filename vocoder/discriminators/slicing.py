@@ -1,0 +1,102 @@
+"""Slicing adversarial networks: any discriminator, its last layer's direction learned apart."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.utils import parametrize
+
+from vocoder.discriminators.verdict import Verdict, asked_features
+from vocoder.errors import ConfigError
+
+
+class Sliced(nn.Module):
+    """The discriminator `judge`, in which every layer `conv_post` became a `SlicedLayer`, in place.
+
+    In training `logits` teach everything but the direction of those layers, `direction`, of the
+    same value, nothing else: a game for both is `vocoder.losses.adversarial.Slicing`. In evaluation
+    there is no `direction`. ConfigError for a judge without `conv_post`, and in training for one
+    that mixes the signals of a batch behind it.
+    Takida et al. 2024 (SAN); Shibuya et al. 2024 (BigVSAN).
+    """
+
+    def __init__(self, judge: nn.Module) -> None:
+        super().__init__()
+        owners = [m for m in judge.modules() if "conv_post" in dict(m.named_children())]
+        if not owners:
+            name = type(judge).__name__
+            raise ConfigError(f"{name} has no conv_post to slice; use it without Sliced")
+        for owner in owners:
+            owner.conv_post = SlicedLayer(owner.get_submodule("conv_post"))
+        self.judge = judge
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the features that `judge` asks for."""
+        return asked_features(self.judge)
+
+    def forward(self, audio: Tensor, **features: Tensor) -> list[Verdict]:
+        """Its verdicts, in training with `direction`.   Shape: audio [B, C, T]."""
+        verdicts: list[Verdict] = self.judge(audio, **features)
+        return [self._part(v, audio.shape[0]) for v in verdicts] if self.training else verdicts
+
+    def _part(self, verdict: Verdict, batch: int) -> Verdict:
+        """Take apart what the sliced layers put one after the other in the batch."""
+        if verdict.logits.shape[0] != 2 * batch:
+            raise ConfigError(
+                f"{type(self.judge).__name__} mixes signals behind conv_post or has logits from "
+                "another layer; use it without Sliced"
+            )
+        return verdict._replace(
+            logits=verdict.logits[:batch],
+            features=[feature[:batch] for feature in verdict.features],
+            direction=verdict.logits[batch:],
+        )
+
+
+class SlicedLayer(nn.Module):
+    """A convolution or linear layer as scale · filters of unit length, applied to input + bias.
+
+    It starts as what `layer`, whose weight it takes over, computes without its bias. In training
+    its output is twice the batch: first the values that teach input, scale and bias, then the same
+    values again, which teach the filters. `layer` may be weight- or spectral-normalised and any
+    subclass, with any padding. ConfigError for other layers.
+
+    Shape: [B, in, …] → [B, out, …], in training [2 B, out, …].
+    """
+
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        if not isinstance(layer, nn.Linear | nn.Conv1d | nn.Conv2d):
+            raise ConfigError(
+                f"conv_post is {type(layer).__name__}; only Conv1d, Conv2d and Linear can be sliced"
+            )
+        if parametrize.is_parametrized(layer):
+            parametrize.remove_parametrizations(layer, "weight")
+        inputs = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+        self.scale = nn.Parameter(layer.weight.detach().flatten(1).norm(dim=1))
+        self.bias = nn.Parameter(layer.weight.new_zeros(inputs))
+        layer.bias = None
+        self.layer = parametrize.register_parametrization(layer, "weight", _UnitLength())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Apply the layer, in training twice."""
+        unsqueezed = (-1, *[1] * (x.dim() - 2))
+        x, scale = x + self.bias.view(unsqueezed), self.scale.view(unsqueezed)
+        if not self.training:
+            y: Tensor = self.layer(x)
+            return scale * y
+        fixed = {name: weight.detach() for name, weight in self.layer.named_parameters()}
+        logits = scale * functional_call(self.layer, fixed, (x,))
+        return torch.cat([logits, scale.detach() * self.layer(x.detach())])
+
+
+class _UnitLength(nn.Module):
+    """Every filter divided by its norm."""
+
+    def forward(self, weight: Tensor) -> Tensor:
+        unit: Tensor = F.normalize(weight.flatten(1), dim=1).view_as(weight)
+        return unit
+
+    def right_inverse(self, weight: Tensor) -> Tensor:
+        return self.forward(weight)

@@ -1,0 +1,62 @@
+"""Constant-Q reconstruction loss: as many bins for each octave, as in music."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.dsp.cqt import (
+    CQTSpec,
+    cqt,
+    cqt_kernels,
+    double_rate,
+    doubling_filters,
+    halving_filters,
+    octave_levels,
+)
+
+
+class LogCQT(nn.Module):
+    """Mean absolute difference of the logarithms of constant-Q magnitudes.
+
+    The bins are those that `vocoder.discriminators.cqt.MultiScaleCQT` sees at one scale: of audio
+    at twice its rate, at which `hop_length` counts, from 32.7 Hz upwards. Magnitudes count from
+    3e-4 on, where full scale is about √length / 2 of a bin, 6 or more.
+
+    Maps (fake, real) of shape [B, C, T] to an unweighted scalar in float32, zero for equal signals,
+    finite in value and gradient for silence. Raises ConfigError for sizes that `CQTSpec` refuses.
+    """
+
+    doubling: Tensor
+    halving: Tensor
+    kernels: Tensor
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        hop_length: int = 256,
+        octaves: int = 9,
+        bins_per_octave: int = 24,
+    ) -> None:
+        super().__init__()
+        self.spec = CQTSpec(
+            sample_rate=2 * sample_rate,
+            hop_length=hop_length,
+            octaves=octaves,
+            bins_per_octave=bins_per_octave,
+        )
+        self.register_buffer("doubling", doubling_filters(), persistent=False)
+        self.register_buffer("halving", halving_filters(), persistent=False)
+        self.register_buffer("kernels", cqt_kernels(self.spec), persistent=False)
+
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        """Scalar.   Shape: [B, C, T], [B, C, T]."""
+        with torch.autocast(fake.device.type, enabled=False):
+            return F.l1_loss(self._log_magnitude(fake), self._log_magnitude(real))
+
+    def _log_magnitude(self, audio: Tensor) -> Tensor:
+        """Shape: [B, C, T] → [B * C, octaves, F, K]."""
+        doubled = double_rate(audio.float().flatten(0, 1), self.doubling)
+        levels = octave_levels(doubled, self.halving, self.spec.octaves)
+        bins = cqt(levels, self.kernels, hop_length=self.spec.hop_length)
+        return bins.square().sum(2).clamp_min(1e-7).log() / 2
