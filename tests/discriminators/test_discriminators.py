@@ -1,5 +1,6 @@
 """Laws that hold for every discriminator."""
 
+import functools
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -458,11 +459,23 @@ def test_spectral_norm_bounds_the_gain_of_every_normalised_layer(
         make("batch")
 
 
-def narrowed(values: dict[str, Any]) -> dict[str, Any]:
-    return {
-        key: narrowed(value) if isinstance(value, dict) else 16 if key == "channels" else value
+def narrowed(values: dict[str, Any], **settings: Any) -> dict[str, Any]:
+    """The same discriminators, narrow; `settings` go to each judge that is `channels` wide."""
+    narrow = {
+        key: narrowed(value, **settings) if isinstance(value, dict) else value
         for key, value in values.items()
     }
+    if "channels" not in narrow:
+        return narrow
+    width = 16 if narrow["_target_"].endswith("MultiScale") else 4
+    narrow |= {key: width for key in ("channels", "max_channels") if key in narrow}
+    return narrow | settings
+
+
+@functools.cache
+def group(name: str) -> dict[str, Any]:
+    chosen = ["system=hifigan_24k", f"discriminators={name}", "data.manifest=none"]
+    return compose(chosen)["discriminators"]
 
 
 def test_verdicts_of_a_member_weigh_together_what_it_says() -> None:
@@ -472,13 +485,36 @@ def test_verdicts_of_a_member_weigh_together_what_it_says() -> None:
     assert all(verdict.weight == 1.0 for verdict in judge(torch.randn(1, 1, 300)))
 
 
-@pytest.mark.parametrize(
-    "name", sorted(p.stem for p in (config_folder() / "discriminators").glob("*"))
-)
+GROUPS = sorted(path.stem for path in (config_folder() / "discriminators").glob("*"))
+
+
+@pytest.mark.parametrize("name", GROUPS)
 def test_every_group_of_the_configuration_builds(name: str) -> None:
-    chosen = ["system=hifigan_24k", f"discriminators={name}", "data.manifest=none"]
-    members = build(narrowed(compose(chosen)["discriminators"]))
+    members = build(narrowed(group(name)))
     assert all(isinstance(member, nn.Module) for member in members.values())
+
+
+@pytest.mark.parametrize("sample_rate", [16000, 22050, 24000, 44100, 48000])
+@pytest.mark.parametrize("audio_channels", [1, 2])
+@pytest.mark.parametrize("name", [name for name in GROUPS if not name.startswith("small_")])
+def test_every_ensemble_hears_any_rate(name: str, audio_channels: int, sample_rate: int) -> None:
+    """Short, odd and long signals, of which the second item is silent; gradients reach them."""
+    values = narrowed(group(name), audio_channels=audio_channels)
+    for member in values.values():
+        if "sample_rate" in member:
+            octaves = 8 if sample_rate == 16000 else 9  # as high as twice the rate allows
+            member |= {"sample_rate": sample_rate, "octaves": [octaves] * 3}
+    ensemble = Discriminators(build(values))
+    for samples in (100, 1237, sample_rate // 8):
+        audio = 0.1 * torch.randn(2, audio_channels, samples)
+        audio[1] = 0.0
+        audio.requires_grad_()
+        mel = torch.zeros(2, 100, samples // 256 + 1)
+        tensors = verdict_tensors(ensemble(audio, {"mel": mel}))
+        if tensors:
+            torch.stack([tensor.square().mean() for tensor in tensors]).sum().backward()
+            assert all(torch.isfinite(tensor).all() for tensor in tensors)
+            assert torch.isfinite(audio.grad).all() and audio.grad[0].abs().sum() > 0
 
 
 def test_windows_are_no_part_of_the_state() -> None:

@@ -1,6 +1,7 @@
 """Projected discriminators: small judges on fixed, randomly mixed features of a frozen network."""
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,7 +19,7 @@ _STRIDE = 4
 _KERNEL = 2 * _STRIDE + 1
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A network in front of the judges: audio [B, C, T] → maps [B, widths[i], T_i], finest first.
 
     `widths` are the channels of its maps. Subclasses say what the maps are.
@@ -26,9 +27,9 @@ class Backbone(nn.Module):
 
     widths: tuple[int, ...]
 
+    @abstractmethod
     def forward(self, audio: Tensor) -> list[Tensor]:
         """Maps at every scale."""
-        raise NotImplementedError
 
 
 class RandomConvolution(nn.Module):
