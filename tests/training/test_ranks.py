@@ -27,6 +27,7 @@ def gradients(rank: int, size: int, port: int, folder: str) -> None:
     parameters = [*network.parameters(), unused]
     ranks.average_gradients(parameters)
     torch.save([parameter.grad for parameter in parameters], f"{folder}/{size}-{rank}.pt")
+    ranks.close()
 
 
 def test_average_of_ranks_is_the_gradient_of_the_whole_batch(tmp_path: Path) -> None:

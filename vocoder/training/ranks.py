@@ -28,6 +28,11 @@ class Ranks:
         if self.size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
+    def close(self) -> None:
+        """Leave the group in order: its threads must not outlive what they belong to."""
+        if self.size > 1:
+            dist.destroy_process_group()
+
     def average_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Replace every gradient by its mean over ranks, in one exchange."""
         if self.size == 1:

@@ -89,7 +89,10 @@ def _train(config: DictConfig) -> int:
         torch.set_num_threads(threads)
     console = Console(stderr=True)
     _log_above_progress(console)
-    return Trainer(build_system(values), values, console=console).run()
+    trainer = Trainer(build_system(values), values, console=console)
+    code = trainer.run()
+    trainer.ranks.close()
+    return code
 
 
 def _log_above_progress(console: Console) -> None:
