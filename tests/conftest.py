@@ -54,6 +54,16 @@ def clips() -> list[Path]:
 
 
 @pytest.fixture
+def plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convolutions by PyTorch itself.
+
+    oneDNN first compiles one for each new shape, which takes most of the time of narrow networks on
+    short signals of many lengths.
+    """
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+
+
+@pytest.fixture
 def full_disk() -> Callable[[], AbstractContextManager[None]]:
     """A context in which no file can grow beyond 4 kB, as on a disk that is full."""
 

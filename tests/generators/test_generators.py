@@ -7,6 +7,7 @@ import inspect
 import math
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -30,41 +31,22 @@ from vocoder.nn.weight_norm import fold_weight_norm
 MELS = 10
 LOUD, SILENT = 5.0, math.log(1e-7)
 
-hifigan = partial(
-    HiFiGAN,
-    n_mels=MELS,
-    hop_length=8,
-    upsample_rates=[4, 2],
-    upsample_kernel_sizes=[8, 4],
-    channels=8,
-    resblock="1",
-    resblock_kernel_sizes=[3, 5],
-    resblock_dilations=[[1, 3], [1, 2]],
-)
+sizes: dict[str, Any] = {
+    "n_mels": MELS,
+    "hop_length": 8,
+    "upsample_rates": [4, 2],
+    "upsample_kernel_sizes": [8, 4],
+    "channels": 8,
+    "resblock": "1",
+    "resblock_kernel_sizes": [3, 5],
+    "resblock_dilations": [[1, 3], [1, 2]],
+}
+hifigan = partial(HiFiGAN, **sizes)
 vocos = partial(
     Vocos, n_mels=MELS, channels=16, hidden=24, blocks=2, n_fft=32, hop_length=8, padding="center"
 )
-bigvgan = partial(
-    BigVGAN,
-    n_mels=MELS,
-    hop_length=8,
-    upsample_rates=[4, 2],
-    upsample_kernel_sizes=[8, 4],
-    channels=8,
-    resblock_kernel_sizes=[3, 5],
-    resblock_dilations=[[1, 3], [1, 2]],
-)
-istftnet = partial(
-    ISTFTNet,
-    n_mels=MELS,
-    hop_length=32,
-    upsample_rates=[4, 2],
-    upsample_kernel_sizes=[8, 4],
-    channels=8,
-    resblock="1",
-    resblock_kernel_sizes=[3, 5],
-    resblock_dilations=[[1, 3], [1, 2]],
-)
+bigvgan = partial(BigVGAN, **sizes)
+istftnet = partial(ISTFTNet, **(sizes | {"hop_length": 32}))
 melgan = partial(MelGAN, n_mels=MELS, hop_length=8, upsample_rates=[4, 2], channels=8, stacks=2)
 parallel_wavegan = partial(
     ParallelWaveGAN,
@@ -78,9 +60,7 @@ parallel_wavegan = partial(
     skip_channels=5,
 )
 odd = {"hop_length": 15, "upsample_rates": [5, 3], "upsample_kernel_sizes": [10, 4]}
-evagan = partial(
-    EVAGAN, **hifigan.keywords, context_channels=16, hidden=24, blocks=2, kernel_size=5
-)
+evagan = partial(EVAGAN, **sizes, context_channels=16, hidden=24, blocks=2, kernel_size=5)
 GENERATORS: dict[str, Callable[[], Generator]] = {
     "hifigan": hifigan,
     "hifigan-light": partial(hifigan, resblock="2"),
@@ -106,8 +86,8 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     ),
     "pwg": parallel_wavegan,
     "pwg-odd": partial(parallel_wavegan, hop_length=15, upsample_rates=[5, 3], context=0),
-    "fagan": partial(FAGAN, **hifigan.keywords, anti_aliased=2),
-    "fagan-odd": partial(FAGAN, **(hifigan.keywords | odd)),
+    "fagan": partial(FAGAN, **sizes, anti_aliased=2),
+    "fagan-odd": partial(FAGAN, **(sizes | odd)),
     "evagan": evagan,
     "evagan-odd": partial(evagan, **odd),
 }

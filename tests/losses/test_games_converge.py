@@ -96,6 +96,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
+@pytest.mark.usefixtures("plain_kernels")
 @pytest.mark.parametrize("name", GAMES)
 def test_generator_finds_the_distribution_within_200_steps(name: str) -> None:
     assert distance(play(*GAMES[name], seed=0)) < NEAR * distance(START)

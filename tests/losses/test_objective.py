@@ -174,3 +174,11 @@ def test_regularisers_need_a_game() -> None:
             reconstruction={"wave": nn.L1Loss()},
             regularisers={"loudness": Loudness()},
         )
+
+
+def test_balancer_names_terms_that_judge_the_audio() -> None:
+    for name in ("wav", "pitch"):
+        with pytest.raises(ConfigError, match=name):
+            objective(balancer=Balancer(["wave", name]))
+    with pytest.raises(ConfigError, match="needs the audio"):
+        objective(balancer=Balancer(["wave"])).total(dict.fromkeys(WEIGHTS, torch.tensor(1.0)))

@@ -7,7 +7,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from vocoder.errors import ConfigError
 from vocoder.nn.conv import ConvTranspose1d
-from vocoder.nn.weight_norm import fold_weight_norm, normalise, weight_norm
+from vocoder.nn.weight_norm import count_weights, fold_weight_norm, normalise, weight_norm
 
 
 def network() -> nn.Module:
@@ -24,9 +24,10 @@ def test_fold_keeps_the_output_and_names_the_weights() -> None:
     model, x = network(), torch.randn(2, 3, 20)
     with torch.no_grad():  # away from where length and direction are trivially consistent
         model[0].parametrizations.weight.original0.mul_(1.7)
-    before = model(x)
+    before, weights = model(x), count_weights(model)
     assert fold_weight_norm(model) == ["0.weight", "1.0.weight", "2.weight"]
     assert (model(x) - before).abs().max() <= 1e-6
+    assert sum(weight.numel() for weight in model.parameters()) == weights == count_weights(model)
     assert sorted(model.state_dict()) == sorted(
         f"{layer}.{name}" for layer in ("0", "1.0", "2", "3") for name in ("weight", "bias")
     )

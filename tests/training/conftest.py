@@ -1,13 +1,19 @@
 """A manifest of the example clips, and small runs of any system on it."""
 
+import copy
+import functools
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.figure import Figure
 from rich.console import Console
+from torch import Tensor
 
 from vocoder.data.audit import audit
 from vocoder.data.manifest import write_manifest
+from vocoder.features.mel import MelSpectrogram
+from vocoder.training.plots import spectrogram_figure
 from vocoder.training.run import build_system, compose
 from vocoder.training.trainer import Trainer
 
@@ -27,6 +33,17 @@ def full_band(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("manifest") / "full_band.csv"
     write_manifest(path, audit(CLIPS / "kathleen").clips)
     return path
+
+
+@pytest.fixture
+def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Spectrograms are drawn, but not painted, which takes longer than a step."""
+
+    def blank(real: Tensor, fake: Tensor, mel: MelSpectrogram) -> Figure:
+        spectrogram_figure(real, fake, mel)
+        return Figure(figsize=(1, 1))
+
+    monkeypatch.setattr("vocoder.training.monitor.spectrogram_figure", blank)
 
 
 def shrunk(values: dict[str, Any]) -> dict[str, Any]:
@@ -51,21 +68,28 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
 
 def settings(system: str, manifest: Path, output: Path, *overrides: str) -> dict[str, Any]:
     """A composed, shrunk configuration that neither logs nor validates unless told to."""
+    values = copy.deepcopy(composed(system, *overrides))
+    values["data"]["manifest"] = str(manifest)
+    values["trainer"]["output"] = str(output)
+    return shrunk(values)
+
+
+@functools.cache
+def composed(system: str, *overrides: str) -> dict[str, Any]:
+    """What all runs with these settings share; Hydra takes longer than their steps."""
     quiet = [f"trainer.{name}_every=1000000" for name in ("validate", "save", "log")]
-    return shrunk(
-        compose(
-            [
-                f"system={system}",
-                f"data.manifest={manifest}",
-                f"trainer.output={output}",
-                "trainer.workers=0",
-                "trainer.threads=1",
-                "trainer.validation_clips=1",
-                "trainer.adversarial_start=1",
-                *quiet,
-                *overrides,
-            ]
-        )
+    return compose(
+        [
+            f"system={system}",
+            "data.manifest=none",
+            "trainer.workers=0",
+            "trainer.threads=1",
+            "trainer.validation_clips=1",
+            "trainer.validation_seconds=1",
+            "trainer.adversarial_start=1",
+            *quiet,
+            *overrides,
+        ]
     )
 
 

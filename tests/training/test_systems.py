@@ -1,8 +1,6 @@
 """Laws over every system in configs/system: it builds, trains, saves, loads and speaks."""
 
-import functools
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +9,12 @@ import torch
 import vocoder
 from vocoder.build import build
 from vocoder.features.mel import PRESETS, MelSpec
-from vocoder.nn.weight_norm import fold_weight_norm
-from vocoder.training.run import compose, config_folder
+from vocoder.nn.weight_norm import count_weights
+from vocoder.training.run import config_folder
 
-from .conftest import settings, trainer
+from .conftest import composed, settings, trainer
 
+TWO_STEPS = "trainer.max_steps=2"
 SYSTEMS = sorted(path.stem for path in (config_folder() / "system").glob("*.yaml"))
 # Weights of every generator, weight norm folded in. Those of the released configurations equal the
 # published figures; the others follow from the same networks.
@@ -64,31 +63,26 @@ SIZES = {
 }
 
 
-@functools.cache
-def composed(name: str) -> dict[str, Any]:
-    return compose([f"system={name}", "data.manifest=m.csv"])
-
-
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_system_is_called_like_its_file(name: str) -> None:
-    assert composed(name)["name"] == name
+    assert composed(name, TWO_STEPS)["name"] == name
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_parameter_count(name: str) -> None:
     with torch.device("meta"):
-        generator = build(composed(name)["generator"])
-    fold_weight_norm(generator)
-    assert sum(weight.numel() for weight in generator.parameters()) == SIZES[name]
+        generator = build(composed(name, TWO_STEPS)["generator"])
+    assert count_weights(generator) == SIZES[name]
 
 
+@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_system_keeps_its_length_law_trains_saves_loads_and_vocodes(
     name: str, manifest: Path, full_band: Path, tmp_path: Path, clips: list[Path]
 ) -> None:
-    wide = composed(name)["mel"]["sample_rate"] > 24000
+    wide = composed(name, TWO_STEPS)["mel"]["sample_rate"] > 24000
     recordings = full_band if wide else manifest
-    values = settings(name, recordings, tmp_path / "run", "trainer.max_steps=2")
+    values = settings(name, recordings, tmp_path / "run", TWO_STEPS)
     run = trainer(values)
     generator = run.generator.eval()
     for frames in (1, 2, 13):
@@ -106,6 +100,7 @@ def test_system_keeps_its_length_law_trains_saves_loads_and_vocodes(
 
     v = vocoder.load(tmp_path / "run" / "last")
     audio, rate = vocoder.read_audio(clips[0])
+    audio = audio[..., : rate // 2 + 1]
     fake = v.resynth(audio.numpy(), sample_rate=rate)
     assert fake.shape == (round(audio.shape[-1] * v.sample_rate / rate),)
     assert np.isfinite(fake).all()

@@ -60,14 +60,15 @@ def test_everything_around_the_game_plays_along(manifest: Path, tmp_path: Path) 
     assert run.objective.balancer.ages.min() > 1.0
 
 
+@pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize(
     ("system", "overrides"),
     [
         ("demo", ["workers=0"]),
         ("demo", ["workers=1"]),
         ("default", ["workers=1"]),
-        ("demo", ["discriminator_warmup=8"]),  # stopped while the generator is at rest
-        ("demo", ["discriminator_warmup=3", "adversarial_ramp=9"]),  # stopped on the ramp
+        ("demo", ["discriminator_warmup=3"]),  # stopped while the generator is at rest
+        ("demo", ["discriminator_warmup=1", "adversarial_ramp=4"]),  # stopped on the ramp
         ("adaptive", []),  # what adapts is saved, too
     ],
 )
@@ -75,7 +76,7 @@ def test_resuming_is_exact(
     system: str, overrides: list[str], manifest: Path, tmp_path: Path
 ) -> None:
     def run(folder: str, steps: int) -> dict[str, Any]:
-        given = [f"trainer.{each}" for each in (f"max_steps={steps}", "adversarial_start=5")]
+        given = [f"trainer.{each}" for each in (f"max_steps={steps}", "adversarial_start=2")]
         given += [f"trainer.{each}" for each in overrides]
         values = (adaptive if system == "adaptive" else settings)(
             system, manifest, tmp_path / folder, *given
@@ -83,9 +84,9 @@ def test_resuming_is_exact(
         assert trainer(values).run() == 0
         return only_state(tmp_path / folder)
 
-    whole = flat(run("whole", 20))
-    run("parts", 10)
-    parts = flat(run("parts", 20))
+    whole = flat(run("whole", 8))
+    run("parts", 4)
+    parts = flat(run("parts", 8))
     assert whole.keys() == parts.keys()
     for name in whole:
         if ".config." in name or ".best" in name or ".scores" in name:

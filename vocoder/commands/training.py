@@ -1,12 +1,15 @@
 """Commands around training: prepare, systems, train, evaluate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vocoder.commands.options import Preset
 from vocoder.errors import ConfigError, VocoderError
+
+if TYPE_CHECKING:
+    from vocoder.data.audit import Audit
 
 
 def prepare(
@@ -46,10 +49,9 @@ def prepare(
     """
     from rich.console import Console
 
-    from vocoder.batch import progress_bar, report
+    from vocoder.batch import progress_bar
     from vocoder.data.audit import audit
     from vocoder.data.manifest import write_manifest
-    from vocoder.describe import audit_tables
     from vocoder.melfile import read_spec
     from vocoder.synthesis import load
 
@@ -66,12 +68,7 @@ def prepare(
             progress=lambda done, count: bar.update(task, completed=done, total=count),
         )
     write_manifest(output, result.clips)
-    for table in audit_tables(result):
-        Console().print(table)
-    trimmed = f", {result.trimmed} pairs one frame off: trimmed" if result.trimmed else ""
-    typer.echo(f"{output}  {len(result.clips)} clips{trimmed}")
-    unpaired = [f"{p.path}: {p.explanation}" for p in result.problems if p.kind == "unpaired"]
-    raise typer.Exit(report(unpaired))
+    raise typer.Exit(_show_audit(result, output))
 
 
 def systems(
@@ -161,6 +158,20 @@ def evaluate(
         for name, reason in scored.unscored.items()
     ]
     raise typer.Exit(report(unscored))
+
+
+def _show_audit(result: "Audit", output: Path) -> int:
+    """Print what the audit found; returns the exit code."""
+    from rich.console import Console
+
+    from vocoder.batch import report
+    from vocoder.describe import audit_tables
+
+    for table in audit_tables(result):
+        Console().print(table)
+    trimmed = f", {result.trimmed} pairs one frame off: trimmed" if result.trimmed else ""
+    typer.echo(f"{output}  {len(result.clips)} clips{trimmed}")
+    return report([f"{p.path}: {p.explanation}" for p in result.problems if p.kind == "unpaired"])
 
 
 def _selection(pairs: list[str]) -> dict[str, list[str]]:

@@ -110,19 +110,16 @@ def audit(
     entries = _walk(root) if index is None else _read_index(Path(index), root, only or {})
     pairing = None if mels is None else Mels(mels, root, entries, settings=mel_spec)
     problems: list[Problem] = []
-    usable: dict[Path, Measurement] = {}
-    pairs: dict[Path, Pair] = {}
+    usable: dict[Path, tuple[Measurement, Pair | None]] = {}
     first: dict[str, Path] = {}
     for done, path in enumerate(sorted(entries), start=1):
         found, measured = _examine(path, min_seconds, first)
         problems += found
-        try:
-            if measured and pairing:
-                pairs[path] = pairing.pair(path, measured.samples, measured.sample_rate)
-            if measured:
-                usable[path] = measured
-        except MelMismatchError as error:
-            problems.append(Problem(path, "unpaired", str(error), True))
+        if measured:
+            try:
+                usable[path] = measured, _pair(path, measured, pairing)
+            except MelMismatchError as error:
+                problems.append(Problem(path, "unpaired", str(error), True))
         if progress:
             progress(done, len(entries))
     if not usable:
@@ -135,9 +132,17 @@ def audit(
         problems.append(Problem(pairing.folder, "no recording", note, True))
     splits = splits_by_name([path.relative_to(root) for path in usable])
     clips = [
-        _clip(path, root, usable[path], entries[path], splits, pairs.get(path)) for path in usable
+        _clip(path, root, measured, entries[path], splits, pair)
+        for path, (measured, pair) in usable.items()
     ]
-    return Audit(clips, problems, sum(pair.trimmed for pair in pairs.values()))
+    trimmed = sum(pair is not None and pair.trimmed for _, pair in usable.values())
+    return Audit(clips, problems, trimmed)
+
+
+def _pair(path: Path, measured: Measurement, pairing: Mels | None) -> Pair | None:
+    if pairing is None:
+        return None
+    return pairing.pair(path, measured.samples, measured.sample_rate)
 
 
 def measure(path: StrPath) -> Measurement:

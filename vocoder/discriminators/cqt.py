@@ -5,17 +5,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vocoder.discriminators.spectrum import map_conv
 from vocoder.discriminators.verdict import ConvJudge, Verdict
-from vocoder.dsp.cqt import (
-    CQTSpec,
-    cqt,
-    cqt_kernels,
-    double_rate,
-    doubling_filters,
-    halving_filters,
-    octave_levels,
-)
+from vocoder.dsp.cqt import CQTSpec, cqt, cqt_kernels
 from vocoder.errors import ConfigError
+from vocoder.nn.octaves import Octaves
 from vocoder.nn.weight_norm import weight_norm
 
 
@@ -30,14 +24,14 @@ class SubbandJudge(ConvJudge):
     def __init__(self, spec: CQTSpec, *, channels: int, audio_channels: int) -> None:
         maps = 2 * audio_channels
         # As published, the layers in front of the first activation have no weight norm.
-        convs = [_conv(maps, channels, (3, 9))]
+        convs = [map_conv(maps, channels, (3, 9))]
         convs += [
-            weight_norm(_conv(channels, channels, (3, 9), stride=2, dilation=dilation))
+            weight_norm(map_conv(channels, channels, (3, 9), stride=(1, 2), dilation=dilation))
             for dilation in (1, 2, 4)
         ]
-        convs += [weight_norm(_conv(channels, channels, (3, 3)))]
-        super().__init__(convs, weight_norm(_conv(channels, 1, (3, 3))))
-        self.conv_pres = nn.ModuleList(_conv(maps, maps, (3, 9)) for _ in range(spec.octaves))
+        convs += [weight_norm(map_conv(channels, channels, (3, 3)))]
+        super().__init__(convs, weight_norm(map_conv(channels, 1, (3, 3))))
+        self.conv_pres = nn.ModuleList(map_conv(maps, maps, (3, 9)) for _ in range(spec.octaves))
         self.spec = spec
         self.audio_channels = audio_channels
         self.register_buffer("kernels", cqt_kernels(spec), persistent=False)
@@ -67,9 +61,6 @@ class MultiScaleCQT(nn.Module):
     Gu et al. 2023 (MS-SB-CQT, arXiv 2311.14957), sec. 2; Lee et al. 2024 (BigVGAN v2).
     """
 
-    doubling: Tensor
-    halving: Tensor
-
     def __init__(
         self,
         *,
@@ -95,21 +86,9 @@ class MultiScaleCQT(nn.Module):
         self.discriminators = nn.ModuleList(
             SubbandJudge(spec, channels=channels, audio_channels=audio_channels) for spec in specs
         )
-        self.octaves = max(octaves)
-        self.register_buffer("doubling", doubling_filters(), persistent=False)
-        self.register_buffer("halving", halving_filters(), persistent=False)
+        self.octaves = Octaves(max(octaves))
 
     def forward(self, audio: Tensor) -> list[Verdict]:
         """One verdict per scale.   Shape: audio [B, C, T]."""
-        with torch.autocast(audio.device.type, enabled=False):
-            doubled = double_rate(audio.float().flatten(0, 1), self.doubling)
-            levels = octave_levels(doubled, self.halving, self.octaves)
+        levels = self.octaves(audio)  # once for all scales
         return [judge(*levels) for judge in self.discriminators]
-
-
-def _conv(
-    below: int, above: int, kernel: tuple[int, int], *, stride: int = 1, dilation: int = 1
-) -> nn.Conv2d:
-    """A convolution over time, dilated, and frequency, strided."""
-    padding = (kernel[0] // 2 * dilation, kernel[1] // 2)
-    return nn.Conv2d(below, above, kernel, (1, stride), padding, (dilation, 1))

@@ -1,6 +1,7 @@
 """All disturbances of a training, one after the other."""
 
 from collections.abc import Mapping, Sequence
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -13,15 +14,17 @@ class Disturbances(nn.ModuleDict):
 
     def __init__(self, modules: Mapping[str, Disturbance]) -> None:
         super().__init__(dict(modules))
-        self._members = list(modules.values())
 
     def forward(self, signals: Sequence[Tensor], features: Mapping[str, Tensor]) -> list[Tensor]:
         """Disturb several signals alike.   Shape: [B, C, T] each → same."""
-        for member in self._members:
+        for member in self._members():
             signals = member(signals, features)
         return list(signals)
 
     def adapt(self, real: list[Verdict]) -> None:
         """Let every member fit its strength to the verdicts on disturbed recordings."""
-        for member in self._members:
+        for member in self._members():
             member.adapt(real)
+
+    def _members(self) -> list[Disturbance]:
+        return cast(list[Disturbance], list(self.values()))

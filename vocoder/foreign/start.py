@@ -24,7 +24,7 @@ from vocoder.foreign.weights import Weights, fit, has, read, shaped, unwrap, wit
 
 # In every project the optimizer has the other ensemble before the periods.
 _ENSEMBLES = ("msd", "mrd", "mpd")
-# Networks that we do not have go by the same names: part of a weight's name → what they are.
+# Networks that are not imported go by the same names: part of a weight's name → what they are.
 _OTHERS = {
     ".band_convs.": "mbd, a multi-band discriminator",
     ".conv_post.scale": "a slicing adversarial (SAN) discriminator",

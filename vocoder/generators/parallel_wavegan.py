@@ -4,17 +4,15 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.dsp.excitation import indexed_noise, noise_table
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
+from vocoder.nn.upsampling import require_product
 from vocoder.nn.wavenet import GatedLayer
 from vocoder.nn.weight_norm import weight_norm
-
-torch.fx.wrap("indexed_noise")  # one node in a traced graph: streaming knows it by name
 
 
 class Upsampler(nn.Module):
@@ -77,11 +75,7 @@ class ParallelWaveGAN(Generator):
         context: int = 2,
     ) -> None:
         super().__init__(hop_length=hop_length)
-        if math.prod(upsample_rates) != hop_length:
-            raise ConfigError(
-                f"upsample_rates {list(upsample_rates)} upsample by {math.prod(upsample_rates)} "
-                f"but hop_length is {hop_length}; choose rates whose product is {hop_length}"
-            )
+        require_product(upsample_rates, hop_length)
         if min(layers, stacks) < 1 or layers % stacks:
             raise ConfigError(f"{layers} layers do not form {stacks} stacks; use a multiple")
         self.upsampler = Upsampler(n_mels, rates=upsample_rates, context=context)

@@ -4,15 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.dsp.cqt import (
-    CQTSpec,
-    cqt,
-    cqt_kernels,
-    double_rate,
-    doubling_filters,
-    halving_filters,
-    octave_levels,
-)
+from vocoder.dsp.cqt import CQTSpec, cqt, cqt_kernels
+from vocoder.nn.octaves import Octaves
 
 
 class LogCQT(nn.Module):
@@ -26,8 +19,6 @@ class LogCQT(nn.Module):
     finite in value and gradient for silence. Raises ConfigError for sizes that `CQTSpec` refuses.
     """
 
-    doubling: Tensor
-    halving: Tensor
     kernels: Tensor
 
     def __init__(
@@ -45,8 +36,7 @@ class LogCQT(nn.Module):
             octaves=octaves,
             bins_per_octave=bins_per_octave,
         )
-        self.register_buffer("doubling", doubling_filters(), persistent=False)
-        self.register_buffer("halving", halving_filters(), persistent=False)
+        self.octaves = Octaves(octaves)
         self.register_buffer("kernels", cqt_kernels(self.spec), persistent=False)
 
     def forward(self, fake: Tensor, real: Tensor) -> Tensor:
@@ -56,7 +46,5 @@ class LogCQT(nn.Module):
 
     def _log_magnitude(self, audio: Tensor) -> Tensor:
         """Shape: [B, C, T] → [B * C, octaves, F, K]."""
-        doubled = double_rate(audio.float().flatten(0, 1), self.doubling)
-        levels = octave_levels(doubled, self.halving, self.spec.octaves)
-        bins = cqt(levels, self.kernels, hop_length=self.spec.hop_length)
+        bins = cqt(self.octaves(audio), self.kernels, hop_length=self.spec.hop_length)
         return bins.square().sum(2).clamp_min(1e-7).log() / 2

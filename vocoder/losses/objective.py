@@ -70,6 +70,9 @@ class Objective(nn.Module):
         self.strength = {name: weights[name] for name in self.regularisers}
         self.reconstruction = nn.ModuleDict(dict(reconstruction))
         self.adversarial, self.feature_matching = adversarial, feature_matching
+        strange = sorted(set(balancer.terms) - {*against, *reconstruction}) if balancer else []
+        if strange:
+            raise ConfigError(f"balancer.terms name {strange}, which do not judge the audio")
         self.balancer = balancer
         self._against = frozenset(against)
 
@@ -131,7 +134,9 @@ class Objective(nn.Module):
             )
         factors = dict.fromkeys(self._against, adversary)
         weights = {name: self.weights[name] * factors.get(name, 1.0) for name in terms}
-        if self.balancer is not None and fake is not None:
+        if self.balancer is not None:
+            if fake is None:
+                raise ConfigError("a balanced objective needs the audio that its terms judge")
             balanced: Tensor = self.balancer(terms, weights, fake)
             return balanced
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()

@@ -22,6 +22,15 @@ def stage_widths(channels: int, stages: int) -> list[int]:
     return [channels >> stage for stage in range(1, stages + 1)]
 
 
+def require_product(rates: Sequence[int], hop_length: int) -> None:
+    """Raise ConfigError unless the rates together upsample by `hop_length`."""
+    if math.prod(rates) != hop_length:
+        raise ConfigError(
+            f"upsample_rates {list(rates)} upsample by {math.prod(rates)} but hop_length is "
+            f"{hop_length}; choose rates whose product is {hop_length}"
+        )
+
+
 def upsampling_layers(
     channels: int,
     rates: Sequence[int],
@@ -34,11 +43,7 @@ def upsampling_layers(
 
     Together they upsample by `hop_length`. Raises ConfigError for sizes that do not fit.
     """
-    if math.prod(rates) != hop_length:
-        raise ConfigError(
-            f"upsample_rates {list(rates)} upsample by {math.prod(rates)} but hop_length is "
-            f"{hop_length}; choose rates whose product is {hop_length}"
-        )
+    require_product(rates, hop_length)
     if len(rates) != len(kernel_sizes):
         raise ConfigError(
             f"{len(rates)} upsample_rates but {len(kernel_sizes)} upsample_kernel_sizes; "

@@ -36,6 +36,13 @@ def normalise(module: Module, norm: Norm) -> Module:
     return module
 
 
+def count_weights(model: nn.Module) -> int:
+    """Number of weights that `model` has once `fold_weight_norm` was called on it."""
+    lengths = "parametrizations.weight.original0"
+    named = model.named_parameters()
+    return sum(weight.numel() for name, weight in named if not name.endswith(lengths))
+
+
 def fold_weight_norm(model: nn.Module) -> list[str]:
     """Replace every weight- or spectral-normalised weight of `model` by its value, in place.
 

@@ -8,7 +8,7 @@ import torch
 from rich.table import Table
 
 from vocoder.build import build
-from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.nn.weight_norm import count_weights
 from vocoder.training.run import config_folder, plain
 
 HEADINGS = ("system", "generator", "weights", "mel", "discriminators", "game", "losses")
@@ -78,5 +78,4 @@ def _class(node: dict[str, Any]) -> str:
 def _millions(generator: dict[str, Any]) -> str:
     with torch.device("meta"):  # no memory, and no time to initialise what is not used
         network = build(generator)
-    fold_weight_norm(network)
-    return f"{sum(weight.numel() for weight in network.parameters()) / 1e6:.3g} M"
+    return f"{count_weights(network) / 1e6:.3g} M"
