@@ -1,5 +1,6 @@
 """Fixtures that several test files use: a tiny model, and real recordings."""
 
+import itertools
 import resource
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,6 +14,7 @@ from vocoder.build import build
 from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.cli import main
 from vocoder.features.mel import MelSpec
+from vocoder.synthesis import Vocoder
 
 TINY: dict[str, Any] = {
     "_target_": "vocoder.generators.hifigan.HiFiGAN",
@@ -101,3 +103,26 @@ def vocoder_command(
         return Result(int(stop.value.code or 0), captured.out, captured.err)
 
     return run
+
+
+@pytest.fixture
+def streaming_error() -> Callable[..., float]:
+    """How far a model's stream is from its one call, relative to the peak."""
+
+    def measure(model: Vocoder, *, frames: int = 40, f0: bool = False) -> float:
+        noise = torch.randn(frames * model.spec.hop_length) * torch.rand(1)
+        mel = model.mel(noise, sample_rate=model.sample_rate)
+        pitch = 80.0 + 200.0 * torch.rand(mel.shape[-1]) if f0 else None
+        whole = model(mel, f0=pitch)
+        stream, made, begin = model.stream(f0=f0), [], 0
+        for size in itertools.cycle((1, 1, 5, 2, 23)):
+            piece = slice(begin, begin + size)
+            made.append(stream.push(mel[:, piece], f0=None if pitch is None else pitch[piece]))
+            begin += size
+            if begin >= mel.shape[-1]:
+                break
+        audio = torch.cat([*made, stream.flush()])
+        assert audio.shape == whole.shape
+        return ((audio - whole).abs().max() / whole.abs().max()).item()
+
+    return measure

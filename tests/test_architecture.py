@@ -23,7 +23,7 @@ LAYERS = (
     {"checkpoint", "data", "evaluation"},
     {"export", "foreign", "streaming", "synthesis"},
     {"training"},
-    {"batch", "describe"},
+    {"batch", "bench", "describe"},
     {"commands"},
     {"cli"},
     {"__main__"},

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from vocoder import __version__
-from vocoder.commands import inference, models, training
+from vocoder.commands import bench, inference, models, streaming, training
 from vocoder.errors import VocoderError
 
 _HELP = """Neural vocoders: turn mel spectrograms into audio, and train models that do it.
@@ -20,6 +20,7 @@ Examples:
   vocoder mel speech/ -o mels/           recordings to mel files
   vocoder vocode mels/*.npy -o out/      mel files to audio
   vocoder resynth a.wav b.mp3 -o out/    audio to mel and back
+  vocoder stream --wav < a.npy > a.wav   mels to audio, as they come
   vocoder info                           the built-in models
   vocoder import g_02500000 -o models/a  another project's checkpoint
   vocoder systems                        what can be trained
@@ -86,6 +87,13 @@ app.command(
 )(inference.resynth)
 app.command(
     epilog=_examples(
+        "vocoder stream < a.npy | aplay -f S16_LE -r 22050",
+        "vocoder stream --wav --realtime < a.npy | ffplay -nodisp -autoexit -",
+        "vocoder stream --mel-format f32 --audio-format f32 < mels.f32 > audio.f32",
+    )
+)(streaming.stream)
+app.command(
+    epilog=_examples(
         "vocoder info",
         "vocoder info default",
         "vocoder info runs/mine/best --json",
@@ -122,6 +130,22 @@ app.command(
         "vocoder evaluate speech/ out/mine out/griffin-lim -o scores/ --markdown",
     )
 )(training.evaluate)
+
+
+benches = typer.Typer(
+    help="Measure how fast models are.",
+    epilog=_examples("vocoder bench stream", "vocoder bench stream --help"),
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+benches.command(
+    epilog=_examples(
+        "vocoder bench stream --threads 2",
+        "vocoder bench stream --system hifigan_v1 --system vocos_24k --markdown",
+        "vocoder bench stream --model runs/mine/best --chunks 4 --pace 10 --long 60",
+    )
+)(bench.stream)
+app.add_typer(benches, name="bench")
 
 
 def main() -> None:

@@ -6,7 +6,8 @@ audio = vocoder(mel)                              # [T] at vocoder.sample_rate
 """
 
 import logging
-from collections.abc import Sequence
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -22,7 +23,9 @@ from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatch
 from vocoder.features.fit import convert, layout
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
-from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.streaming.analysis import MelStream
+from vocoder.streaming.plan import Plan
+from vocoder.streaming.stream import Stream, astream
 
 _log = logging.getLogger(__name__)
 
@@ -71,9 +74,10 @@ class Vocoder:
         self.spec = config.mel
         self.sample_rate = config.mel.sample_rate
         self.device = torch.device(device)
-        fold_weight_norm(generator)
-        self._generator = generator.eval().requires_grad_(False).to(self.device)
+        self._generator = generator.freeze().to(self.device)
         self._transform = MelSpectrogram(self.spec).to(self.device)
+        self._plans: dict[bool, Plan] = {}
+        self._planning = threading.Lock()
 
     @property
     def parameters(self) -> int:
@@ -126,6 +130,68 @@ class Vocoder:
         """
         signal = self._mono(audio, sample_rate)
         return like(self._generate(self._mel(signal)[None])[0, : len(signal)], audio)
+
+    def stream(self, *, f0: bool = False, spec: MelSpec | None = None) -> Stream:
+        """A live stream: `push` mels as they come, then `flush`; together it is what a call gives.
+
+        With `f0` every mel is pushed with its F0, which replaces a source-filter model's estimate.
+        `spec` says how the mels are made, if not with this model's settings. Raises ConfigError,
+        naming the module, for a network that needs the whole mel at once; MelMismatchError.
+        """
+        made = spec or self.spec
+        convert(torch.tensor(made.silence)[:, None], made, self.spec)  # now, not at the first push
+
+        def prepare(mel: Tensor) -> Tensor:
+            if mel.ndim != 2 or mel.shape[0] != made.n_mels:
+                raise MelMismatchError(
+                    f"a stream takes mels [{made.n_mels}, f]; this one has {list(mel.shape)}"
+                )
+            return convert(mel, made, self.spec)
+
+        return Stream(self.plan(f0=f0), prepare, device=self.device)
+
+    def mel_stream(self, *, sample_rate: int) -> MelStream:
+        """`mel` of live audio at any rate: `push` audio as it comes, `flush` at the end.
+
+        Its frames can go straight into `stream`. Raises AudioError.
+        """
+        return MelStream(self.spec, sample_rate=sample_rate, device=self.device)
+
+    def astream(
+        self, mels: AsyncIterable[Array] | Iterable[Array], *, spec: MelSpec | None = None
+    ) -> AsyncIterator[Array]:
+        """Audio of mels that come one by one: `async for audio in vocoder.astream(mels)`.
+
+        The network runs in another thread. Raises as `stream` and `Stream.push` do.
+        """
+        return astream(self.stream(spec=spec), mels)
+
+    def plan(self, *, f0: bool = False) -> Plan:
+        """How this model runs as a stream, with its look-ahead and latency; made once.
+
+        Raises ConfigError as `stream` does.
+        """
+        with self._planning:
+            if f0 not in self._plans:
+                self._plans[f0] = self._new_plan(f0)
+            return self._plans[f0]
+
+    def _new_plan(self, f0: bool) -> Plan:
+        if f0 and "f0" not in self._generator.features:
+            raise ConfigError(f"{self.config.name} takes no f0; a source-filter model does")
+        examples, chance = [], torch.Generator().manual_seed(0)
+        for items, hops in ((2, 2), (1, 3)):
+            noise = torch.randn(items, 1, hops * self.spec.hop_length, generator=chance)
+            with torch.inference_mode():
+                example = {"mel": self._transform(0.1 * noise.to(self.device))}
+            if f0:
+                example["f0"] = torch.full_like(example["mel"][:, 0], 150.0)
+            examples.append(example)
+        try:
+            return Plan(self._generator, *examples)
+        except ConfigError as error:
+            fix = "; with f0=True it needs no estimate" if "f0" in self._generator.features else ""
+            raise ConfigError(f"{self.config.name}: {error}{fix}") from error
 
     def _mono(self, audio: Array, sample_rate: int) -> Tensor:
         """Mean of the channels at the model's rate. Shape: [T] or [C, T] → [T']."""

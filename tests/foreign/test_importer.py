@@ -17,6 +17,7 @@ from vocoder.foreign.importer import PROJECTS, import_checkpoint
 from vocoder.foreign.weights import find_file, read, unwrap
 from vocoder.melfile import write_mel
 from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.synthesis import load
 
 from .cases import (
     CASES,
@@ -31,8 +32,11 @@ from .cases import (
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_model_of_another_project_sounds_as_it_does_there(
-    name: str, vocoder_command: Command, tmp_path: Path
+def test_a_model_of_another_project_sounds_as_it_does_there_and_streams(
+    name: str,
+    vocoder_command: Command,
+    tmp_path: Path,
+    streaming_error: Callable[..., float],
 ) -> None:
     case = case_of(name)
     result = vocoder_command("import", case.checkpoint, "-o", tmp_path / "model")
@@ -42,6 +46,7 @@ def test_a_model_of_another_project_sounds_as_it_does_there(
     audio, wav = vocoded(generator, case), case.arrays["wav"]
     assert audio.shape == wav.shape
     assert (audio - wav).abs().max() <= 1e-5 * wav.abs().max()
+    assert streaming_error(load(tmp_path / "model"), f0=name == "hiftnet") < 1e-5
 
     write_mel(tmp_path / "mel.npy", case.arrays["mel"], config.mel)
     if "raw" in case.arrays:

@@ -3,7 +3,9 @@
 A new generator joins by a line in `GENERATORS`: a narrow network of its kind.
 """
 
+import functools
 import inspect
+import itertools
 import math
 from collections.abc import Callable
 from functools import partial
@@ -27,6 +29,7 @@ from vocoder.generators.melgan import MelGAN, MultiBandMelGAN
 from vocoder.generators.parallel_wavegan import ParallelWaveGAN
 from vocoder.generators.vocos import Vocos
 from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.streaming.plan import Plan
 
 MELS = 10
 LOUD, SILENT = 5.0, math.log(1e-7)
@@ -192,6 +195,34 @@ def test_export_takes_any_number_of_frames(generator: Generator) -> None:
     for count in (3, 40):
         inputs = features(generator, count)
         assert deviation(program(**inputs), generator(**inputs)) < 1e-6
+
+
+@functools.cache
+def planned(name: str) -> tuple[Generator, Plan]:
+    torch.manual_seed(0)
+    generator = GENERATORS[name]().freeze()
+    return generator, Plan(generator, features(generator, 3, batch=2), features(generator, 5))
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+@settings(max_examples=6, deadline=None)
+@given(frames=st.integers(1, 40), sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5))
+def test_stream_equals_one_call(name: str, frames: int, sizes: list[int]) -> None:
+    generator, plan = planned(name)
+    if generator.samples(frames) < 1:
+        return
+    inputs = features(generator, frames, batch=2)
+    states, made, begin = plan.begin(), [], 0
+    for size in itertools.cycle(sizes):
+        pieces = [inputs[feature][..., begin : begin + size] for feature in plan.inputs]
+        audio, states = plan.step(states, pieces)
+        made.append(audio)
+        begin += size
+        if begin >= frames:
+            break
+    made.append(plan.step(states, [None] * len(pieces), last=True)[0])
+    whole = torch.cat([audio for audio in made if audio is not None], dim=-1)
+    assert deviation(whole, generator(**inputs)) < 1e-5
 
 
 @pytest.mark.parametrize("name", [name for name in GENERATORS if "causal" in name])

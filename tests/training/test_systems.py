@@ -1,5 +1,6 @@
 """Laws over every system in configs/system: it builds, trains, saves, loads and speaks."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -77,8 +78,13 @@ def test_parameter_count(name: str) -> None:
 
 @pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_system_keeps_its_length_law_trains_saves_loads_and_vocodes(
-    name: str, manifest: Path, full_band: Path, tmp_path: Path, clips: list[Path]
+def test_system_keeps_its_length_law_trains_saves_loads_vocodes_and_streams(
+    name: str,
+    manifest: Path,
+    full_band: Path,
+    tmp_path: Path,
+    clips: list[Path],
+    streaming_error: Callable[..., float],
 ) -> None:
     wide = composed(name, TWO_STEPS)["mel"]["sample_rate"] > 24000
     recordings = full_band if wide else manifest
@@ -105,6 +111,7 @@ def test_system_keeps_its_length_law_trains_saves_loads_and_vocodes(
     assert fake.shape == (round(audio.shape[-1] * v.sample_rate / rate),)
     assert np.isfinite(fake).all()
     assert np.abs(fake).max() > 0
+    assert streaming_error(v, f0="pitch" in values["generator"] and "hiftnet" in name) < 1e-5
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))

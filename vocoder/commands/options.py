@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from vocoder.errors import ConfigError, VocoderError
+
 
 class AudioFormat(StrEnum):
     """Audio files we write."""
@@ -20,6 +22,13 @@ class MelFormat(StrEnum):
     NPY = "npy"
     PT = "pt"
     SAFETENSORS = "safetensors"
+
+
+def missing_extra(what: str, error: ModuleNotFoundError) -> VocoderError:
+    """The error for `what` when a package of the train extra is not there."""
+    if (error.name or "").split(".")[0] == "vocoder":
+        raise error
+    return ConfigError(f"{what} needs {error.name}: pip install 'vocoder[train]'")
 
 
 def _set_threads(count: int | None) -> int | None:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocoder.commands.options import Preset
-from vocoder.errors import ConfigError, VocoderError
+from vocoder.commands.options import Preset, missing_extra
+from vocoder.errors import ConfigError
 
 if TYPE_CHECKING:
     from vocoder.data.audit import Audit
@@ -84,7 +84,7 @@ def systems(
     try:
         from vocoder.training import catalogue
     except ModuleNotFoundError as error:
-        raise _missing_extra("training", error) from error
+        raise missing_extra("training", error) from error
     if markdown:
         typer.echo(catalogue.markdown())
     else:
@@ -104,7 +104,7 @@ def train(
     try:
         from vocoder.training.run import main as run
     except ModuleNotFoundError as error:
-        raise _missing_extra("training", error) from error
+        raise missing_extra("training", error) from error
     raise typer.Exit(run(overrides or []))
 
 
@@ -133,7 +133,7 @@ def evaluate(
         from vocoder.evaluation import report as scores
         from vocoder.evaluation import table
     except ModuleNotFoundError as error:
-        raise _missing_extra("evaluation", error) from error
+        raise missing_extra("evaluation", error) from error
     sources = [Source(path, path.name) for path in estimates]
     jobs = plan(sources, output, formats=["json"]) if output else []
     with progress_bar(Console(stderr=True)) as bar:
@@ -182,9 +182,3 @@ def _selection(pairs: list[str]) -> dict[str, list[str]]:
             raise ConfigError(f"--only {pair}: write COLUMN=VALUE")
         selection.setdefault(column, []).append(value)
     return selection
-
-
-def _missing_extra(what: str, error: ModuleNotFoundError) -> VocoderError:
-    if (error.name or "").split(".")[0] == "vocoder":
-        raise error
-    return ConfigError(f"{what} needs {error.name}: pip install 'vocoder[train]'")

@@ -15,13 +15,11 @@ def pulse_train(f0: Tensor, *, hop_length: int, sample_rate: int) -> Tensor:
 
     Shape: f0 [B, F] in Hz, positive → [B, F * hop_length].
     """
-    hz = F.interpolate(f0[:, None], scale_factor=float(hop_length), mode="linear")[:, 0]
     # Double precision: after an hour the phase is 1e6 cycles, and 24 bits would be out of tune.
-    turns = (hz.double() / sample_rate).cumsum(-1)
-    # Within half a turn of the pulse, not from 0 to 1: floats are dense at 0, where the peak is.
-    phase = (turns - turns.round()).to(f0.dtype)
-    harmonics = torch.floor(0.5 * sample_rate / hz)
-    return _cosine_sum(phase, harmonics) * (2.0 * torch.sqrt(hz / sample_rate))
+    hz = F.interpolate(f0.double()[:, None], scale_factor=float(hop_length), mode="linear")[:, 0]
+    turns = (hz / sample_rate).cumsum(-1)
+    pulses = _cosine_sum(turns - turns.round(), torch.floor(0.5 * sample_rate / hz))
+    return (pulses * (2.0 * torch.sqrt(hz / sample_rate))).to(f0.dtype)
 
 
 def _cosine_sum(phase: Tensor, harmonics: Tensor) -> Tensor:
@@ -44,7 +42,7 @@ def harmonic_sines(f0: Tensor, harmonics: int, *, hop_length: int, sample_rate: 
     turns = (f0.double() * (hop_length / sample_rate)).cumsum(-1)[:, None]  # [B, 1, F]
     turns = F.interpolate(turns, scale_factor=float(hop_length), mode="linear")
     turns = turns * torch.arange(1, harmonics + 1, device=f0.device)[:, None]  # [B, harmonics, T]
-    return torch.sin(2.0 * math.pi * (turns - turns.round()).to(f0.dtype))
+    return torch.sin(2.0 * math.pi * (turns - turns.round())).to(f0.dtype)
 
 
 def noise_table(samples: int = 1 << 16, seed: int = 0) -> Tensor:

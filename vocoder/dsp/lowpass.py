@@ -48,7 +48,7 @@ def upsample2(x: Tensor, taps: Tensor, *, causal: bool = False) -> Tensor:
     size, channels = taps.shape[0], x.shape[1]
     reach = size // 2 - 1
     x = F.pad(x, (reach, 0 if causal else reach), mode="replicate")
-    weight = (2.0 * taps).expand(channels, 1, size)
+    weight = (2.0 * taps).expand((channels, 1, size))
     # The samples that the padding made, less those that a filter centered on its output needs.
     trimmed = 2 * reach if causal else 2 * reach + size // 2 - 1
     return F.conv_transpose1d(x, weight, stride=2, padding=trimmed, groups=channels)
@@ -62,4 +62,4 @@ def downsample2(x: Tensor, taps: Tensor, *, causal: bool = False) -> Tensor:
     size, channels = taps.shape[0], x.shape[1]
     left = size - 2 if causal else size // 2 - 1
     x = F.pad(x, (left, size - 2 - left + (0 if causal else 1)), mode="replicate")
-    return F.conv1d(x, taps.expand(channels, 1, size), stride=2, groups=channels)
+    return F.conv1d(x, taps.expand((channels, 1, size)), stride=2, groups=channels)

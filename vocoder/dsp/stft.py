@@ -8,11 +8,16 @@
 Synthesis knows a third: with "causal", frame f begins on sample f * hop.
 """
 
+from functools import reduce
+from operator import add
 from typing import Literal
 
 import torch
+import torch.fx
 import torch.nn.functional as F
 from torch import Tensor
+
+torch.fx.wrap("pad_reflect")  # one node in a traced graph: streaming knows it by name
 
 Padding = Literal["same", "center"]
 SynthesisPadding = Literal["same", "center", "causal"]
@@ -67,17 +72,39 @@ def stft(
     )
 
 
-def overlap_add(frames: Tensor, hop_length: int) -> Tensor:
-    """Sum frames placed `hop_length` apart.   Shape: [B, F, N] → [B, (F - 1) * hop + N]."""
+def overlap_add(frames: Tensor, hop_length: int, tail: Tensor | None = None) -> Tensor:
+    """Sum frames placed `hop_length` apart.
+
+    `tail` [B, T] is what earlier frames left where these begin, at most N - hop samples. The oldest
+    frame is added first, so that the grouping of frames does not even change the rounding.
+
+    Shape: [B, F, N] → [B, (F - 1) * hop + N].
+    """
     batch, count, size = frames.shape
     parts = -(-size // hop_length)
     # A frame is `parts` hops long. Part r of every frame is one signal, r hops late: a few shifted
     # sums, several times faster than fold(), which walks the samples one by one.
     hops = F.pad(frames, (0, parts * hop_length - size)).reshape(batch, count, parts, hop_length)
-    total = F.pad(hops[:, :, 0], (0, 0, 0, parts - 1))  # [B, F + parts - 1, hop]
-    for late in range(1, parts):
-        total = total + F.pad(hops[:, :, late], (0, 0, late, parts - 1 - late))
-    return total.flatten(1)[:, : (count - 1) * hop_length + size]
+    signals = [F.pad(hops[:, :, late], (0, 0, late, parts - 1 - late)) for late in range(parts)]
+    if tail is not None:
+        earlier = F.pad(tail, (0, (count + parts - 1) * hop_length - tail.shape[-1]))
+        signals.append(earlier.reshape(batch, -1, hop_length))
+    blocks: Tensor = reduce(add, reversed(signals))
+    return blocks.flatten(1)[:, : (count - 1) * hop_length + size]
+
+
+def inverse_frames(spectrum: Tensor, window: Tensor) -> Tensor:
+    """Each column's signal under the window.   Shape: [B, n_fft // 2 + 1, F] → [B, F, n_fft]."""
+    frames: Tensor = torch.fft.irfft(spectrum.transpose(1, 2), n=window.shape[-1]) * window
+    return frames
+
+
+def causal_envelope(window: Tensor, hop_length: int) -> Tensor:
+    """What squared windows add up to, as if frames had always been coming.   Shape: [hop]."""
+    # That of the frames which are there falls to the window's own zero at the start, and dividing
+    # by it would make a click.
+    periods = F.pad(window.square(), (0, -window.shape[-1] % hop_length))
+    return periods.reshape(-1, hop_length).sum(0).clamp_min(1e-8)
 
 
 def istft(
@@ -90,7 +117,7 @@ def istft(
     Shape: [B, n_fft // 2 + 1, F] → [B, F * hop], [B, (F - 1) * hop] for "center".
     """
     n_fft = window.shape[-1]
-    frames = torch.fft.irfft(spectrum.transpose(1, 2), n=n_fft) * window  # [B, F, n_fft]
+    frames = inverse_frames(spectrum, window)
     if padding == "causal":
         return _causal_overlap_add(frames, window, hop_length)
     envelope = window.square().expand(1, spectrum.shape[-1], n_fft)
@@ -103,10 +130,7 @@ def istft(
 
 def _causal_overlap_add(frames: Tensor, window: Tensor, hop_length: int) -> Tensor:
     """Shape: [B, F, n_fft] → [B, F * hop]."""
-    # The envelope as if frames had always been coming: that of the frames which are there falls
-    # to the window's own zero at the start, and dividing by it would make a click.
-    periods = F.pad(window.square(), (0, -window.shape[-1] % hop_length))
-    norm = periods.reshape(-1, hop_length).sum(0).clamp_min(1e-8)
+    norm = causal_envelope(window, hop_length)
     batch, count, _ = frames.shape
     hops = overlap_add(frames, hop_length)[:, : count * hop_length]
     return (hops.reshape(batch, count, hop_length) / norm).flatten(1)

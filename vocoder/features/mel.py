@@ -244,12 +244,14 @@ class MelSpectrogram(nn.Module):
 
     def forward(self, audio: Tensor) -> Tensor:
         """Log-mel of a batch of mono signals."""
-        spec = self.spec
         with torch.autocast(audio.device.type, enabled=False):
-            bins = stft(
-                audio[:, 0].float(), self.window, hop_length=spec.hop_length, padding=spec.padding
-            )
-            return spec.compress(self.filterbank @ magnitude(bins, spec.power_floor) ** spec.power)
+            return self.compute(audio.float())
+
+    def compute(self, audio: Tensor) -> Tensor:
+        """`forward` for float32 outside autocast; torch.fx can trace it."""
+        spec = self.spec
+        bins = stft(audio[:, 0], self.window, hop_length=spec.hop_length, padding=spec.padding)
+        return spec.compress(self.filterbank @ magnitude(bins, spec.power_floor) ** spec.power)
 
 
 def magnitude(bins: Tensor, floor: float = 0.0) -> Tensor:

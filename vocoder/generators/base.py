@@ -1,6 +1,10 @@
 """What every generator promises."""
 
+from typing import Self
+
 from torch import Tensor, nn
+
+from vocoder.nn.weight_norm import fold_weight_norm
 
 
 class Generator(nn.Module):
@@ -20,6 +24,11 @@ class Generator(nn.Module):
     def samples(self, frames: int) -> int:
         """Samples of audio that `frames` frames give, exactly."""
         return frames * self.hop_length
+
+    def freeze(self) -> Self:
+        """Make it ready for inference, in place: weight norm folded in, nothing left to train."""
+        fold_weight_norm(self)
+        return self.eval().requires_grad_(False)
 
     def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
         """Losses by name that the generator computes about itself in training; none by default.

@@ -6,12 +6,12 @@ from torch import Tensor
 
 from vocoder.dsp.excitation import indexed_noise, noise_table
 from vocoder.dsp.filterbank import spreading_matrix
+from vocoder.dsp.steady import steady_product
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 
-for _leaf in ("indexed_noise", "istft", "stft"):
-    torch.fx.wrap(_leaf)  # one node each in a traced graph
+torch.fx.wrap("istft")  # one node in a traced graph: streaming knows it by name
 
 _MOMENTUM = 0.99  # Perraudin et al. 2013, sec. 4
 _FACTOR_STEPS = 16
@@ -50,8 +50,10 @@ class GriffinLim(Generator):
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""
         magnitude = self._magnitude(self.mel.expand(mel))
-        silence = magnitude.new_zeros(mel.shape[0], self.samples(mel.shape[-1]))
-        start = self._analysis(indexed_noise(self.noise, silence))
+        samples = magnitude[:, 0].repeat_interleave(self.hop_length, dim=-1)
+        if self.mel.padding == "center":
+            samples = samples[:, self.hop_length :]
+        start = self._analysis(indexed_noise(self.noise, samples))
         target, previous = magnitude * _direction(start), torch.zeros_like(start)
         for _ in range(self.iterations):
             consistent = self._analysis(self._synthesis(target))
@@ -63,10 +65,10 @@ class GriffinLim(Generator):
     def _magnitude(self, linear: Tensor) -> Tensor:
         """Non-negative spectrum whose mel is `linear`. Shape: [B, M, F] → [B, K, F]."""
         area = self.filterbank.sum(dim=1)[:, None].clamp_min(1e-8)
-        spectrum = self.spreading @ (linear / area)
+        spectrum = steady_product(self.spreading, linear / area)
         for _ in range(_FACTOR_STEPS):
-            ratio = linear / (self.filterbank @ spectrum).clamp_min(1e-8)
-            spectrum = spectrum * (self.spreading @ ratio)
+            ratio = linear / steady_product(self.filterbank, spectrum).clamp_min(1e-8)
+            spectrum = spectrum * steady_product(self.spreading, ratio)
         return spectrum ** (1.0 / self.mel.power)
 
     def _analysis(self, audio: Tensor) -> Tensor:

@@ -1,12 +1,14 @@
 """HiFTNet: iSTFTNet with a harmonic-plus-noise source, both in the time-frequency domain."""
 
 from collections.abc import Sequence
+from typing import Self
 
 import torch
 import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vocoder.dsp.steady import steady
 from vocoder.dsp.stft import pad_reflect, stft
 from vocoder.features.mel import MelSpec
 from vocoder.generators.pitched import PitchedGenerator
@@ -19,8 +21,7 @@ from vocoder.nn.source import HarmonicSource, source_convs
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
-for _leaf in ("pad_reflect", "stft"):
-    torch.fx.wrap(_leaf)  # one node each in a traced graph: streaming knows them by name
+torch.fx.wrap("pad_reflect")
 
 SOURCE_KERNELS = (7, 11)  # of the residual blocks of the source, the last stage's last
 SOURCE_DILATIONS = (1, 3, 5)
@@ -76,6 +77,12 @@ class HiFTNet(PitchedGenerator):
             activation=Snake,
         )
         self.head = ConvISTFTHead(widths[-1], n_fft=istft_n_fft, hop_length=istft_hop_length)
+
+    def freeze(self) -> Self:
+        """Make it ready for inference, with a source whose faint bins keep their phase."""
+        super().freeze()
+        steady(self.source)
+        return self
 
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""

@@ -1,9 +1,12 @@
 """What generators with a source driven by F0 have in common."""
 
+from typing import Self
+
 import torch
 from torch import Tensor
 
 from vocoder.dsp.pitch import Pitch
+from vocoder.dsp.steady import steady
 from vocoder.features.f0 import F0
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
@@ -23,6 +26,12 @@ class PitchedGenerator(Generator):
         super().__init__(hop_length=mel.hop_length)
         self.pitch = pitch
         self.tracker = F0(mel, f_min=pitch.f_min, f_max=pitch.f_max)
+
+    def freeze(self) -> Self:
+        """Make it ready for inference, with an F0 whose phase does not run away in a stream."""
+        super().freeze()
+        steady(self.pitch)
+        return self
 
     def estimate(self, mel: Tensor) -> Tensor:
         """F0 as the mel suggests it, without gradient.   Shape: [B, M, F] → [B, F]."""

@@ -12,11 +12,14 @@ knows is built in, and a small network supplies what it does not.
 So the untrained network already speaks, and training spends itself on the difference.
 """
 
+from typing import Self
+
 import torch
 import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.excitation import indexed_noise, minimum_phase, noise_table, pulse_train
+from vocoder.dsp.steady import steady
 from vocoder.dsp.stft import stft
 from vocoder.features.mel import MelSpec
 from vocoder.generators.pitched import PitchedGenerator
@@ -24,8 +27,7 @@ from vocoder.nn.consistency import MelConsistency
 from vocoder.nn.convnext import ConvNeXtBackbone
 from vocoder.nn.pitch import MelPitch
 
-for _leaf in ("indexed_noise", "minimum_phase", "pulse_train", "stft"):
-    torch.fx.wrap(_leaf)  # one node each in a traced graph: streaming knows them by name
+torch.fx.wrap("minimum_phase")  # its sizes are not to be traced
 
 _MAX_LOG_GAIN = 5.0  # nepers (43 dB) that the network may correct the envelope by
 _VOICED_UP_TO_HZ = (
@@ -71,6 +73,12 @@ class SourceFilter(PitchedGenerator):
         self.register_buffer("prior", prior, persistent=False)
         self.register_buffer("noise", noise_table(), persistent=False)
 
+    def freeze(self) -> Self:
+        """Make it ready for inference, with sums that `MelConsistency` cannot pull apart."""
+        super().freeze()
+        steady(self)
+        return self
+
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         """Shape: mel [B, M, F], f0 [B, F] → [B, 1, F * hop_length]."""
         with torch.no_grad():  # learned from the tracker alone: a spectral loss has no slope in f0
@@ -80,16 +88,18 @@ class SourceFilter(PitchedGenerator):
         pulses, noise = self._excitation(pitch)  # [B, K, F] each
         context = torch.stack([torch.log2(pitch / 150.0), voiced], dim=1)
         filters = self.head(self.backbone(torch.cat([mel, context], dim=1)))
-        gain_pulses, phase, gain_noise = filters.chunk(3, dim=1)  # [B, K, F] each
+        # In double precision, as `MelConsistency` amplifies what rounding does to its start.
+        gain_pulses, phase, gain_noise = filters.double().chunk(3, dim=1)  # [B, K, F] each
 
-        target = self.mel.expand(mel)
+        target = self.mel.expand(mel.double())
         envelope = self._log_envelope(target)
-        harmonic = voiced[:, None] * self.prior
+        harmonic = voiced[:, None].double() * self.prior
         aperiodic = torch.sqrt((1.0 - harmonic.square()).clamp_min(0.0025))
         phase = phase + minimum_phase(envelope)
-        spectrum = torch.polar(harmonic * _bounded_exp(envelope, gain_pulses), phase) * pulses
-        spectrum = spectrum + aperiodic * _bounded_exp(envelope, gain_noise) * noise
-        audio: Tensor = self.consistency(spectrum, target)
+        shape_pulses = torch.polar(harmonic * _bounded_exp(envelope, gain_pulses), phase)
+        shape_noise = aperiodic * _bounded_exp(envelope, gain_noise)
+        spectrum = shape_pulses.to(pulses.dtype) * pulses + shape_noise.to(mel.dtype) * noise
+        audio: Tensor = self.consistency(spectrum, target.to(mel.dtype))
         return audio[:, None]
 
     def _excitation(self, f0: Tensor) -> tuple[Tensor, Tensor]:

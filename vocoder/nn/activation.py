@@ -1,13 +1,9 @@
 """Periodic activations, and the wrapper that keeps any activation from aliasing."""
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.lowpass import downsample2, kaiser_sinc, upsample2
-
-for _leaf in ("downsample2", "upsample2"):
-    torch.fx.wrap(_leaf)  # one node each in a traced graph: streaming knows them by name
 
 _EPS = 1e-9  # as published: keeps the division finite where a magnitude was learned to be 0
 _TAPS = 12

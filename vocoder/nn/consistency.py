@@ -5,12 +5,12 @@ import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.filterbank import spreading_matrix
+from vocoder.dsp.steady import steady_product
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram, magnitude
 
-torch.fx.wrap("istft")  # one node each in a traced graph
-torch.fx.wrap("stft")
+torch.fx.wrap("istft")  # one node in a traced graph: streaming knows it by name
 
 
 class MelConsistency(nn.Module):
@@ -53,7 +53,7 @@ class MelConsistency(nn.Module):
 
         Shape: [B, M, F] → [B, K, F].
         """
-        return torch.where(self.covered, self.spreading @ per_band, outside)
+        return torch.where(self.covered, steady_product(self.spreading, per_band), outside)
 
     def forward(self, spectrum: Tensor, mel: Tensor) -> Tensor:
         """Signal whose mel approaches `mel` (linear magnitudes), starting from `spectrum`.
@@ -68,9 +68,9 @@ class MelConsistency(nn.Module):
             if previous is not None:
                 ahead = consistent + self.momentum[step] * (consistent - previous)
             previous = consistent
-            present = self.filterbank @ magnitude(ahead)
+            present = steady_product(self.filterbank, magnitude(ahead))
             # A quiet bin can need a large factor, but not one that makes music of rounding errors.
             ratio = (mel / present.clamp_min(1e-6)).clamp(1e-3, 1e3)
-            gain = self.spread(ratio ** self.exponent[step], 1.0)
+            gain = self.spread((ratio.double() ** self.exponent[step]).to(mel.dtype), 1.0)
             audio = istft(ahead * gain, self.window, hop_length=self.hop_length)
         return audio

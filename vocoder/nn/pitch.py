@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.dsp.pitch import Pitch, pitch_bins
+from vocoder.dsp.steady import steady_product
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.nn.convnext import ConvNeXtBackbone
 
@@ -101,8 +102,8 @@ class MelPitch(PitchEstimator):
 
         Shape: [B, M, F] → [B, P, F].
         """
-        spectrum = (self.inverse @ linear).clamp_min(0.0)
-        sums = self.cosines @ spectrum  # row 0 is the energy
+        spectrum = steady_product(self.inverse, linear).clamp_min(0.0)
+        sums = steady_product(self.cosines, spectrum)  # row 0 is the energy
         return sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
 
     def f0(self, mel: Tensor) -> Tensor:
@@ -116,12 +117,15 @@ class MelPitch(PitchEstimator):
         Around unvoiced frames F0 takes the value of voiced neighbours, so that interpolating it
         between frames does not bend the first and last period of a voiced stretch.
         """
-        best = estimate.logits.argmax(dim=1, keepdim=True)
+        # In double precision, as a phase sums F0 up, and with it what rounding did to F0.
+        logits, voicing = (x.double() for x in estimate)
+        best = logits.argmax(dim=1, keepdim=True)
         near = (best + self.offsets).clamp(0, len(self.bins) - 1)
-        share = torch.softmax(estimate.logits.gather(1, near), dim=1)
+        share = torch.softmax(logits.gather(1, near), dim=1)
         octave = (share * self.bins[near]).sum(dim=1)
-        voiced = torch.sigmoid(estimate.voicing)
-        return torch.exp2(_fill(octave, voiced)), voiced
+        voiced = torch.sigmoid(voicing)
+        f0 = torch.exp2(_fill(octave, voiced))
+        return f0.to(estimate.logits.dtype), voiced.to(estimate.logits.dtype)
 
     def losses(self, estimate: PitchEstimate, target: Pitch) -> dict[str, Tensor]:
         """Cross-entropy of the bins over voiced frames ("pitch") and of the voicing ("voicing")."""

@@ -4,14 +4,10 @@ import math
 from collections.abc import Sequence
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.excitation import harmonic_sines, indexed_noise, noise_table
 from vocoder.nn.pitch import VOICED_HZ
-
-for _leaf in ("harmonic_sines", "indexed_noise"):
-    torch.fx.wrap(_leaf)  # one node each in a traced graph: streaming knows them by name
 
 _AMPLITUDE = 0.1
 _VOICED_NOISE = 0.003

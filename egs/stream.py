@@ -1,0 +1,64 @@
+"""Live speech: mel frames a few at a time in, audio out as soon as it is final. No download, CPU.
+
+python egs/stream.py [--play]              writes out/stream.wav; --play needs ffplay or aplay
+"""
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import vocoder
+from vocoder.streaming.pipe import PcmWriter
+
+CLIP = Path(__file__).parent / "clips" / "kathleen" / "arctic_b0264.flac"
+PLAYERS = (["ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-"], ["aplay", "-q", "-"])
+
+
+def speak(mel: Tensor) -> Iterator[Tensor]:
+    """Stands for an acoustic model that makes five frames at a time. Shape: [M, F] → [M, ≤ 5]."""
+    yield from mel.split(5, dim=1)
+
+
+def live(v: vocoder.Vocoder, mels: Iterator[Tensor]) -> Iterator[Tensor]:
+    """What each mel makes final, maybe nothing, and the rest at the end."""
+    with v.stream() as stream:
+        for mel in mels:
+            yield stream.push(mel)
+        yield stream.flush()
+
+
+def main(command: list[str] | None) -> None:
+    v = vocoder.load()
+    recording, rate = vocoder.read_audio(CLIP)
+    mel = v.mel(recording, sample_rate=rate)
+    lookahead, first, pieces = v.plan().lookahead, 0.0, []
+    with subprocess.Popen(command, stdin=subprocess.PIPE) if command else nullcontext() as player:
+        sound = PcmWriter(player.stdin, sample_rate=v.sample_rate, wav=True) if player else None
+        begin = time.perf_counter()
+        for audio in live(v, speak(mel)):
+            if len(audio):
+                first = first or time.perf_counter() - begin
+                pieces.append(audio)
+            if sound:
+                sound.write(audio.numpy())
+    audio = torch.cat(pieces)
+    vocoder.write_audio("out/stream.wav", audio, v.sample_rate)
+    print(f"look-ahead: {lookahead} frames, {lookahead * v.spec.hop_length / v.sample_rate:.2f} s")
+    print(
+        f"first audio after {first:.2f} s of computing; {len(audio) / v.sample_rate:.2f} s in all"
+    )
+    print(f"largest difference to one-shot: {float((audio - v(mel)).abs().max()):.1e}")
+
+
+if __name__ == "__main__":
+    found = [command for command in PLAYERS if shutil.which(command[0])]
+    if "--play" in sys.argv[1:] and not found:
+        sys.exit("--play needs ffplay or aplay")
+    main(found[0] if "--play" in sys.argv[1:] else None)

@@ -1,0 +1,1 @@
+"""What things cost, measured beside each other on the machine at hand."""

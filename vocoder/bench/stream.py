@@ -1,0 +1,257 @@
+"""What a stream costs beside one call, and when its audio comes; `vocoder bench stream`.
+
+All times are in seconds. Every measurement goes through the public calls, `Vocoder` and
+`Stream.push`, with their checks and copies, on the mel of noise: the networks do the same work for
+every mel. Making the plan, which a model does once, is in none of the times.
+"""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vocoder.bench.pace import Pace, pace, repeated, seconds_of
+from vocoder.errors import ConfigError
+from vocoder.synthesis import Vocoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to measure: streams in pieces of `chunks` frames, medians over `repeats`.
+
+    `seconds` is the length of the mel that is repeated; `long` and `pace` are minutes of audio for
+    those measurements, in pieces of the first of `chunks`, and 0 leaves them out. Raises
+    ConfigError for what cannot be measured.
+    """
+
+    chunks: tuple[int, ...] = (32, 4, 1)
+    seconds: float = 10.0
+    repeats: int = 7
+    long: float = 0.0
+    pace: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.chunks or min(self.chunks) < 1:
+            raise ConfigError(f"chunks {list(self.chunks)}: give numbers of frames, from 1 on")
+        if self.repeats < 1 or self.seconds <= 0 or min(self.long, self.pace) < 0:
+            raise ConfigError(
+                "a measurement needs one repeat, some seconds and no negative minutes"
+            )
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where times were measured: they mean nothing without it."""
+
+    torch: str
+    device: str
+    threads: int
+
+
+@dataclass(frozen=True)
+class Latency:
+    """How far a stream stays behind its mel, and how long the push takes that breaks the silence.
+
+    `lookahead` in frames and `samples` of latency are the plan's, and hold at any speed. The first
+    audio comes with frame number `first_frame`; `first_push` is the median time of that push in
+    streams that get their frames one by one, `first_push_cold` its time in the first such stream,
+    which still pays for what the process does once. `first_push_at_once` is the median where all of
+    the look-ahead and one frame more come in one push, or as many as there is no audio without.
+    """
+
+    lookahead: int
+    lookahead_seconds: float
+    samples: int
+    seconds: float
+    first_frame: int
+    first_push: float
+    first_push_cold: float
+    first_push_at_once: float
+
+
+@dataclass(frozen=True)
+class Overhead:
+    """The cost of pieces of `chunk` frames beside one call.
+
+    `ratio` is the median over pairs, one call and then one stream of the same mel, of the stream's
+    time by the call's; `lowest` and `highest` are the extremes. `one_shot` and `stream` are median
+    seconds of compute for a second of audio.
+    """
+
+    chunk: int
+    ratio: float
+    lowest: float
+    highest: float
+    one_shot: float
+    stream: float
+
+
+@dataclass(frozen=True)
+class Flat:
+    """Whether a long stream grows: `minutes` of audio as fast as they go.
+
+    Median time of a push in the first and in the last tenth, and the resident memory of the process
+    in bytes after a tenth and at the end; None where the system does not tell.
+    """
+
+    chunk: int
+    minutes: float
+    push_early: float
+    push_late: float
+    resident_early: int | None
+    resident_late: int | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """All that was measured of one model."""
+
+    model: str
+    parameters: int
+    sample_rate: int
+    hop_length: int
+    latency: Latency
+    overhead: list[Overhead] = field(default_factory=list)
+    flat: Flat | None = None
+    pace: Pace | None = None
+
+
+def machine(device: torch.device) -> Machine:
+    """This machine as it is set now."""
+    name = platform.processor() or platform.machine()
+    cpus = Path("/proc/cpuinfo")
+    if device.type == "cuda":
+        name = torch.cuda.get_device_name(device)
+    elif cpus.exists():
+        facts = (line.partition(":") for line in cpus.read_text().splitlines())
+        name = next((value.strip() for key, _, value in facts if "model name" in key), name)
+    return Machine(torch.__version__, f"{name} ({device.type})", torch.get_num_threads())
+
+
+def measure(vocoder: Vocoder, settings: Settings) -> Result:
+    """Everything that `settings` ask for, the first stream while the model is still cold.
+
+    Raises ConfigError for a model that cannot stream, or a pace of too few minutes.
+    """
+    mel = noise_mel(vocoder, settings.seconds)
+    first = settings.chunks[0]
+    return Result(
+        model=vocoder.config.name,
+        parameters=vocoder.parameters,
+        sample_rate=vocoder.sample_rate,
+        hop_length=vocoder.spec.hop_length,
+        latency=latency(vocoder, mel, repeats=settings.repeats),
+        overhead=[
+            overhead(vocoder, mel, chunk=chunk, repeats=settings.repeats)
+            for chunk in settings.chunks
+        ],
+        flat=flat(vocoder, mel, chunk=first, minutes=settings.long) if settings.long else None,
+        pace=pace(vocoder, mel, chunk=first, minutes=settings.pace) if settings.pace else None,
+    )
+
+
+def noise_mel(vocoder: Vocoder, seconds: float) -> Tensor:
+    """The mel of so much noise, always the same, as `vocoder` wants it. Shape: [M, F]."""
+    samples = max(1, round(seconds * vocoder.sample_rate))
+    noise = 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(0))
+    return vocoder.mel(noise, sample_rate=vocoder.sample_rate)
+
+
+def latency(vocoder: Vocoder, mel: Tensor, *, repeats: int) -> Latency:
+    """Look-ahead of the plan and time of the first audio; `mel` is repeated as need be.
+
+    Only the first call in a process finds a model cold.
+    """
+    plan, rate = vocoder.plan(), vocoder.sample_rate
+    singly = [_first_audio(vocoder, mel, chunk=1) for _ in range(repeats + 1)]
+    enough = max(plan.lookahead + 1, singly[0][0])
+    at_once = [_first_audio(vocoder, mel, chunk=enough) for _ in range(repeats + 1)]
+    return Latency(
+        lookahead=plan.lookahead,
+        lookahead_seconds=plan.lookahead * vocoder.spec.hop_length / rate,
+        samples=plan.latency,
+        seconds=plan.latency / rate,
+        first_frame=singly[0][0],
+        first_push=statistics.median(took for _, took in singly[1:]),
+        first_push_cold=singly[0][1],
+        first_push_at_once=statistics.median(took for _, took in at_once[1:]),
+    )
+
+
+def overhead(vocoder: Vocoder, mel: Tensor, *, chunk: int, repeats: int) -> Overhead:
+    """Time one call and one stream in turn, after a pair that does not count."""
+    vocoder.plan()
+    pieces = torch.split(mel, chunk, dim=-1)
+    pairs = [_pair(vocoder, mel, pieces) for _ in range(repeats + 1)][1:]
+    ratios = [stream / one_shot for one_shot, stream in pairs]
+    seconds = mel.shape[-1] * vocoder.spec.hop_length / vocoder.sample_rate
+    return Overhead(
+        chunk=chunk,
+        ratio=statistics.median(ratios),
+        lowest=min(ratios),
+        highest=max(ratios),
+        one_shot=statistics.median(one_shot for one_shot, _ in pairs) / seconds,
+        stream=statistics.median(stream for _, stream in pairs) / seconds,
+    )
+
+
+def flat(vocoder: Vocoder, mel: Tensor, *, chunk: int, minutes: float) -> Flat:
+    """Stream `mel` over and over until it has been `minutes`, at least ten pushes."""
+    pushes = max(10, round(60 * minutes / seconds_of(vocoder, chunk)))
+    tenth = pushes // 10
+    stream, pieces = vocoder.stream(), repeated(mel, chunk)
+    times = torch.full([pushes], torch.nan)  # filled, so that it is resident from the beginning
+    resident = None
+    for number in range(pushes):
+        piece = next(pieces)
+        start = time.perf_counter()
+        stream.push(piece)
+        times[number] = time.perf_counter() - start
+        if number == tenth - 1:
+            resident = _resident()
+    return Flat(
+        chunk=chunk,
+        minutes=minutes,
+        push_early=times[:tenth].median().item(),
+        push_late=times[-tenth:].median().item(),
+        resident_early=resident,
+        resident_late=_resident(),
+    )
+
+
+def _first_audio(vocoder: Vocoder, mel: Tensor, *, chunk: int) -> tuple[int, float]:
+    """The frames until there is audio in a new stream, and the time of the push that gave it."""
+    stream, pieces = vocoder.stream(), repeated(mel, chunk)
+    while True:
+        piece = next(pieces)
+        start = time.perf_counter()
+        audio = stream.push(piece)
+        took = time.perf_counter() - start
+        if len(audio):
+            return stream.frames, took
+
+
+def _pair(vocoder: Vocoder, mel: Tensor, pieces: Sequence[Tensor]) -> tuple[float, float]:
+    """Times of one call and of one stream."""
+    start = time.perf_counter()
+    vocoder(mel)
+    middle = time.perf_counter()
+    stream = vocoder.stream()
+    for piece in pieces:
+        stream.push(piece)
+    stream.flush()
+    return middle - start, time.perf_counter() - middle
+
+
+def _resident() -> int | None:
+    """Memory of this process in bytes, where /proc tells."""
+    status = Path("/proc/self/statm")
+    if not status.exists():
+        return None
+    return int(status.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

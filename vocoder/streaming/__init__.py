@@ -1,0 +1,1 @@
+"""Any network as an exact live stream, by rules for the operations in its traced graph."""

@@ -1,0 +1,320 @@
+"""Which rule an operation follows.
+
+Operations that look along time are listed here. Everything else must be local, and that is not
+believed but tried: a local operation commutes with cutting its input.
+"""
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from vocoder.dsp.stft import (
+    causal_envelope,
+    inverse_frames,
+    istft,
+    overlap_add,
+    pad_reflect,
+    padding_amounts,
+)
+from vocoder.streaming.graph import Operation, Slot, steps
+from vocoder.streaming.packed import Layer, packed_conv, packed_linear
+from vocoder.streaming.rules import (
+    Chunk,
+    Crop,
+    Cumsum,
+    Local,
+    OverlapAdd,
+    Pad,
+    Rule,
+    Stretch,
+    Windowed,
+)
+
+_TOLERANCE = 1e-3  # of the peak: sums of other lengths round otherwise
+
+
+def find_rule(operation: Operation, closings: Sequence[int]) -> Rule:
+    """The rule of this operation, given the `closing` of its inputs.
+
+    Raises ConfigError, naming the module, if the operation looks along time in another way.
+    """
+    target = operation.target
+    make = _RULES.get(type(target) if isinstance(target, nn.Module) else target)
+    alone = len(operation.inputs) == 1 and operation.argument(0, "input") == Slot(0)
+    rule = make(operation, closings[0]) if make and alone else None
+    return rule or _local(operation, min(closings))
+
+
+def _local(operation: Operation, closing: int) -> Local:
+    before = steps(operation.inputs[0].long, operation.inputs[0].axis)
+    after = steps(operation.output.long, operation.output.axis)
+    if after % before or not _commutes(operation, before, after // before):
+        raise operation.refuse("each of its outputs depends on many steps, or on all")
+    axes = [signal.axis for signal in operation.inputs]
+    blank = operation.target in (torch.ones_like, torch.zeros_like)
+    return Local(operation, axes=axes, rate=after // before, closing=closing, blank=blank)
+
+
+def _commutes(operation: Operation, size: int, rate: int) -> bool:
+    """Whether a part of the input gives that part of the output, for the first and the last."""
+    wanted = operation.output
+    for begin, end in ((0, 1), (1, size)):
+        parts = [_cut(signal.long, signal.axis, begin, end) for signal in operation.inputs]
+        try:
+            with torch.inference_mode():
+                made = operation(*parts)
+        except (RuntimeError, IndexError, ValueError):
+            return False  # it wants the length of the example
+        if not _close(made, _cut(wanted.long, wanted.axis, begin * rate, end * rate)):
+            return False
+    return True
+
+
+def _cut(value: Any, axis: int, begin: int, end: int) -> Any:
+    return tree_map_only(Tensor, lambda x: x.narrow(axis, begin, end - begin), value)
+
+
+def _close(a: Any, b: Any) -> bool:
+    if isinstance(a, Tensor):
+        if a.shape != b.shape:
+            return False
+        a, b = (x if x.is_floating_point() or x.is_complex() else x.double() for x in (a, b))
+        error = torch.nan_to_num((a - b).abs().double())
+        peak = torch.nan_to_num(b.abs().double())
+        return a.numel() == 0 or bool(error.max() <= _TOLERANCE * peak.max())
+    return all(_close(x, y) for x, y in zip(a, b, strict=True))
+
+
+def _conv(operation: Operation, closing: int) -> Rule | None:
+    dims = operation.inputs[0].long.ndim - 2
+    weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
+    padding = operation.argument(4, "padding", 0)
+    stride, dilation, padding = (
+        _each(value, dims)
+        for value in (
+            operation.argument(3, "stride", 1),
+            operation.argument(5, "dilation", 1),
+            0 if padding == "valid" else padding,
+        )
+    )
+    groups = operation.argument(6, "groups", 1)
+    axis = operation.inputs[0].axis
+    along = axis - 2
+    span = (weight.shape[axis] - 1) * dilation[along] + 1
+    if along < 0:
+        return None
+    convolve = cast(Callable[..., Tensor], operation.target)
+    beside = [0 if dim == along else amount for dim, amount in enumerate(padding)]
+
+    def call(x: Tensor) -> Tensor:
+        y: Tensor = convolve(x, weight, bias, stride, beside, dilation, groups)
+        return y
+
+    layer: Layer = call
+    if dims == 1 and groups == 1:
+        layer = packed_conv(weight, bias, stride=stride[0], dilation=dilation[0], otherwise=call)
+    if (span, stride[along], padding[along]) == (1, 1, 0):
+        return Local(layer, axes=[axis], closing=closing)
+    return Windowed(
+        layer,
+        axis=axis,
+        span=span,
+        stride=stride[along],
+        padding=padding[along],
+        closing=closing,
+    )
+
+
+def _linear(operation: Operation, closing: int) -> Rule | None:
+    layer, signal = operation.target, operation.inputs[0]
+    assert isinstance(layer, nn.Linear)
+    if signal.axis == signal.long.ndim - 1 or layer._forward_hooks:
+        return None
+    packed = packed_linear(layer.weight, layer.bias)
+    return Local(packed, axes=[signal.axis], closing=closing) if packed else None
+
+
+def _conv_transpose(operation: Operation, closing: int) -> Rule:
+    weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
+    (stride,), (padding,), (extra,), (dilation,) = (
+        _each(value, 1)
+        for value in (
+            operation.argument(3, "stride", 1),
+            operation.argument(4, "padding", 0),
+            operation.argument(5, "output_padding", 0),
+            operation.argument(7, "dilation", 1),
+        )
+    )
+    groups = operation.argument(6, "groups", 1)
+
+    def spread(x: Tensor, tail: Chunk) -> Tensor:
+        total = F.conv_transpose1d(x, weight, None, stride, 0, 0, groups, dilation)
+        if tail is not None:
+            total[..., : tail.shape[-1]] += tail
+        return total
+
+    def finish(total: Tensor) -> Tensor:
+        return total if bias is None else total + bias[:, None]
+
+    span = (weight.shape[-1] - 1) * dilation + 1
+    return OverlapAdd(
+        spread,
+        finish,
+        stride=stride,
+        span=span,
+        left=padding,
+        right=padding - extra,
+        closing=closing,
+    )
+
+
+def _istft(operation: Operation, closing: int) -> Rule:
+    window = operation.argument(1, "window")
+    hop_length = operation.argument(2, "hop_length")
+    padding = operation.argument(3, "padding", "same")
+    n_fft = window.shape[-1]
+    overlap = n_fft - hop_length
+    squares = window.square()
+    if padding == "causal":
+        envelope = causal_envelope(window, hop_length)
+
+        def spread(spectrum: Tensor, tail: Chunk) -> Tensor:
+            return overlap_add(inverse_frames(spectrum, window), hop_length, tail)
+
+        def finish(total: Tensor) -> Tensor:
+            hops: Tensor = total.reshape(len(total), -1, hop_length) / envelope
+            return hops.flatten(1)
+
+        left, right = 0, overlap
+    else:
+
+        def spread(spectrum: Tensor, tail: Chunk) -> Tensor:
+            frames = inverse_frames(spectrum, window)
+            both = torch.stack([frames, squares.expand_as(frames)], dim=1).flatten(0, 1)
+            earlier = None if tail is None else tail.flatten(0, 1)
+            total = overlap_add(both, hop_length, earlier)
+            return total.reshape(-1, 2, total.shape[-1])
+
+        def finish(total: Tensor) -> Tensor:
+            return total[:, 0] / total[:, 1].clamp_min(1e-8)
+
+        left, right = padding_amounts(n_fft, hop_length, padding)
+    return OverlapAdd(
+        spread, finish, stride=hop_length, span=n_fft, left=left, right=right, closing=closing
+    )
+
+
+def _stft(operation: Operation, closing: int) -> Rule | None:
+    if operation.argument(5, "center", True):
+        return None
+    n_fft = operation.argument(1, "n_fft")
+    hop_length = operation.argument(2, "hop_length") or n_fft // 4
+    axis = operation.inputs[0].axis
+    return Windowed(operation, axis=axis, span=n_fft, stride=hop_length, closing=closing)
+
+
+def _avg_pool(operation: Operation, closing: int) -> Rule | None:
+    (size,) = _each(operation.argument(1, "kernel_size"), 1)
+    (stride,) = _each(operation.argument(2, "stride") or size, 1)
+    (padding,) = _each(operation.argument(3, "padding", 0), 1)
+    rounded_up = operation.argument(4, "ceil_mode", False)
+    if rounded_up or (padding and not operation.argument(5, "count_include_pad", True)):
+        return None
+    axis = operation.inputs[0].axis
+
+    def call(x: Tensor) -> Tensor:
+        return F.avg_pool1d(x, size, stride)
+
+    return Windowed(call, axis=axis, span=size, stride=stride, padding=padding, closing=closing)
+
+
+def _pad(operation: Operation, closing: int) -> Rule | None:
+    amounts = list(operation.argument(1, "pad"))
+    mode, value = operation.argument(2, "mode", "constant"), operation.argument(3, "value")
+    axis = operation.inputs[0].axis
+    behind = operation.inputs[0].long.ndim - 1 - axis  # axes behind time, which are padded first
+    around = amounts[2 * behind : 2 * behind + 2]
+    if not any(around) or any(amounts[: 2 * behind] + amounts[2 * behind + 2 :]):
+        return None
+    left, right = around
+    if left <= 0 and right <= 0:
+        return Crop(axis=axis, left=-left, right=-right, closing=closing)
+    if min(left, right) < 0 or (mode == "reflect" and behind) or mode == "circular":
+        return None
+
+    def pad(x: Tensor, left: int, right: int) -> Tensor:
+        if mode == "reflect":
+            return pad_reflect(x, left, right)
+        return F.pad(x, [0, 0] * behind + [left, right], mode, value)
+
+    mirrored = mode == "reflect"
+    return Pad(pad, axis=axis, left=left, right=right, mirrored=mirrored, closing=closing)
+
+
+def _mirror(operation: Operation, closing: int) -> Rule:
+    left, right = operation.argument(1, "left"), operation.argument(2, "right")
+    axis = operation.inputs[0].axis
+    return Pad(pad_reflect, axis=axis, left=left, right=right, mirrored=True, closing=closing)
+
+
+def _slice(operation: Operation, closing: int) -> Rule | None:
+    index = operation.argument(1, "index")
+    entries = list(index) if isinstance(index, tuple) else [index]
+    signal = operation.inputs[0]
+    if not isinstance(signal.long, Tensor) or not all(
+        entry is Ellipsis or isinstance(entry, slice) for entry in entries
+    ):
+        return None
+    if Ellipsis in entries:
+        place = entries.index(Ellipsis)
+        entries[place : place + 1] = [slice(None)] * (signal.long.ndim - len(entries) + 1)
+    along = entries.pop(signal.axis) if signal.axis < len(entries) else slice(None)
+    begin, end = along.start or 0, along.stop or 0
+    if along.step not in (None, 1) or begin < 0 or end > 0 or along == slice(None):
+        return None
+    if any(entry != slice(None) for entry in entries):
+        return None
+    return Crop(axis=signal.axis, left=begin, right=-end, closing=closing)
+
+
+def _interpolate(operation: Operation, closing: int) -> Rule | None:
+    factor = operation.argument(2, "scale_factor")
+    mode = operation.argument(3, "mode", "nearest")
+    if mode != "linear" or not factor or factor % 1 or operation.argument(4, "align_corners"):
+        return None
+    return Stretch(int(factor), closing=closing)
+
+
+def _cumsum(operation: Operation, closing: int) -> Rule | None:
+    signal = operation.inputs[0]
+    if operation.argument(1, "dim") % signal.long.ndim != signal.axis:
+        return None
+    return Cumsum(operation, axis=signal.axis, closing=closing)
+
+
+def _each(value: Any, dims: int) -> tuple[int, ...]:
+    """One number for each dimension, as convolutions take them."""
+    numbers = (value,) if isinstance(value, int) else tuple(value)
+    return numbers * dims if len(numbers) == 1 else numbers
+
+
+_RULES: dict[Any, Callable[[Operation, int], Rule | None]] = {
+    nn.Linear: _linear,
+    torch.conv1d: _conv,
+    torch.conv2d: _conv,
+    torch.conv_transpose1d: _conv_transpose,
+    torch.avg_pool1d: _avg_pool,
+    torch.stft: _stft,
+    torch.cumsum: _cumsum,
+    "cumsum": _cumsum,
+    F.pad: _pad,
+    F.interpolate: _interpolate,
+    operator.getitem: _slice,
+    pad_reflect: _mirror,
+    istft: _istft,
+}

@@ -1,0 +1,128 @@
+"""A module as a stream: its operations by their rules, and what its look-ahead is."""
+
+import math
+from collections.abc import Mapping, Sequence
+from fractions import Fraction
+from functools import cached_property
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from vocoder.errors import ConfigError
+from vocoder.streaming.graph import read_graph
+from vocoder.streaming.lookup import find_rule
+from vocoder.streaming.rules import Chunk, Rule, Span, State
+
+_INSIDE = 1 << 20  # a step of input far from both ends
+
+
+class _Stage(NamedTuple):
+    """One rule, the signals that it reads and makes, and those that nobody reads after it."""
+
+    rule: Rule
+    inputs: tuple[int, ...]
+    output: int
+    done: tuple[int, ...]
+
+
+class Plan:
+    """How to run `module` on inputs that arrive in pieces.
+
+    `short` and `long` are examples of its inputs, by name, with the batch first and another number
+    of items and of steps each; both are run once. A plan holds no state, and streams that share it
+    may run in several threads. The weights are those of now: the module must be ready for
+    inference. `rate` is the number of output steps for one of input; where it is below one, as in
+    an analysis, there is no figure of look-ahead. Raises ConfigError, naming the operation, if one
+    of them cannot stream.
+    """
+
+    def __init__(
+        self, module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str, Tensor]
+    ) -> None:
+        graph = read_graph(module, short, long)
+        self.inputs = tuple(long)
+        self._sources = tuple(signal.index for signal in graph.inputs)
+        self.axis = graph.output.axis
+        self._stages: list[_Stage] = []
+        closings = dict.fromkeys(self._sources, 0)
+        last_use = {s.index: n for n, op in enumerate(graph.operations) for s in op.inputs}
+        for number, operation in enumerate(graph.operations):
+            read = tuple(signal.index for signal in operation.inputs)
+            rule = find_rule(operation, [closings[index] for index in read])
+            closings[operation.output.index] = rule.closing
+            done = tuple(index for index in dict.fromkeys(read) if last_use[index] == number)
+            self._stages.append(_Stage(rule, read, operation.output.index, done))
+        self._result = graph.output.index
+        self._signals = max([*self._sources, *(stage.output for stage in self._stages)]) + 1
+        self.rate = Fraction(graph.output.growth, graph.inputs[0].growth)
+
+    def begin(self) -> list[State]:
+        """The states of a stream that has not begun."""
+        return [None] * len(self._stages)
+
+    def step(
+        self, states: Sequence[State], inputs: Sequence[Chunk], *, last: bool = False
+    ) -> tuple[Chunk, list[State]]:
+        """What the next steps of every input make final, and the states after them.
+
+        With `last` the inputs end behind these steps, and everything that is left is made.
+        """
+        values: list[Chunk] = [None] * self._signals
+        for index, chunk in zip(self._sources, inputs, strict=True):
+            values[index] = chunk
+        after = list(states)
+        for number, (rule, read, output, done) in enumerate(self._stages):
+            given = [values[index] for index in read]
+            if last or any(chunk is not None for chunk in given):
+                values[output], after[number] = rule.step(after[number], given, last=last)
+            for index in done:
+                values[index] = None
+        return values[self._result], after
+
+    @property
+    def receptive_field(self) -> int | None:
+        """Steps of input that one step's worth of output depends on; None if on all before it.
+
+        The phase of a source and the position in a table of noise remember everything.
+        """
+        first, last = self._block
+        return last - int(first) + 1 if math.isfinite(first) else None
+
+    @property
+    def lookahead(self) -> int:
+        """Steps of input behind a step until all of its output is final."""
+        return self._block[1] - _INSIDE
+
+    @property
+    def latency(self) -> int:
+        """Steps of output by which a stream stays behind its input, when fed step by step."""
+        end = high = (_INSIDE + 1) * int(self.rate)
+        low = high - (self.lookahead + 2) * int(self.rate)
+        while low < high:  # the first step of output that needs more than these steps of input
+            middle = (low + high) // 2
+            if self._needs(middle, middle)[1] > _INSIDE:
+                high = middle
+            else:
+                low = middle + 1
+        return end - low
+
+    @cached_property
+    def _block(self) -> Span:
+        if self.rate.denominator > 1:
+            raise ConfigError(
+                f"{self.rate} steps for each of the input have no look-ahead in steps"
+            )
+        return self._needs(_INSIDE * int(self.rate), (_INSIDE + 1) * int(self.rate) - 1)
+
+    def _needs(self, low: int, high: int) -> Span:
+        """Steps of the inputs that these steps of the output need, both included."""
+        spans: dict[int, Span] = {self._result: (low, high)}
+        for stage in reversed(self._stages):
+            if stage.output not in spans:
+                continue
+            first, last = stage.rule.needs(spans[stage.output])
+            for index in stage.inputs:
+                known = spans.get(index, (math.inf, -1))
+                spans[index] = (min(first, known[0]), max(last, known[1]))
+        inputs = [spans[index] for index in self._sources if index in spans]
+        return min(first for first, _ in inputs), max(last for _, last in inputs)
