@@ -28,10 +28,10 @@ def speak(mel: Tensor) -> Iterator[Tensor]:
 
 def live(v: vocoder.Vocoder, mels: Iterator[Tensor]) -> Iterator[Tensor]:
     """What each mel makes final, maybe nothing, and the rest at the end."""
-    with v.stream() as stream:
-        for mel in mels:
-            yield stream.push(mel)
-        yield stream.flush()
+    stream = v.stream()
+    for mel in mels:
+        yield stream.push(mel)
+    yield stream.flush()
 
 
 def main(command: list[str] | None) -> None:
@@ -50,15 +50,11 @@ def main(command: list[str] | None) -> None:
                 sound.write(audio.numpy())
     audio = torch.cat(pieces)
     vocoder.write_audio("out/stream.wav", audio, v.sample_rate)
-    print(f"look-ahead: {lookahead} frames, {lookahead * v.spec.hop_length / v.sample_rate:.2f} s")
-    print(
-        f"first audio after {first:.2f} s of computing; {len(audio) / v.sample_rate:.2f} s in all"
-    )
+    seconds, ahead = len(audio) / v.sample_rate, lookahead * v.spec.hop_length / v.sample_rate
+    print(f"look-ahead {ahead:.2f} s, first of {seconds:.2f} s of audio after {first:.2f} s")
     print(f"largest difference to one-shot: {float((audio - v(mel)).abs().max()):.1e}")
 
 
 if __name__ == "__main__":
-    found = [command for command in PLAYERS if shutil.which(command[0])]
-    if "--play" in sys.argv[1:] and not found:
-        sys.exit("--play needs ffplay or aplay")
-    main(found[0] if "--play" in sys.argv[1:] else None)
+    player = next((command for command in PLAYERS if shutil.which(command[0])), PLAYERS[0])
+    main(player if "--play" in sys.argv else None)

@@ -20,7 +20,10 @@ from vocoder.features.mel import MelSpec
 from vocoder.melfile import read_mel, write_mel
 
 Command = Callable[..., Any]
-COMMANDS = ("mel", "vocode", "resynth", "info", "import", "prepare", "systems", "train", "evaluate")
+COMMANDS = (
+    *("mel", "vocode", "resynth", "stream", "info", "import"),
+    *("prepare", "systems", "train", "evaluate", "bench"),
+)
 
 
 def files_below(directory: Path) -> list[str]:

@@ -9,8 +9,9 @@ from rich.text import Text
 from vocoder.checkpoint import GRIFFIN_LIM, WEIGHTS_NAME, builtin_models, find_model
 from vocoder.data.audit import Audit
 from vocoder.data.manifest import SPLITS
+from vocoder.errors import ConfigError
 from vocoder.features.mel import PRESETS
-from vocoder.synthesis import load
+from vocoder.synthesis import Vocoder, load
 
 _SHOWN_PROBLEMS = 30
 
@@ -26,7 +27,24 @@ def describe(name: str) -> dict[str, Any]:
         "sample_rate": vocoder.sample_rate,
         "parameters": vocoder.parameters,
         "bytes": weights.stat().st_size if weights else 0,
+        "streaming": _streaming(vocoder),
         **{key: config[key] for key in ("mel", "generator", "licences", "training", "scores")},
+    }
+
+
+def _streaming(vocoder: Vocoder) -> dict[str, Any]:
+    """Look-ahead and latency of a live stream; a `receptive_field` of None is everything before."""
+    try:
+        plan = vocoder.plan()
+    except ConfigError as error:
+        return {"refused": str(error)}
+    per_second = vocoder.sample_rate / 1000
+    return {
+        "lookahead": plan.lookahead,
+        "lookahead_ms": round(plan.lookahead * vocoder.spec.hop_length / per_second, 1),
+        "latency": plan.latency,
+        "latency_ms": round(plan.latency / per_second, 1),
+        "receptive_field": plan.receptive_field,
     }
 
 
@@ -44,6 +62,7 @@ def model_table(model: Mapping[str, Any]) -> Table:
         **model,
         "parameters": f"{_millions(model)}, {_megabytes(model)}",
         "bytes": None,
+        "streaming": _in_words(model["streaming"]),
         "generator": model["generator"].get("_target_"),
         "training": {k: v for k, v in model["training"].items() if k != "config"},
     }
@@ -90,6 +109,17 @@ def audit_tables(result: Audit) -> list[Table]:
     if len(result.problems) > _SHOWN_PROBLEMS:
         problems.caption = f"and {len(result.problems) - _SHOWN_PROBLEMS} more"
     return [splits, problems] if result.problems else [splits]
+
+
+def _in_words(streaming: Mapping[str, Any]) -> dict[str, str]:
+    if "refused" in streaming:
+        return dict(streaming)
+    seen = streaming["receptive_field"]
+    return {
+        "lookahead": f"{streaming['lookahead']} frames, {streaming['lookahead_ms']} ms",
+        "latency": f"{streaming['latency']} samples, {streaming['latency_ms']} ms",
+        "receptive_field": "all frames before" if seen is None else f"{seen} frames",
+    }
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -28,6 +28,11 @@ def steady(module: nn.Module) -> None:
             layer.register_forward_hook(_round)
 
 
+def is_steady(module: nn.Module) -> bool:
+    """Whether `steady` was called on any part of it."""
+    return any(parameter.dtype == torch.float64 for parameter in module.parameters())
+
+
 def _widen(_: nn.Module, inputs: tuple[Tensor]) -> tuple[Tensor]:
     return (inputs[0].double(),)
 

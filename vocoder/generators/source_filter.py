@@ -98,7 +98,7 @@ class SourceFilter(PitchedGenerator):
         phase = phase + minimum_phase(envelope)
         shape_pulses = torch.polar(harmonic * _bounded_exp(envelope, gain_pulses), phase)
         shape_noise = aperiodic * _bounded_exp(envelope, gain_noise)
-        spectrum = shape_pulses.to(pulses.dtype) * pulses + shape_noise.to(mel.dtype) * noise
+        spectrum = (shape_pulses * pulses).to(pulses.dtype) + shape_noise.to(mel.dtype) * noise
         audio: Tensor = self.consistency(spectrum, target.to(mel.dtype))
         return audio[:, None]
 

@@ -15,6 +15,7 @@ import torch.fx
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
+from vocoder.dsp.steady import is_steady
 from vocoder.errors import ConfigError
 
 _SEEN_THROUGH = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
@@ -46,7 +47,8 @@ class Operation:
     """One node of the graph that works on signals.
 
     `target` is the function, the name of the tensor's method, or the module; constants are in place
-    among the arguments, and a `Slot` stands for each of `inputs`.
+    among the arguments, and a `Slot` stands for each of `inputs`. `packs` says that another kernel
+    may be taken, which rounds otherwise.
     """
 
     where: str
@@ -55,29 +57,31 @@ class Operation:
     kwargs: dict[str, Any]
     inputs: tuple[Signal, ...]
     output: Signal
-
-    def __call__(self, *signals: Any) -> Any:
-        """Run the operation on other values in place of its inputs."""
-        return self._function(*signals)
+    packs: bool
 
     @cached_property
-    def _function(self) -> Callable[..., Any]:
-        """The target with its constants in place, made once: it runs for every chunk."""
+    def function(self) -> Callable[..., Any]:
+        """The operation on other values in place of its inputs; holds on to constants alone."""
         run = getattr(Tensor, self.target) if isinstance(self.target, str) else self.target
-        leading = tuple(map(Slot, range(len(self.inputs))))
-        if self.args[: len(leading)] == leading and not _slots(
-            (self.args[len(leading) :], self.kwargs)
-        ):
-            behind, kwargs = self.args[len(leading) :], self.kwargs
-            return lambda *signals: run(*signals, *behind, **kwargs)
-        leaves, spec = tree_flatten((self.args, self.kwargs), is_leaf=_is_slot)
+        args, kwargs = self.args, self.kwargs
+        places = [(place, value) for place, value in enumerate(args) if _is_slot(value)]
+        if len(places) == len(_slots((args, kwargs))):  # none in a list, as of torch.cat
 
-        def call(*signals: Any) -> Any:
+            def call(*signals: Any) -> Any:
+                filled = list(args)
+                for place, slot in places:
+                    filled[place] = signals[slot.position]
+                return run(*filled, **kwargs)
+
+            return call
+        leaves, spec = tree_flatten((args, kwargs), is_leaf=_is_slot)
+
+        def call_nested(*signals: Any) -> Any:
             filled = [signals[leaf.position] if _is_slot(leaf) else leaf for leaf in leaves]
             args, kwargs = tree_unflatten(filled, spec)
             return run(*args, **kwargs)
 
-        return call
+        return call_nested
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
         """What was passed at this position or by this name."""
@@ -116,7 +120,7 @@ def read_graph(module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str
     """
     traced = _trace(module, short)
     first, second = (_values(traced, module, example) for example in (short, long))
-    reader = _Reader(traced, type(module))
+    reader = _Reader(traced, type(module), steady=is_steady(module))
     for node in traced.graph.nodes:
         reader.read(node, first.get(node), second.get(node))
     assert reader.output is not None
@@ -151,8 +155,10 @@ def _values(
 class _Reader:
     """Sorts the nodes of a graph into constants and operations on signals."""
 
-    def __init__(self, traced: torch.fx.GraphModule, kind: type[nn.Module]) -> None:
-        self.traced, self.kind = traced, kind
+    def __init__(
+        self, traced: torch.fx.GraphModule, kind: type[nn.Module], *, steady: bool
+    ) -> None:
+        self.traced, self.kind, self.steady = traced, kind, steady
         self.inputs: list[Signal] = []
         self.operations: list[Operation] = []
         self.output: Signal | None = None
@@ -206,7 +212,8 @@ class _Reader:
             target = self.traced.get_submodule(str(node.target))
         signal = self._signal(where, short, long)
         inputs = tuple(self._known[argument] for argument in used)
-        self.operations.append(Operation(where, target, args, kwargs, inputs, signal))
+        made = Operation(where, target, args, kwargs, inputs, signal, packs=not self.steady)
+        self.operations.append(made)
         return signal
 
 
@@ -221,7 +228,8 @@ def _where(node: torch.fx.Node, root: type[nn.Module]) -> str:
     stack = node.meta.get("nn_module_stack") or {"": ("", root)}
     path, kind = list(stack.values())[-1]
     name = getattr(node.target, "__name__", node.target)
-    return f"{path or 'the network'} ({kind.__name__}: {name})"
+    doing = "" if node.op == "call_module" else f": {name}"
+    return f"{path or 'the network'} ({kind.__name__}{doing})"
 
 
 def _is_slot(value: Any) -> bool:

@@ -57,7 +57,7 @@ def _local(operation: Operation, closing: int) -> Local:
         raise operation.refuse("each of its outputs depends on many steps, or on all")
     axes = [signal.axis for signal in operation.inputs]
     blank = operation.target in (torch.ones_like, torch.zeros_like)
-    return Local(operation, axes=axes, rate=after // before, closing=closing, blank=blank)
+    return Local(operation.function, axes=axes, rate=after // before, closing=closing, blank=blank)
 
 
 def _commutes(operation: Operation, size: int, rate: int) -> bool:
@@ -67,7 +67,7 @@ def _commutes(operation: Operation, size: int, rate: int) -> bool:
         parts = [_cut(signal.long, signal.axis, begin, end) for signal in operation.inputs]
         try:
             with torch.inference_mode():
-                made = operation(*parts)
+                made = operation.function(*parts)
         except (RuntimeError, IndexError, ValueError):
             return False  # it wants the length of the example
         if not _close(made, _cut(wanted.long, wanted.axis, begin * rate, end * rate)):
@@ -116,8 +116,10 @@ def _conv(operation: Operation, closing: int) -> Rule | None:
         return y
 
     layer: Layer = call
-    if dims == 1 and groups == 1:
-        layer = packed_conv(weight, bias, stride=stride[0], dilation=dilation[0], otherwise=call)
+    if dims == 1 and operation.packs:
+        layer = packed_conv(
+            weight, bias, stride=stride[0], dilation=dilation[0], groups=groups, otherwise=call
+        )
     if (span, stride[along], padding[along]) == (1, 1, 0):
         return Local(layer, axes=[axis], closing=closing)
     return Windowed(
@@ -215,7 +217,7 @@ def _stft(operation: Operation, closing: int) -> Rule | None:
     n_fft = operation.argument(1, "n_fft")
     hop_length = operation.argument(2, "hop_length") or n_fft // 4
     axis = operation.inputs[0].axis
-    return Windowed(operation, axis=axis, span=n_fft, stride=hop_length, closing=closing)
+    return Windowed(operation.function, axis=axis, span=n_fft, stride=hop_length, closing=closing)
 
 
 def _avg_pool(operation: Operation, closing: int) -> Rule | None:
@@ -294,7 +296,7 @@ def _cumsum(operation: Operation, closing: int) -> Rule | None:
     signal = operation.inputs[0]
     if operation.argument(1, "dim") % signal.long.ndim != signal.axis:
         return None
-    return Cumsum(operation, axis=signal.axis, closing=closing)
+    return Cumsum(operation.function, axis=signal.axis, closing=closing)
 
 
 def _each(value: Any, dims: int) -> tuple[int, ...]:

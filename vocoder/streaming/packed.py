@@ -29,27 +29,33 @@ def packed_linear(weight: Tensor, bias: Tensor | None) -> Layer | None:
 
 
 def packed_conv(
-    weight: Tensor, bias: Tensor | None, *, stride: int, dilation: int, otherwise: Layer
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: int,
+    dilation: int,
+    groups: int,
+    otherwise: Layer,
 ) -> Layer:
-    """`F.conv1d` of one group without padding; `otherwise` where blocks are of no use.
+    """`F.conv1d` without padding; `otherwise` where blocks are of no use.
 
     They are where the input is shorter than the weights that look at it.
-    Shape: weight [O, I, K]; [B, I, T] → [B, O, T'].
+    Shape: weight [O, I / groups, K]; [B, I, T] → [B, O, T'].
     """
-    out_channels, in_channels, size = weight.shape
+    out_channels, inputs, size = weight.shape
     if not _can_pack(weight):
         return otherwise
     steps = (size - 1) * dilation + _HINT * stride
     along: tuple[Sequence[int], ...] = ([0, 0], [1, stride], [1, dilation])
     blocks = torch.ops.mkldnn._reorder_convolution_weight(
-        weight[:, :, None], *along, 1, [1, in_channels, 1, steps]
+        weight[:, :, None], *along, groups, [1, inputs * groups, 1, steps]
     )
 
     def call(x: Tensor) -> Tensor:
         if x.shape[-1] > out_channels * size:
             return otherwise(x)
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x[:, :, None].contiguous(), blocks, bias, *along, 1, *_PLAIN
+            x[:, :, None].contiguous(), blocks, bias, *along, groups, *_PLAIN
         )
         return y[:, :, 0].contiguous()
 

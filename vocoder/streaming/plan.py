@@ -1,6 +1,7 @@
 """A module as a stream: its operations by their rules, and what its look-ahead is."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from vocoder.errors import ConfigError
 from vocoder.streaming.graph import read_graph
 from vocoder.streaming.lookup import find_rule
-from vocoder.streaming.rules import Chunk, Rule, Span, State
+from vocoder.streaming.rules import Chunk, Local, Rule, Span, State
 
 _INSIDE = 1 << 20  # a step of input far from both ends
 
@@ -23,6 +24,36 @@ class _Stage(NamedTuple):
     inputs: tuple[int, ...]
     output: int
     done: tuple[int, ...]
+
+
+def _fused(stages: list[_Stage]) -> list[_Stage]:
+    """The same with every chain of local operations as one: there are many, and most are small."""
+    readers = Counter(index for stage in stages for index in stage.inputs)
+    fused: list[_Stage] = []
+    for stage in stages:
+        before = fused[-1] if fused else None
+        if (
+            before is not None
+            and stage.inputs == (before.output,)
+            and readers[before.output] == 1
+            and isinstance(before.rule, Local)
+            and isinstance(stage.rule, Local)
+            and not (before.rule.blank or stage.rule.blank)
+        ):
+            both = before.rule.then(stage.rule)
+            fused[-1] = before._replace(rule=both, output=stage.output)
+        else:
+            fused.append(stage)
+    return fused
+
+
+def _released(stages: list[_Stage]) -> list[_Stage]:
+    """The same, every stage knowing which signals nobody reads after it."""
+    last = {index: number for number, stage in enumerate(stages) for index in stage.inputs}
+    return [
+        stage._replace(done=tuple(i for i in dict.fromkeys(stage.inputs) if last[i] == number))
+        for number, stage in enumerate(stages)
+    ]
 
 
 class Plan:
@@ -43,15 +74,14 @@ class Plan:
         self.inputs = tuple(long)
         self._sources = tuple(signal.index for signal in graph.inputs)
         self.axis = graph.output.axis
-        self._stages: list[_Stage] = []
         closings = dict.fromkeys(self._sources, 0)
-        last_use = {s.index: n for n, op in enumerate(graph.operations) for s in op.inputs}
-        for number, operation in enumerate(graph.operations):
+        stages: list[_Stage] = []
+        for operation in graph.operations:
             read = tuple(signal.index for signal in operation.inputs)
             rule = find_rule(operation, [closings[index] for index in read])
             closings[operation.output.index] = rule.closing
-            done = tuple(index for index in dict.fromkeys(read) if last_use[index] == number)
-            self._stages.append(_Stage(rule, read, operation.output.index, done))
+            stages.append(_Stage(rule, read, operation.output.index, ()))
+        self._stages = _released(_fused(stages))
         self._result = graph.output.index
         self._signals = max([*self._sources, *(stage.output for stage in self._stages)]) + 1
         self.rate = Fraction(graph.output.growth, graph.inputs[0].growth)

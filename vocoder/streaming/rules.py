@@ -71,6 +71,13 @@ class Local(Rule):
             return math.inf, -1
         return _floor(span[0] / self.rate), span[1] // self.rate
 
+    def then(self, other: "Local") -> "Local":
+        """Both as one operation, `other` having no input but this one's output."""
+        first, second = self.call, other.call
+        both = Local(lambda *signals: second(first(*signals)), axes=self.axes)
+        both.rate, both.closing = self.rate * other.rate, other.closing
+        return both
+
     def _together(self, waiting: State, inputs: Sequence[Chunk]) -> tuple[list[Chunk], State]:
         """The steps that all inputs have, and those that have to wait."""
         waiting = waiting or (None,) * len(inputs)

@@ -4,6 +4,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import ExitStack
+from functools import cached_property
 from types import TracebackType
 from typing import Any, Self
 
@@ -132,7 +133,11 @@ class _Batch:
 
     def __init__(self, states: list[State], size: int = 1) -> None:
         self.states, self.size = states, size
-        self.form = tuple(_form(state) for state in states)
+
+    @cached_property
+    def form(self) -> Any:
+        """What must be equal of two batches for their streams to be computed together."""
+        return tuple(_form(state) for state in self.states)
 
 
 def _advance(
@@ -145,7 +150,8 @@ def _advance(
     for number in moving:
         chunk = inputs[number][0]
         frames = 0 if chunk is None else chunk.shape[-1]
-        forms.setdefault((frames, streams[number]._batch.form), []).append(number)
+        form = streams[number]._batch.form if len(moving) > 1 else None
+        forms.setdefault((frames, form), []).append(number)
     for (frames, _), group in forms.items():
         members = [streams[number] for number in group]
         # Either every input of every member has new frames, or none has.
@@ -191,7 +197,6 @@ def _pick(state: State, row: int) -> State:
 
 
 def _form(state: State) -> Any:
-    """What must be equal of two states for them to be stacked."""
     if isinstance(state, Tensor):
         return tuple(state.shape[1:])
     return tuple(map(_form, state)) if isinstance(state, tuple) else state
