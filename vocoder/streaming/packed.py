@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from vocoder.streaming.rules import steps_first
+
 Layer = Callable[[Tensor], Tensor]
 _PLAIN: tuple[str, list[float], str] = ("none", [], "")  # nothing is fused behind the product
 _HINT = 32  # steps that the layout is chosen for
@@ -54,10 +56,12 @@ def packed_conv(
     def call(x: Tensor) -> Tensor:
         if x.shape[-1] > out_channels * size:
             return otherwise(x)
+        kept = steps_first(x)
+        x = x if kept else x.contiguous()
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(
-            x[:, :, None].contiguous(), blocks, bias, *along, groups, *_PLAIN
-        )
-        return y[:, :, 0].contiguous()
+            x[:, :, None], blocks, bias, *along, groups, *_PLAIN
+        )[:, :, 0]
+        return y if kept else y.contiguous()
 
     return call
 

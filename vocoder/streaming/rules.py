@@ -319,7 +319,14 @@ def _zeros(like: Tensor, steps: int, axis: int) -> Chunk:
 def _join(before: Chunk, behind: Chunk, axis: int) -> Chunk:
     if before is None or behind is None:
         return behind if before is None else before
+    if steps_first(behind) and axis == 2:  # as it comes from layers over channels: kept so
+        return torch.cat([before.mT, behind.mT], 1).mT
     return torch.cat([before, behind], axis)
+
+
+def steps_first(x: Tensor) -> bool:
+    """Whether the channels of a signal [B, C, T] lie beside each other in memory, not its steps."""
+    return x.ndim == 3 and x.shape[1] > 1 and x.stride(1) == 1
 
 
 def _head(x: Chunk, steps: int, axis: int) -> Chunk:
