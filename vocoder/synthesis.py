@@ -190,7 +190,8 @@ class Vocoder:
         try:
             return Plan(self._generator, *examples)
         except ConfigError as error:
-            fix = "; with f0=True it needs no estimate" if "f0" in self._generator.features else ""
+            pitched = "f0" in self._generator.features and not f0
+            fix = "; a stream that is given F0 (f0=True) needs no estimate" if pitched else ""
             raise ConfigError(f"{self.config.name}: {error}{fix}") from error
 
     def _mono(self, audio: Array, sample_rate: int) -> Tensor:

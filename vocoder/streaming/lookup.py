@@ -160,18 +160,14 @@ def _conv_transpose(operation: Operation, closing: int) -> Rule:
             total[..., : tail.shape[-1]] += tail
         return total
 
-    def finish(total: Tensor) -> Tensor:
-        return total if bias is None else total + bias[:, None]
-
-    span = (weight.shape[-1] - 1) * dilation + 1
     return OverlapAdd(
         spread,
-        finish,
         stride=stride,
-        span=span,
+        span=(weight.shape[-1] - 1) * dilation + 1,
         left=padding,
         right=padding - extra,
         closing=closing,
+        bias=bias,
     )
 
 
@@ -180,34 +176,30 @@ def _istft(operation: Operation, closing: int) -> Rule:
     hop_length = operation.argument(2, "hop_length")
     padding = operation.argument(3, "padding", "same")
     n_fft = window.shape[-1]
-    overlap = n_fft - hop_length
-    squares = window.square()
-    if padding == "causal":
-        envelope = causal_envelope(window, hop_length)
+    left, right = (
+        (0, n_fft - hop_length)
+        if padding == "causal"
+        else padding_amounts(n_fft, hop_length, padding)
+    )
+    steady = causal_envelope(window, hop_length)
 
-        def spread(spectrum: Tensor, tail: Chunk) -> Tensor:
-            return overlap_add(inverse_frames(spectrum, window), hop_length, tail)
+    def spread(spectrum: Tensor, tail: Chunk) -> Tensor:
+        return overlap_add(inverse_frames(spectrum, window), hop_length, tail)
 
-        def finish(total: Tensor) -> Tensor:
-            hops: Tensor = total.reshape(len(total), -1, hop_length) / envelope
-            return hops.flatten(1)
+    def envelope(before: int, count: int) -> Tensor:
+        if padding == "causal":
+            return steady.repeat(before + count + -(-n_fft // hop_length))
+        windows = window.square().expand(1, before + count, n_fft)
+        return overlap_add(windows, hop_length)[0].clamp_min(1e-8)
 
-        left, right = 0, overlap
-    else:
-
-        def spread(spectrum: Tensor, tail: Chunk) -> Tensor:
-            frames = inverse_frames(spectrum, window)
-            both = torch.stack([frames, squares.expand_as(frames)], dim=1).flatten(0, 1)
-            earlier = None if tail is None else tail.flatten(0, 1)
-            total = overlap_add(both, hop_length, earlier)
-            return total.reshape(-1, 2, total.shape[-1])
-
-        def finish(total: Tensor) -> Tensor:
-            return total[:, 0] / total[:, 1].clamp_min(1e-8)
-
-        left, right = padding_amounts(n_fft, hop_length, padding)
     return OverlapAdd(
-        spread, finish, stride=hop_length, span=n_fft, left=left, right=right, closing=closing
+        spread,
+        stride=hop_length,
+        span=n_fft,
+        left=left,
+        right=right,
+        closing=closing,
+        envelope=envelope,
     )
 
 
