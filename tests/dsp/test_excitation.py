@@ -31,13 +31,15 @@ def lines(cycles: int) -> Tensor:
 
 def cosine_sum(f0: Tensor) -> Tensor:
     """The definition of `pulse_train`, harmonic by harmonic, in double precision."""
-    hz = torch.nn.functional.interpolate(f0[:, None], scale_factor=float(HOP), mode="linear")[:, 0]
-    turns = (hz.double() / RATE).cumsum(-1)
+    hz = torch.nn.functional.interpolate(
+        f0.double()[:, None], scale_factor=float(HOP), mode="linear"
+    )[:, 0]
+    turns = (hz / RATE).cumsum(-1)
     highest = torch.floor(0.5 * RATE / hz)
     total = torch.zeros_like(turns)
     for k in range(1, int(highest.max()) + 1):
         total += torch.where(k <= highest, torch.cos(2 * math.pi * k * turns), 0.0)
-    return total * 2 * torch.sqrt(hz.double() / RATE)
+    return total * 2 * torch.sqrt(hz / RATE)
 
 
 @pytest.mark.parametrize("cycles", [25, 37, 101, 211, 1000])

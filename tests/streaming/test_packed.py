@@ -4,8 +4,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from vocoder.streaming.chunks import steps_first
 from vocoder.streaming.packed import packed_conv, packed_linear
-from vocoder.streaming.rules import steps_first
 
 pytestmark = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this build of torch has no oneDNN"

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from vocoder.streaming.rules import steps_first
+from vocoder.streaming.chunks import steps_first
 
 Layer = Callable[[Tensor], Tensor]
 _PLAIN: tuple[str, list[float], str] = ("none", [], "")  # nothing is fused behind the product

@@ -10,9 +10,10 @@ from typing import NamedTuple
 from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
+from vocoder.streaming.chunks import Chunk, Span, State
 from vocoder.streaming.graph import read_graph
 from vocoder.streaming.lookup import find_rule
-from vocoder.streaming.rules import Chunk, Local, Rule, Span, State
+from vocoder.streaming.rules import Local, Rule
 
 _INSIDE = 1 << 20  # a step of input far from both ends
 

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from vocoder.arrays import Array, float_tensor, like
 from vocoder.errors import ConfigError, MelMismatchError
+from vocoder.streaming.chunks import Chunk, State
 from vocoder.streaming.plan import Plan
-from vocoder.streaming.rules import Chunk, State
 
 Prepare = Callable[[Tensor], Tensor]
 """Checks one piece of a mel and puts it into the model's settings. Shape: [M, F] → same."""
