@@ -111,9 +111,7 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
         raise AudioError(f"{path}: cannot write shape {list(audio.shape)}; pass [T] or [C, T]")
     if not bool(torch.isfinite(audio).all()):
         raise AudioError(f"{path}: not written, the audio has NaN or infinite samples")
-    # Scaled here because soundfile writes 32767/32768 of the level that it reads.
-    scaled = (audio.detach().cpu().double() * 32768.0).round().clamp(-32768.0, 32767.0)
-    columns = np.atleast_2d(scaled.short().numpy()).T  # [T, C]
+    columns = np.atleast_2d(pcm16(audio).numpy()).T  # [T, C]
     # Encoded in memory: a full disk then shows as an OSError of one write, not inside libsndfile.
     encoded = io.BytesIO()
     container = path.suffix[1:].upper()
@@ -126,6 +124,13 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
         ) from error
     with replacing_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
+
+
+def pcm16(audio: Tensor) -> Tensor:
+    """16-bit samples on the CPU, clipped.   Shape: […] → same."""
+    # Not left to soundfile, which writes 32767/32768 of the level that it reads.
+    scaled = (audio.detach().cpu().double() * 32768.0).round().clamp(-32768.0, 32767.0)
+    return scaled.short()
 
 
 @contextmanager

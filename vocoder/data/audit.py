@@ -117,7 +117,8 @@ def audit(
         problems += found
         if measured:
             try:
-                usable[path] = measured, _pair(path, measured, pairing)
+                length = measured.samples, measured.sample_rate
+                usable[path] = measured, pairing.pair(path, *length) if pairing else None
             except MelMismatchError as error:
                 problems.append(Problem(path, "unpaired", str(error), True))
         if progress:
@@ -137,12 +138,6 @@ def audit(
     ]
     trimmed = sum(pair is not None and pair.trimmed for _, pair in usable.values())
     return Audit(clips, problems, trimmed)
-
-
-def _pair(path: Path, measured: Measurement, pairing: Mels | None) -> Pair | None:
-    if pairing is None:
-        return None
-    return pairing.pair(path, measured.samples, measured.sample_rate)
 
 
 def measure(path: StrPath) -> Measurement:

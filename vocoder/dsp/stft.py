@@ -99,12 +99,29 @@ def inverse_frames(spectrum: Tensor, window: Tensor) -> Tensor:
     return frames
 
 
-def causal_envelope(window: Tensor, hop_length: int) -> Tensor:
-    """What squared windows add up to, as if frames had always been coming.   Shape: [hop]."""
-    # That of the frames which are there falls to the window's own zero at the start, and dividing
-    # by it would make a click.
-    periods = F.pad(window.square(), (0, -window.shape[-1] % hop_length))
-    return periods.reshape(-1, hop_length).sum(0).clamp_min(1e-8)
+def synthesis_cuts(n_fft: int, hop_length: int, padding: SynthesisPadding) -> tuple[int, int]:
+    """Samples that `istft` cuts off the ends of overlapping frames."""
+    if padding == "causal":
+        return 0, n_fft - hop_length
+    return padding_amounts(n_fft, hop_length, padding)
+
+
+def synthesis_envelope(
+    window: Tensor, count: int, *, hop_length: int, padding: SynthesisPadding
+) -> Tensor:
+    """What overlapping frames must be divided by: the sum of their squared windows.
+
+    With "causal" it is that sum as if frames had always been coming: that of the frames which are
+    there falls to the window's own zero at the start, and dividing by it would make a click.
+
+    Shape: [(count - 1) * hop + n_fft].
+    """
+    squares, n_fft = window.square(), window.shape[-1]
+    if padding == "causal":
+        period = F.pad(squares, (0, -n_fft % hop_length)).reshape(-1, hop_length)
+        hops = period.sum(0).expand(count - 1 + len(period), hop_length)
+        return hops.flatten()[: (count - 1) * hop_length + n_fft].clamp_min(1e-8)
+    return overlap_add(squares.expand(1, count, n_fft), hop_length)[0].clamp_min(1e-8)
 
 
 def istft(
@@ -116,21 +133,9 @@ def istft(
 
     Shape: [B, n_fft // 2 + 1, F] → [B, F * hop], [B, (F - 1) * hop] for "center".
     """
-    n_fft = window.shape[-1]
-    frames = inverse_frames(spectrum, window)
-    if padding == "causal":
-        return _causal_overlap_add(frames, window, hop_length)
-    envelope = window.square().expand(1, spectrum.shape[-1], n_fft)
-    left, right = padding_amounts(n_fft, hop_length, padding)
-    audio = overlap_add(frames, hop_length)
-    norm = overlap_add(envelope, hop_length)
+    left, right = synthesis_cuts(window.shape[-1], hop_length, padding)
+    audio = overlap_add(inverse_frames(spectrum, window), hop_length)
+    count = spectrum.shape[-1]
+    envelope = synthesis_envelope(window, count, hop_length=hop_length, padding=padding)
     end = audio.shape[-1] - right
-    return audio[:, left:end] / norm[:, left:end].clamp_min(1e-8)
-
-
-def _causal_overlap_add(frames: Tensor, window: Tensor, hop_length: int) -> Tensor:
-    """Shape: [B, F, n_fft] → [B, F * hop]."""
-    norm = causal_envelope(window, hop_length)
-    batch, count, _ = frames.shape
-    hops = overlap_add(frames, hop_length)[:, : count * hop_length]
-    return (hops.reshape(batch, count, hop_length) / norm).flatten(1)
+    return audio[:, left:end] / envelope[left:end]

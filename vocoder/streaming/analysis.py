@@ -14,6 +14,7 @@ from vocoder.arrays import Array, float_tensor, like
 from vocoder.dsp.stft import padding_amounts
 from vocoder.errors import AudioError, ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.streaming.chunks import require_open
 from vocoder.streaming.plan import Plan
 
 
@@ -71,8 +72,7 @@ class ResampleStream:
 
     def require_open(self) -> None:
         """Raise ConfigError after `flush`."""
-        if self._ended:
-            raise ConfigError("the stream was flushed; reset() lets it begin anew")
+        require_open(self._ended)
 
     def _convert(self, signal: Tensor, *, last: bool) -> Tensor:
         """Shape: [C, T] or [T] → same, another T."""

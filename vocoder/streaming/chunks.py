@@ -6,12 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vocoder.errors import ConfigError
+
 Chunk = Tensor | None
 """Consecutive steps of a signal, at least one; None if there is none yet."""
 State = Any
 """What a rule remembers: None, a tensor with the batch first, a number, or a tuple of these."""
 Span = tuple[float, int]
 """First and last step of a signal: from -inf on where there is no limit, (inf, -1) for none."""
+
+
+def require_open(ended: bool) -> None:
+    """Raise ConfigError for a stream that was flushed."""
+    if ended:
+        raise ConfigError("the stream was flushed; reset() lets it begin anew")
 
 
 def floor(step: float) -> float:
@@ -56,5 +64,5 @@ def rest(x: Chunk, begin: int, axis: int, *, copy: bool = True) -> Chunk:
         return None
     size = x.shape[axis]
     begin = max(begin + size, 0) if begin < 0 else begin
-    rest = x.narrow(axis, begin, size - begin)
-    return rest.clone() if copy else rest
+    part = x.narrow(axis, begin, size - begin)
+    return part.clone() if copy else part

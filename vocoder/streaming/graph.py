@@ -135,11 +135,12 @@ class _Tracer(torch.fx.Tracer):
 
 
 def _trace(module: nn.Module, given: Mapping[str, Tensor]) -> torch.fx.GraphModule:
-    absent = {name: None for name in _parameters(module) if name not in given}
+    absent = {name: None for name in parameters(module) if name not in given}
     return torch.fx.GraphModule(module, _Tracer().trace(module, concrete_args=absent))
 
 
-def _parameters(module: nn.Module) -> list[str]:
+def parameters(module: nn.Module) -> list[str]:
+    """Names of what `module` takes, in its order, which is that of a graph's inputs."""
     return list(inspect.signature(module.forward).parameters)
 
 
@@ -148,7 +149,7 @@ def _values(
 ) -> dict[torch.fx.Node, Any]:
     run = torch.fx.Interpreter(traced, garbage_collect_values=False)
     with torch.inference_mode():
-        run.run(*(example.get(name) for name in _parameters(module)))
+        run.run(*(example.get(name) for name in parameters(module)))
     return run.env
 
 

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.dsp.stft import (
-    causal_envelope,
     inverse_frames,
     istft,
     overlap_add,
     pad_reflect,
-    padding_amounts,
+    synthesis_cuts,
+    synthesis_envelope,
 )
 from vocoder.streaming.chunks import Chunk
 from vocoder.streaming.graph import Operation
@@ -113,21 +113,13 @@ def _istft(operation: Operation, closing: int) -> Rule:
     hop_length = operation.argument(2, "hop_length")
     padding = operation.argument(3, "padding", "same")
     n_fft = window.shape[-1]
-    left, right = (
-        (0, n_fft - hop_length)
-        if padding == "causal"
-        else padding_amounts(n_fft, hop_length, padding)
-    )
-    steady = causal_envelope(window, hop_length)
+    left, right = synthesis_cuts(n_fft, hop_length, padding)
 
     def spread(spectrum: Tensor, tail: Chunk) -> Tensor:
         return overlap_add(inverse_frames(spectrum, window), hop_length, tail)
 
     def envelope(before: int, count: int) -> Tensor:
-        if padding == "causal":
-            return steady.repeat(before + count + -(-n_fft // hop_length))
-        windows = window.square().expand(1, before + count, n_fft)
-        return overlap_add(windows, hop_length)[0].clamp_min(1e-8)
+        return synthesis_envelope(window, before + count, hop_length=hop_length, padding=padding)
 
     return OverlapAdd(
         spread,

@@ -60,8 +60,8 @@ class OverlapAdd(Rule):
         return ready, (tail, skip - skipped, min(before + count, self.overlapping))
 
     def needs(self, span: Span) -> Span:
-        reach = self.carried - self.hold + self.stride - 1
-        first = floor((span[0] + self.left - reach + self.stride - 1) / self.stride)
+        overlap = self.carried - self.hold
+        first = floor((span[0] + self.left - overlap) / self.stride)
         return first, (span[1] + self.left + self.hold) // self.stride
 
     def _finished(self, total: Tensor, begin: int, end: int, before: int, count: int) -> Tensor:

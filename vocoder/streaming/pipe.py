@@ -14,8 +14,10 @@ from io import BufferedIOBase
 from typing import IO, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from vocoder.audio import pcm16
 from vocoder.errors import AudioError, MelMismatchError, VocoderError
 from vocoder.features.fit import differences
 from vocoder.features.mel import MelSpec
@@ -105,8 +107,7 @@ class PcmWriter:
         if self._floats:
             self._send(audio.astype("<f4").tobytes())
         else:
-            scaled = np.rint(audio.astype(np.float64) * 32768.0)
-            self._send(scaled.clip(-32768.0, 32767.0).astype("<i2").tobytes())
+            self._send(pcm16(torch.from_numpy(audio)).numpy().astype("<i2").tobytes())
 
     def _send(self, data: bytes) -> None:
         try:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
 from vocoder.streaming.chunks import Chunk, Span, State
-from vocoder.streaming.graph import read_graph
+from vocoder.streaming.graph import parameters, read_graph
 from vocoder.streaming.lookup import find_rule
 from vocoder.streaming.rules import Local, Rule
 
@@ -72,7 +72,7 @@ class Plan:
         self, module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str, Tensor]
     ) -> None:
         graph = read_graph(module, short, long)
-        self.inputs = tuple(long)
+        self.inputs = tuple(name for name in parameters(module) if name in long)
         self._sources = tuple(signal.index for signal in graph.inputs)
         self.axis = graph.output.axis
         closings = dict.fromkeys(self._sources, 0)

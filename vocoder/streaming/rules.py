@@ -135,10 +135,9 @@ _NOT_BEGUN: tuple[bool, Any] = (False, None)
 
 
 class Pad(Rule):
-    """Steps added at both ends by `pad(signal, left, right)`, each made of the `reach` nearest.
+    """Steps added at both ends by `pad(signal, left, right)`.
 
-    An end of n added steps is made of n + `reach` - 1 steps of the signal if `mirrored`, and of
-    `reach` otherwise.
+    n steps at an end are made of the n + 1 nearest ones if `mirrored`, otherwise of the nearest.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vocoder.arrays import Array, float_tensor, like
 from vocoder.errors import ConfigError, MelMismatchError
-from vocoder.streaming.chunks import Chunk, State
+from vocoder.streaming.chunks import Chunk, State, require_open
 from vocoder.streaming.plan import Plan
 
 Prepare = Callable[[Tensor], Tensor]
@@ -36,6 +36,7 @@ class Stream:
         self._prepare, self._device = prepare, device
         self._lock = threading.RLock()
         self._kind: Any = torch.empty(0)
+        self._ended: bool
         self.reset()
 
     def push(self, mel: Array, *, f0: Array | None = None) -> Array:
@@ -55,7 +56,7 @@ class Stream:
         Afterwards only `reset` makes the stream usable again.   Shape: [t].
         """
         with self._lock:
-            self._require_open()
+            require_open(self._ended)
             nothing: list[Chunk] = [None] * len(self.plan.inputs)
             (audio,) = _advance([self], [nothing], last=True)
             self._ended = True
@@ -79,13 +80,9 @@ class Stream:
     ) -> None:
         self.reset()
 
-    def _require_open(self) -> None:
-        if self._ended:
-            raise ConfigError("the stream was flushed; reset() lets it begin anew")
-
     def _checked(self, mel: Array, f0: Array | None) -> list[Chunk]:
         """The inputs of the plan, with a batch axis; None where there are no frames."""
-        self._require_open()
+        require_open(self._ended)
         given = {"mel": self._prepare(float_tensor(mel, "the mel", MelMismatchError))}
         self._kind = mel[:0]
         frames = given["mel"].shape[-1]
