@@ -62,7 +62,9 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
             member["max_channels"] = 16
     if not values["objective"]["reconstruction"]:
         values["trainer"]["adversarial_start"] = 0  # nothing else to learn from
-    values["data"] |= {"batch_size": 2, "segment": 8 * values["mel"]["hop_length"]}
+    hop_length = values["generator"].get("hop_length", values["mel"]["hop_length"])
+    shortest = max(8 * hop_length, 2048 if "narrowband" in values["features"] else 0)
+    values["data"] |= {"batch_size": 2, "segment": -(-shortest // hop_length) * hop_length}
     return values
 
 

@@ -87,14 +87,19 @@ def test_system_keeps_its_length_law_trains_saves_loads_vocodes_and_streams(
     streaming_error: Callable[..., float],
 ) -> None:
     wide = composed(name, TWO_STEPS)["mel"]["sample_rate"] > 24000
+    extends = "narrowband" in composed(name, TWO_STEPS)["features"]
     recordings = full_band if wide else manifest
     values = settings(name, recordings, tmp_path / "run", TWO_STEPS)
     run = trainer(values)
     generator = run.generator.eval()
     for frames in (1, 2, 13):
-        silence = torch.tensor(run.system.mel.silence)[:, None].expand(-1, frames)[None]
+        if extends:
+            given = {"narrowband": torch.zeros(1, 1, frames * generator.hop_length)}
+        else:
+            silence = torch.tensor(run.system.mel.silence)[:, None]
+            given = {"mel": silence.expand(-1, frames)[None]}
         with torch.inference_mode():
-            audio = generator(mel=silence.to(run.device))
+            audio = generator(**given)
         assert audio.shape == (1, 1, generator.samples(frames))
         assert torch.isfinite(audio).all()
     generator.train()
@@ -104,9 +109,15 @@ def test_system_keeps_its_length_law_trains_saves_loads_vocodes_and_streams(
     changed = [not torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True)]
     assert any(changed)
 
-    v = vocoder.load(tmp_path / "run" / "last")
     audio, rate = vocoder.read_audio(clips[0])
     audio = audio[..., : rate // 2 + 1]
+    if extends:
+        extender = vocoder.load_extender(tmp_path / "run" / "last")
+        wider = extender(audio.numpy(), sample_rate=rate)
+        assert wider.shape == (1, round(audio.shape[-1] * extender.sample_rate / rate))
+        assert np.isfinite(wider).all()
+        return
+    v = vocoder.load(tmp_path / "run" / "last")
     fake = v.resynth(audio.numpy(), sample_rate=rate)
     assert fake.shape == (round(audio.shape[-1] * v.sample_rate / rate),)
     assert np.isfinite(fake).all()

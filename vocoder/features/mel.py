@@ -167,6 +167,8 @@ def _hifigan(rate: int, mels: int, f_max: float | None) -> MelSpec:
 
 PRESETS: dict[str, MelSpec] = {
     "hifigan_22k_80": _hifigan(22050, 80, 8000.0),
+    "hifigan_16k_80": _hifigan(16000, 80, None),
+    "hifigan_48k_80": _hifigan(48000, 80, None),
     "bigvgan_24k_100": _hifigan(24000, 100, 12000.0),
     "bigvgan_22k_80": _hifigan(22050, 80, None),
     "bigvgan_44k_128": dataclasses.replace(

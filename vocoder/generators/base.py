@@ -1,9 +1,11 @@
 """What every generator promises."""
 
+from collections.abc import Sequence
 from typing import Self
 
 from torch import Tensor, nn
 
+from vocoder.errors import ConfigError
 from vocoder.nn.weight_norm import fold_weight_norm
 
 
@@ -11,7 +13,7 @@ class Generator(nn.Module):
     """A network from named features to audio.
 
     A subclass names in `features` what its `forward` takes by keyword: tensors whose last axis is F
-    frames, `hop_length` samples apart. `forward` returns audio [B, C, samples(F)] for any F >= 1,
+    frames, `hop_length` samples apart, or the samples of F hops. `forward` returns audio [B, C, samples(F)] for any F >= 1,
     treats the items of a batch independently and can be traced (torch.fx, torch.export).
     """
 
@@ -36,3 +38,25 @@ class Generator(nn.Module):
         `real` is the recorded audio [B, C, T], `features` are what `forward` was given.
         """
         return {}
+
+
+class Widener(Generator):
+    """A generator from a recording without its upper band to the same recording with one.
+
+    `narrowband` [B, 1, T] has the output's sample rate already, with nothing above the edge of its
+    band, and T is a multiple of `hop_length`, the step at which the network can look at a signal.
+    `forward` returns [B, 1, T], sample for sample the same moments. `edges` are the lowest and the
+    highest frequency in Hz at which the band of its training ended.
+
+    Raises ConfigError for edges that do not rise.
+    """
+
+    features = ("narrowband",)
+
+    def __init__(self, *, hop_length: int, edges: Sequence[float]) -> None:
+        super().__init__(hop_length=hop_length)
+        if len(edges) != 2 or not 0.0 < edges[0] <= edges[1]:
+            raise ConfigError(
+                f"generator.edges is {list(edges)}; give the lowest and the highest edge in Hz"
+            )
+        self.edges = (float(edges[0]), float(edges[1]))

@@ -97,7 +97,11 @@ class Features(nn.ModuleDict):
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A system that can be trained; inconsistent parts are an error here, before the first step."""
+    """A system that can be trained; inconsistent parts are an error here, before the first step.
+
+    `mel` says at which sample rate it works and what its results are looked at with; a vocoder takes
+    it, too.
+    """
 
     name: str
     seed: int
@@ -120,7 +124,7 @@ class System:
             raise ConfigError(
                 f"features: {type(generator).__name__} takes {generator.features}, not {unknown}"
             )
-        if generator.hop_length != mel.hop_length:
+        if "mel" in self.features and generator.hop_length != mel.hop_length:
             raise ConfigError(
                 f"generator.hop_length is {generator.hop_length} but mel.hop_length is "
                 f"{mel.hop_length}; make them equal"
@@ -145,15 +149,17 @@ class System:
                 )
 
     def check_segment(self, segment: int) -> None:
-        """ConfigError unless the generator makes `segment` samples from the mel of as many."""
-        mel = self.mel
-        if segment % mel.hop_length:
-            nearest = round(segment / mel.hop_length) * mel.hop_length
+        """ConfigError unless the generator makes `segment` samples from the features of as many."""
+        hop_length = self.generator.hop_length
+        if segment % hop_length:
+            nearest = round(segment / hop_length) * hop_length
             raise ConfigError(
-                f"data.segment is {segment}, not a multiple of mel.hop_length {mel.hop_length}; "
-                f"take {max(nearest, mel.hop_length)}"
+                f"data.segment is {segment}, not a multiple of the generator's hop_length "
+                f"{hop_length}; take {max(nearest, hop_length)}"
             )
-        made = self.generator.samples(mel.frames(segment))
+        if "mel" not in self.features:
+            return
+        made = self.generator.samples(self.mel.frames(segment))
         if made < segment:
             raise ConfigError(
                 f"the generator makes {made} samples from the mel of {segment}; "

@@ -47,8 +47,9 @@ class Validator:
         device = next(generator.parameters()).device
         made, scores = [], []
         for name, audio, given in self.clips:
-            real = audio[None].to(device)
-            inputs = features(real, {key: value[None] for key, value in given.items()})
+            samples = audio.shape[-1] // generator.hop_length * generator.hop_length
+            real = audio[None, :, :samples].to(device)
+            inputs = self._features(features, len(made), real, given)
             fake = generator(**inputs)[..., : real.shape[-1]]
             real = real[..., : fake.shape[-1]].cpu()
             made.append(Clip(name, real[0, 0], fake[0, 0].cpu()))
@@ -59,6 +60,16 @@ class Validator:
             values = [score[name] for score in scores if name in score]
             means[name] = sum(values) / len(values)
         return means, made
+
+    @staticmethod
+    def _features(
+        features: nn.Module, clip: int, real: Tensor, given: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Inputs of the generator; what a feature draws is another for each clip, never another."""
+        with torch.random.fork_rng():
+            torch.manual_seed(clip)
+            inputs: dict[str, Tensor] = features(real, {k: v[None] for k, v in given.items()})
+        return inputs
 
     def _score(self, real: Tensor, fake: Tensor, name: str) -> dict[str, float]:
         scores = {

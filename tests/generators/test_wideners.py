@@ -1,0 +1,136 @@
+"""Laws that every generator obeys that extends the band of a recording.
+
+A new one joins by a line in `WIDENERS`: a narrow network of its kind.
+"""
+
+import inspect
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from vocoder.errors import ConfigError
+from vocoder.generators.base import Widener
+from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.streaming.plan import Plan
+
+WIDENERS: dict[str, Callable[[], Widener]] = {}
+# Networks that look at the whole recording, by the module that does.
+WHOLE: dict[str, str] = {}
+
+
+@pytest.fixture(params=WIDENERS)
+def widener(request: pytest.FixtureRequest) -> Widener:
+    torch.manual_seed(0)
+    return WIDENERS[request.param]().eval()
+
+
+def recording(widener: Widener, hops: int, *, batch: int = 1) -> Tensor:
+    return 0.1 * torch.randn(batch, 1, hops * widener.hop_length)
+
+
+def deviation(ours: Tensor, theirs: Tensor) -> float:
+    assert ours.shape == theirs.shape
+    return ((ours - theirs).abs().max() / theirs.abs().max()).item()
+
+
+def enough(widener: Widener) -> int:
+    """Hops of a tenth of a second or so."""
+    return -(-2000 // widener.hop_length)
+
+
+@pytest.mark.parametrize("more", [0, 1, 7])
+def test_length_law(widener: Widener, more: int) -> None:
+    hops = enough(widener) + more
+    audio = widener(recording(widener, hops, batch=2))
+    assert audio.shape == (2, 1, hops * widener.hop_length)
+    assert widener.samples(hops) == hops * widener.hop_length
+
+
+def test_one_hop_is_enough(widener: Widener) -> None:
+    assert widener(recording(widener, 1)).shape == (1, 1, widener.hop_length)
+
+
+def test_it_takes_the_narrowband_alone(widener: Widener) -> None:
+    assert tuple(inspect.signature(widener.forward).parameters) == ("narrowband",)
+    assert widener.features == ("narrowband",)
+    assert 0.0 < widener.edges[0] <= widener.edges[1]
+
+
+def test_items_of_a_batch_are_independent(widener: Widener) -> None:
+    batch = recording(widener, enough(widener), batch=3)
+    together = widener(batch)
+    for item in range(3):
+        assert deviation(widener(batch[item : item + 1])[0], together[item]) < 1e-4
+
+
+def test_the_same_input_gives_the_same_audio(widener: Widener) -> None:
+    given = recording(widener, enough(widener))
+    assert torch.equal(widener(given), widener(given))
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+def test_silence_and_noise_are_finite(widener: Widener, level: float) -> None:
+    given = level * recording(widener, enough(widener)).sign()
+    audio = widener(given.requires_grad_())
+    audio.square().mean().backward()
+    assert torch.isfinite(audio).all()
+    gradients = [weight.grad for weight in widener.parameters() if weight.grad is not None]
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_every_parameter_learns(widener: Widener) -> None:
+    widener.train()
+    given = recording(widener, enough(widener), batch=2)
+    (widener(given) - torch.randn_like(given)).square().mean().backward()
+    idle = [
+        n for n, p in widener.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
+    ]
+    assert idle == []
+
+
+def test_folding_changes_no_sample(widener: Widener) -> None:
+    given = recording(widener, enough(widener))
+    before = widener(given)
+    fold_weight_norm(widener)
+    assert not [name for name in widener.state_dict() if "parametrizations" in name]
+    assert (widener(given) - before).abs().max() <= 1e-5
+
+
+def test_symbolic_trace_computes_the_same(widener: Widener) -> None:
+    traced = torch.fx.symbolic_trace(widener)
+    for more in (0, 3):
+        given = recording(widener, enough(widener) + more)
+        assert torch.equal(traced(given), widener(given))
+
+
+@pytest.mark.usefixtures("plain_kernels")
+def test_stream_equals_one_call(widener: Widener, request: pytest.FixtureRequest) -> None:
+    hop = widener.hop_length
+    widener.freeze()
+    examples = recording(widener, 3, batch=2), recording(widener, 4, batch=1)
+    kind = request.node.callspec.params["widener"]
+    with torch.inference_mode():
+        if kind in WHOLE:
+            with pytest.raises(ConfigError, match=WHOLE[kind]):
+                Plan(widener, *({"narrowband": example} for example in examples))
+            return
+        plan = Plan(widener, *({"narrowband": example} for example in examples))
+        given = recording(widener, 2 * enough(widener))
+        states, made, begin = plan.begin(), [], 0
+        for size in itertools.cycle((1, hop, 3 * hop + 1, 2 * hop)):
+            piece = given[..., begin : begin + size]
+            begin += size
+            last = begin >= given.shape[-1]
+            chunk, states = plan.step(states, [piece], last=last)
+            made += [] if chunk is None else [chunk]
+            if last:
+                break
+        assert deviation(torch.cat(made, dim=-1), widener(given)) < 1e-5
+
+
+def test_edges_must_rise() -> None:
+    with pytest.raises(ConfigError, match="edges"):
+        Widener(hop_length=1, edges=[8000.0, 4000.0])
