@@ -13,8 +13,9 @@ class Generator(nn.Module):
     """A network from named features to audio.
 
     A subclass names in `features` what its `forward` takes by keyword: tensors whose last axis is F
-    frames, `hop_length` samples apart, or the samples of F hops. `forward` returns audio [B, C, samples(F)] for any F >= 1,
-    treats the items of a batch independently and can be traced (torch.fx, torch.export).
+    frames, `hop_length` samples apart, or the samples of F hops. `forward` returns audio
+    [B, C, samples(F)] for any F >= 1, treats the items of a batch independently and can be traced
+    (torch.fx, torch.export).
     """
 
     features: tuple[str, ...]

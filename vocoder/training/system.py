@@ -99,8 +99,7 @@ class Features(nn.ModuleDict):
 class System:
     """A system that can be trained; inconsistent parts are an error here, before the first step.
 
-    `mel` says at which sample rate it works and what its results are looked at with; a vocoder takes
-    it, too.
+    `mel` gives the sample rate, and what results are looked at with; a vocoder takes it, too.
     """
 
     name: str

@@ -45,7 +45,8 @@ class Validator:
     def run(self, generator: Generator, features: nn.Module) -> tuple[dict[str, float], list[Clip]]:
         """Mean scores by name, and the audio they were measured on."""
         device = next(generator.parameters()).device
-        made, scores = [], []
+        made: list[Clip] = []
+        scores: list[dict[str, float]] = []
         for name, audio, given in self.clips:
             samples = audio.shape[-1] // generator.hop_length * generator.hop_length
             real = audio[None, :, :samples].to(device)
