@@ -2,6 +2,22 @@
 # The stages of every recipe. recipes/NAME/run.sh calls this with what is its own.
 set -euo pipefail
 
+task_stages() {
+    if [[ $task == extend ]]; then
+        cat <<TEXT
+  4 extend     the held-out set, cut off at 4, 8 and 12 kHz (those that the model knows), by the
+               trained model, the embedded one, spectral band replication and plain resampling
+  5 evaluate   score them against the recordings, a table for each edge
+TEXT
+    else
+        cat <<TEXT
+  4 vocode     the held-out set, by the trained model, Griffin-Lim and, for models at 22.05 kHz,
+               the embedded one
+  5 evaluate   score them against the recordings, show the table
+TEXT
+    fi
+}
+
 usage() {
     cat <<TEXT
 Usage: recipes/$name/run.sh [CORPUS] [options] [HYDRA_OVERRIDE …]
@@ -11,9 +27,7 @@ CORPUS is $wanted
   1 download   fetch, check and unpack the corpus; goes on where it was interrupted
   2 prepare    audit the recordings, write the manifest
   3 train      a system; a run that was stopped goes on
-  4 vocode     the held-out set, by the trained model, Griffin-Lim and, for models at 22.05 kHz,
-               the embedded one
-  5 evaluate   score them against the recordings, show the table
+$(task_stages)
 
   --stage N        first stage (default 1)
   --stop-stage N   last stage (default 5)
@@ -38,7 +52,7 @@ fail() {
     exit 2
 }
 
-stage=1 stop_stage=5 name=demo system=demo work=exp/demo layout="" corpus="" model="" device=cpu
+stage=1 stop_stage=5 task=vocode name=demo system=demo work=exp/demo layout="" corpus="" model="" device=cpu
 download=corpora only=() subsets=() overrides=()
 wanted="a folder of recordings (wav, flac, ogg, mp3). If it or its parent holds a manifest.csv
 with the columns path and split, that decides what is held out, otherwise a hash of file names does."
@@ -47,8 +61,9 @@ while (($#)); do
     case "$1" in
         -h | --help) usage; exit 0 ;;
         --stage | --stop-stage | --system | --corpus | --download | --layout | --subset | --only | \
-            --work | --model | --recipe)
+            --work | --model | --recipe | --task)
             if (($# < 2)); then fail "$1 needs a value"; fi ;;&
+        --task) task=$2 name=${name}_bwe work=${work}_bwe; shift ;;  # also from there
         --recipe)  # from recipes/NAME/run.sh, before everything else
             name=$2 layout=$2 work=exp/$2 example=""
             wanted="the unpacked corpus, or the folder it lies in; without it, it is downloaded."
@@ -119,7 +134,10 @@ if stage 3 "train $system"; then
         "${overrides[@]}"
 fi
 
-if stage 4 "vocode the held-out set"; then
+if [[ $task == extend ]] && stage 4 "extend the held-out set"; then
+    rm -rf "$held_out"
+    "${bin}python" "$recipes/extension.py" "$manifest" "$trained" "$held_out" --device "$device"
+elif [[ $task == vocode ]] && stage 4 "vocode the held-out set"; then
     rm -rf "$held_out"
     rate=$("${bin}python" "$recipes/held_out.py" "$manifest" "$trained" "$held_out/recordings")
     resynth trained --model "$trained"
@@ -128,10 +146,23 @@ if stage 4 "vocode the held-out set"; then
     if ((rate == 22050)); then resynth default; fi
 fi
 
-if stage 5 "evaluate"; then
+# evaluate FOLDER SCORES [OPTION …]: score what is in FOLDER against the recordings there
+evaluate() {
     estimates=()
-    for name in trained default griffin-lim; do
-        if [[ -d $held_out/$name ]]; then estimates+=("$held_out/$name"); fi
+    for name in trained default griffin-lim extender replication resampling; do
+        if [[ -d $1/$name ]]; then estimates+=("$1/$name"); fi
     done
-    "${bin}vocoder" evaluate "$held_out/recordings" "${estimates[@]}" -o "$work/scores"
+    "${bin}vocoder" evaluate "$1/recordings" "${estimates[@]}" -o "$2" "${@:3}"
+}
+
+if stage 5 "evaluate"; then
+    if [[ $task == extend ]]; then
+        for folder in "$held_out"/*/; do
+            edge=$(basename "$folder")
+            echo "content up to $edge Hz"
+            evaluate "${folder%/}" "$work/scores/$edge" --edge "$edge"
+        done
+    else
+        evaluate "$held_out" "$work/scores"
+    fi
 fi

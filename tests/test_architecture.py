@@ -21,7 +21,7 @@ LAYERS = (
     {"discriminators", "disturbances", "generators", "losses"},
     {"melfile"},
     {"checkpoint", "data", "evaluation"},
-    {"export", "foreign", "streaming", "synthesis"},
+    {"export", "extension", "foreign", "streaming", "synthesis"},
     {"training"},
     {"batch", "bench", "describe"},
     {"commands"},
@@ -30,7 +30,7 @@ LAYERS = (
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HYDRA = {"hydra", "omegaconf"}
-OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio", "yaml"}
+OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio", "visqol", "yaml"}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

@@ -5,6 +5,9 @@ import vocoder
 v = vocoder.load()                              # the embedded default; or a path; or "griffin-lim"
 mel = v.mel(audio, sample_rate=sample_rate)     # [M, F]
 audio = v(mel)                                  # [T] at v.sample_rate
+
+extender = vocoder.load_extender()              # narrow recordings to 48 kHz
+wide = extender(audio, sample_rate=8000)        # [T] or [C, T] at extender.sample_rate
 """
 
 import importlib
@@ -20,6 +23,7 @@ from vocoder.errors import (
 
 if TYPE_CHECKING:
     from vocoder.audio import read_audio, write_audio
+    from vocoder.extension import Extender, load_extender
     from vocoder.features.mel import MelSpec
     from vocoder.melfile import read_mel, write_mel
     from vocoder.synthesis import Vocoder, load
@@ -30,11 +34,13 @@ __all__ = [
     "AudioError",
     "CheckpointError",
     "ConfigError",
+    "Extender",
     "MelMismatchError",
     "MelSpec",
     "Vocoder",
     "VocoderError",
     "load",
+    "load_extender",
     "read_audio",
     "read_mel",
     "write_audio",
@@ -43,9 +49,11 @@ __all__ = [
 
 # Imported on first use, so that `import vocoder` is instant.
 _LAZY = {
+    "Extender": "vocoder.extension",
     "MelSpec": "vocoder.features.mel",
     "Vocoder": "vocoder.synthesis",
     "load": "vocoder.synthesis",
+    "load_extender": "vocoder.extension",
     "read_audio": "vocoder.audio",
     "read_mel": "vocoder.melfile",
     "write_audio": "vocoder.audio",

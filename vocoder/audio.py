@@ -6,8 +6,8 @@ checked once, and written whole or not at all.
 
 import io
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -105,8 +105,7 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
     VocoderError if the place cannot. Shape: [T] or [C, T], T ≥ 1.
     """
     path = Path(path)
-    if path.suffix.lower() not in WRITE_SUFFIXES:
-        raise AudioError(f"{path}: cannot write this suffix; use {_listed(WRITE_SUFFIXES)}")
+    container = _container(path)
     if audio.ndim not in (1, 2) or audio.numel() == 0:
         raise AudioError(f"{path}: cannot write shape {list(audio.shape)}; pass [T] or [C, T]")
     if not bool(torch.isfinite(audio).all()):
@@ -114,7 +113,6 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
     columns = np.atleast_2d(pcm16(audio).numpy()).T  # [T, C]
     # Encoded in memory: a full disk then shows as an OSError of one write, not inside libsndfile.
     encoded = io.BytesIO()
-    container = path.suffix[1:].upper()
     try:
         soundfile.write(encoded, columns, sample_rate, format=container, subtype="PCM_16")
     except soundfile.LibsndfileError as error:
@@ -124,6 +122,72 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
         ) from error
     with replacing_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
+
+
+def write_blocks(path: StrPath, blocks: Iterable[Tensor], sample_rate: int) -> int:
+    """`write_audio` of audio that is made block by block, as long as it likes; returns the samples.
+
+    Raises as `write_audio` does; where `blocks` raises, no file appears, or the old one stays.
+    Shape of each: [C, T], any T ≥ 0, C that of the first.
+    """
+    path = Path(path)
+    container, samples = _container(path), 0
+    with ExitStack() as stack:
+        target = _Target(stack.enter_context(replacing_file(path)))
+        stack.callback(target.close)
+        file: Any = None
+        for block in blocks:
+            try:
+                if file is None:
+                    form = {"format": container, "subtype": "PCM_16"}
+                    file = soundfile.SoundFile(target, "w", sample_rate, len(block), **form)
+                    stack.callback(file.close)
+                file.write(pcm16(block).numpy().T)
+            except (soundfile.LibsndfileError, AssertionError) as error:
+                target.check()
+                reason = getattr(error, "error_string", None) or "it stopped writing"
+                raise AudioError(
+                    f"{path}: {container} cannot hold {len(block)} channels at {sample_rate} Hz "
+                    f"({reason})"
+                ) from error
+            samples += block.shape[-1]
+        if not samples:
+            raise AudioError(f"{path}: not written, there is no audio")
+        file.close()
+        target.check()
+    return samples
+
+
+class _Target:
+    """A file for libsndfile to write to that remembers why it could not: libsndfile does not."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self._error: OSError | None = None
+        self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
+        self.close = self._file.close
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self._error = error
+            return 0
+
+    def check(self) -> None:
+        """Raise what kept it from being written."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self._error = error
+        if self._error:
+            raise self._error
+
+
+def _container(path: Path) -> str:
+    if path.suffix.lower() not in WRITE_SUFFIXES:
+        raise AudioError(f"{path}: cannot write this suffix; use {_listed(WRITE_SUFFIXES)}")
+    return path.suffix[1:].upper()
 
 
 def pcm16(audio: Tensor) -> Tensor:

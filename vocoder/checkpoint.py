@@ -28,13 +28,18 @@ FORMAT = 1
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 START_NAME = "start.pt"
+EXTENDER = "extender"  # the embedded model that extends bands
 GRIFFIN_LIM = "griffin-lim"  # built in, but made by vocoder.synthesis: it has no weights to load
 _ASSETS = Path(__file__).parent / "assets"
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What `config.json` says: the mel contract, the network, and where both come from."""
+    """What `config.json` says: the mel contract, the network, and where both come from.
+
+    `mel` is what a vocoder takes. A bandwidth extender takes audio at its `sample_rate`, and was
+    only looked at with it.
+    """
 
     name: str
     mel: MelSpec

@@ -21,6 +21,7 @@ Examples:
   vocoder vocode mels/*.npy -o out/      mel files to audio
   vocoder resynth a.wav b.mp3 -o out/    audio to mel and back
   vocoder stream --wav < a.npy > a.wav   mels to audio, as they come
+  vocoder extend phone.wav -o wide.wav   narrow recordings to full band
   vocoder info                           the built-in models
   vocoder import g_02500000 -o models/a  another project's checkpoint
   vocoder systems                        what can be trained
@@ -87,6 +88,13 @@ app.command(
 )(inference.resynth)
 app.command(
     epilog=_examples(
+        "vocoder extend phone.wav -o wide.wav",
+        "vocoder extend tapes/ -o out/ --to 44100 --format flac",
+        "vocoder extend inear.wav -o speech.wav --model runs/eben/best --no-keep",
+    )
+)(inference.extend)
+app.command(
+    epilog=_examples(
         "vocoder stream < a.npy | aplay -f S16_LE -r 22050",
         "vocoder stream --wav --realtime < a.npy | ffplay -nodisp -autoexit -",
         "vocoder stream --mel-format f32 --audio-format f32 < mels.f32 > audio.f32",
@@ -112,6 +120,7 @@ app.command(
         "vocoder prepare speech/ -o manifest.csv",
         "vocoder prepare data/ -o lj.csv --index data/index.csv --only speaker=lj",
         "vocoder prepare wavs/ --mels predicted/ --preset hifigan_22k_80 -o pairs.csv",
+        "vocoder prepare close_talk/ --narrowband in_ear/ -o pairs.csv",
     )
 )(training.prepare)
 app.command(epilog=_examples("vocoder systems", "vocoder systems --markdown"))(training.systems)
@@ -128,6 +137,8 @@ app.command(
     epilog=_examples(
         "vocoder evaluate speech/ out/",
         "vocoder evaluate speech/ out/mine out/griffin-lim -o scores/ --markdown",
+        "vocoder evaluate speech/ wide/mine wide/sinc --edge 4000",
+        "vocoder evaluate speech/ out/ --metrics lsd,pesq_wb",
     )
 )(training.evaluate)
 

@@ -1,16 +1,19 @@
 """Models and audits as plain values and as tables, for the terminal."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.table import Table
 from rich.text import Text
 
-from vocoder.checkpoint import GRIFFIN_LIM, WEIGHTS_NAME, builtin_models, find_model
+from vocoder.checkpoint import GRIFFIN_LIM, WEIGHTS_NAME, builtin_models, find_model, load_model
 from vocoder.data.audit import Audit
 from vocoder.data.manifest import SPLITS
 from vocoder.errors import ConfigError
+from vocoder.extension import Extender
 from vocoder.features.mel import PRESETS
+from vocoder.generators.base import Widener
 from vocoder.synthesis import Vocoder, load
 
 _SHOWN_PROBLEMS = 30
@@ -18,30 +21,50 @@ _SHOWN_PROBLEMS = 30
 
 def describe(name: str) -> dict[str, Any]:
     """Everything that is known of a model, as JSON has it; a damaged one is an error."""
-    vocoder = load(name)
-    config = vocoder.config.to_dict()
+    model = _load(name)
+    config = model.config.to_dict()
     weights = None if config["name"] == GRIFFIN_LIM else find_model(name) / WEIGHTS_NAME
+    told = ("generator", "licences", "training", "scores")
     return {
         "name": config["name"],
+        "task": "bandwidth extension" if isinstance(model, Extender) else "vocoding",
         "path": str(weights.parent) if weights else None,
-        "sample_rate": vocoder.sample_rate,
-        "parameters": vocoder.parameters,
+        "sample_rate": model.sample_rate,
+        "parameters": model.parameters,
         "bytes": weights.stat().st_size if weights else 0,
-        "streaming": _streaming(vocoder),
-        **{key: config[key] for key in ("mel", "generator", "licences", "training", "scores")},
+        "streaming": _streaming(model),
+        **(
+            {"edges_hz": list(model.edges)}
+            if isinstance(model, Extender)
+            else {"mel": config["mel"]}
+        ),
+        **{key: config[key] for key in told},
     }
 
 
-def _streaming(vocoder: Vocoder) -> dict[str, Any]:
-    """Look-ahead and latency of a live stream; a `receptive_field` of None is everything before."""
+def _load(name: str) -> Vocoder | Extender:
+    if name != GRIFFIN_LIM or Path(name).exists():
+        network, config = load_model(find_model(name))
+        if isinstance(network, Widener):
+            return Extender(network, config)
+    return load(name)
+
+
+def _streaming(model: Vocoder | Extender) -> dict[str, Any]:
+    """Look-ahead and latency of a live stream; a `receptive_field` of None is everything before.
+
+    A step of the input is a frame of a mel, or for an extender a sample.
+    """
     try:
-        plan = vocoder.plan()
+        plan = model.plan()
     except ConfigError as error:
         return {"refused": str(error)}
-    per_second = vocoder.sample_rate / 1000
+    step = model.spec.hop_length if isinstance(model, Vocoder) else 1
+    per_second = model.sample_rate / 1000
     return {
+        "steps": "frames" if isinstance(model, Vocoder) else "samples",
         "lookahead": plan.lookahead,
-        "lookahead_ms": round(plan.lookahead * vocoder.spec.hop_length / per_second, 1),
+        "lookahead_ms": round(plan.lookahead * step / per_second, 1),
         "latency": plan.latency,
         "latency_ms": round(plan.latency / per_second, 1),
         "receptive_field": plan.receptive_field,
@@ -74,15 +97,16 @@ def model_table(model: Mapping[str, Any]) -> Table:
 def builtin_table(models: list[dict[str, Any]]) -> Table:
     """One line per built-in model."""
     table = Table(caption=f"mel presets: {', '.join(sorted(PRESETS))}", caption_justify="left")
-    for heading in ("model", "sample rate", "mel bands", "hop", "parameters", "size"):
-        table.add_column(heading, justify="left" if heading == "model" else "right")
+    for heading in ("model", "task", "sample rate", "mel bands", "hop", "parameters", "size"):
+        table.add_column(heading, justify="left" if heading in ("model", "task") else "right")
     for model in models:
-        mel = model["mel"]
+        mel = model.get("mel", {})
         table.add_row(
             model["name"],
+            model["task"],
             f"{model['sample_rate']} Hz",
-            str(mel["n_mels"]),
-            str(mel["hop_length"]),
+            str(mel.get("n_mels", "–")),
+            str(mel.get("hop_length", "–")),
             _millions(model),
             _megabytes(model),
         )
@@ -114,11 +138,11 @@ def audit_tables(result: Audit) -> list[Table]:
 def _in_words(streaming: Mapping[str, Any]) -> dict[str, str]:
     if "refused" in streaming:
         return dict(streaming)
-    seen = streaming["receptive_field"]
+    seen, steps = streaming["receptive_field"], streaming["steps"]
     return {
-        "lookahead": f"{streaming['lookahead']} frames, {streaming['lookahead_ms']} ms",
+        "lookahead": f"{streaming['lookahead']} {steps}, {streaming['lookahead_ms']} ms",
         "latency": f"{streaming['latency']} samples, {streaming['latency_ms']} ms",
-        "receptive_field": "all frames before" if seen is None else f"{seen} frames",
+        "receptive_field": f"all {steps} before" if seen is None else f"{seen} {steps}",
     }
 
 

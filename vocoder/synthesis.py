@@ -22,7 +22,7 @@ from vocoder.device import find_device
 from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError
 from vocoder.features.fit import convert, layout
 from vocoder.features.mel import MelSpec, MelSpectrogram
-from vocoder.generators.base import Generator
+from vocoder.generators.base import Generator, Widener
 from vocoder.streaming.analysis import MelStream
 from vocoder.streaming.plan import Plan
 from vocoder.streaming.stream import Stream, astream
@@ -44,6 +44,11 @@ def load(
         config = griffin_lim(mel or MelSpec.preset("hifigan_22k_80"))
         return Vocoder(build(config.generator, GRIFFIN_LIM), config, device=where)
     generator, config = load_model(find_model(name))
+    if isinstance(generator, Widener):
+        raise CheckpointError(
+            f"{name}: a bandwidth extender, not a vocoder; `vocoder extend` takes it, or "
+            "vocoder.load_extender in Python"
+        )
     if mel not in (None, config.mel):
         raise ConfigError(f"{name} has a mel of its own; only {GRIFFIN_LIM} takes any")
     _check(generator, config.mel, str(name))

@@ -21,11 +21,11 @@ common=(--work "$work" --model "$work/train/last")
 bin=$here/../../.venv/bin/
 [[ -x ${bin}python ]] || bin=""
 # Embedded first, so that the half-precision weights that ship are the ones scored, then with scores.
-"${bin}python" "$here/embed.py" "$work/train/last"
+"${bin}python" "$here/../embed.py" default "$work/train/last"
 
 "$demo" "$corpus/speech" "${common[@]}" --stage 4
 unseen=(--work exp/unseen --model "$work/train/last")
 "$demo" "$corpus/unseen" "${unseen[@]}" --only set=unseen --stop-stage 2
 "$demo" "$corpus/unseen" "${unseen[@]}" --stage 4
-"${bin}python" "$here/embed.py" "$work/train/last" --scores test="$work/scores/default.json" \
+"${bin}python" "$here/../embed.py" default "$work/train/last" --scores test="$work/scores/default.json" \
     --scores unseen=exp/unseen/scores/default.json

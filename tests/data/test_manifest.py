@@ -59,12 +59,27 @@ def test_mel_columns_are_there_if_a_clip_needs_them(tmp_path: Path) -> None:
         for spec in (own, PRESETS["vocos_24k_100"])
     ]
     path = tmp_path / "m.csv"
-    for clips, added in [([plain], []), ([stated], ["mel"]), ([stated, *bare], PAIR_COLUMNS)]:
+    for clips, added in [([plain], []), ([stated], ["mel"]), ([stated, *bare], PAIR_COLUMNS[:2])]:
         write_manifest(path, clips)
         assert path.read_text().splitlines()[0].split(",") == [*COLUMNS, *added]
         assert read_manifest(path) == clips
     assert ",mels/a.npy,\n" in path.read_text()
     assert ",/elsewhere/b.pt,vocos_24k_100\n" in path.read_text()
+
+
+def test_narrowband_column_is_there_if_a_clip_needs_it(tmp_path: Path) -> None:
+    clips = [
+        clip(tmp_path / "a.wav", narrowband=tmp_path / "in_ear/a.wav"),
+        clip(tmp_path / "b.wav", narrowband=Path("/elsewhere/b.flac")),
+    ]
+    path = tmp_path / "m.csv"
+    write_manifest(path, clips)
+    assert path.read_text().splitlines()[0].split(",") == [*COLUMNS, "narrowband"]
+    assert ",in_ear/a.wav\n" in path.read_text()
+    assert read_manifest(path) == clips
+    assert {one.paired for one in clips} == {"narrowband"}
+    with pytest.raises(ConfigError, match="both mel and narrowband"):
+        clip(tmp_path / "a.wav", mel=tmp_path / "a.npy", narrowband=tmp_path / "b.wav")
 
 
 def test_paths_move_with_the_folder(tmp_path: Path) -> None:

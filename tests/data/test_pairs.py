@@ -12,10 +12,11 @@ import torch
 
 from vocoder.audio import read_audio, resample
 from vocoder.data.audit import Audit, audit
+from vocoder.data.crops import read_with_mel, read_with_narrowband
 from vocoder.data.manifest import Clip, write_manifest
 from vocoder.data.pairs import read_paired_mel
-from vocoder.data.segments import Segments, loader, read_pair, validation_clips
-from vocoder.errors import ConfigError, MelMismatchError
+from vocoder.data.segments import Segments, loader, validation_clips
+from vocoder.errors import AudioError, ConfigError, MelMismatchError
 from vocoder.features.mel import MelSpec
 from vocoder.melfile import write_mel
 
@@ -154,6 +155,8 @@ def test_settings_must_come_from_somewhere(tmp_path: Path) -> None:
     assert problems == []
     with pytest.raises(ConfigError, match="give mels"):
         audited(tmp_path, mels=None)
+    with pytest.raises(ConfigError, match="with a mel or with a narrowband file"):
+        audited(tmp_path, narrowband=tmp_path / "mels")
     with pytest.raises(ConfigError, match=r"absent: no \.npy"):
         audited(tmp_path, mels=tmp_path / "absent")
 
@@ -307,5 +310,162 @@ def test_only_a_crop_of_the_recording_is_read(
         return original(self, frames, **options)
 
     monkeypatch.setattr(soundfile.SoundFile, "read", counted)
-    read_pair(clip, SPEC, place=0.5, most=SEGMENT)
+    read_with_mel(clip, SPEC, place=0.5, most=SEGMENT)
     assert read == [SEGMENT]
+
+
+# ---------------------------------------------------------------------------- narrow-band copies
+
+
+def copied(
+    tmp_path: Path,
+    *,
+    samples: int = 4000,
+    more: int = 0,
+    rates: tuple[int, int] = (RATE, RATE),
+    channels: int = 1,
+) -> Clip:
+    """A clip and its copy: half the amplitude, the other sign, and `more` samples of its own."""
+    path = record(tmp_path / "a.wav", samples, rate=rates[0], channels=channels)
+    audio = resample(read_audio(path)[0].mean(0, keepdim=True), *rates)
+    end = -0.5 * torch.nn.functional.pad(audio, (0, more))
+    soundfile.write(tmp_path / "copy.wav", end.T.numpy(), rates[1], subtype="FLOAT")
+    return Clip(
+        path=path, split="train", speaker="a", seconds=samples / rates[0], samples=samples,
+        sample_rate=rates[0], channels=channels, bandwidth_hz=rates[0] // 2, peak_dbfs=-6.0,
+        narrowband=tmp_path / "copy.wav",
+    )  # fmt: skip
+
+
+def copies(manifest: Path, clips: list[Clip], **changes: Any) -> Segments:
+    return segments(manifest, clips, **{"mel": None, "narrowband": True} | changes)
+
+
+def test_copies_are_found_by_name_at_any_rate_and_a_little_longer_or_shorter(
+    tmp_path: Path,
+) -> None:
+    lengths = {-161: False, -160: True, -1: True, 0: True, 160: True, 161: False}  # 160 are 20 ms
+    for number, more in enumerate(lengths):
+        record(tmp_path / f"wavs/a/{more}.wav", 4000 + number)
+        record(tmp_path / f"far/b/{more}.flac", 2 * (4000 + number + more), rate=2 * RATE)
+    record(tmp_path / "far/b/alone.wav", 4000)
+    clips, problems, trimmed = audited(
+        tmp_path, mels=None, mel_spec=None, narrowband=tmp_path / "far"
+    )
+    found = {int(clip.path.stem): clip.narrowband for clip in clips}
+    fitting = [more for more, fits in lengths.items() if fits]
+    assert found == {more: tmp_path / f"far/b/{more}.flac" for more in fitting}
+    assert trimmed == len(fitting) - 1
+    *unpaired, orphans = problems
+    assert {int(problem.path.stem) for problem in unpaired} == {-161, 161}
+    for problem in unpaired:
+        assert (problem.kind, problem.excluded) == ("unpaired", True)
+        assert f"far/b/{problem.path.stem}.flac lasts" in problem.explanation
+    assert orphans.explanation.startswith("1 narrowband files have no recording")
+
+
+def test_a_copy_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    faults = {"missing": "of that name in", "torn": "cannot read", "nan": "NaN", "zero": "silent"}
+    for number, name in enumerate([*faults, "good"]):
+        record(tmp_path / f"wavs/{name}.wav", 4000 + number)
+        record(tmp_path / f"far/{name}.wav", 4000 + number)
+    (tmp_path / "far/missing.wav").unlink()
+    (tmp_path / "far/torn.wav").write_bytes(b"RIFF, or not")
+    soundfile.write(tmp_path / "far/nan.wav", np.full(4002, np.nan), RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "far/zero.wav", np.zeros(4003), RATE)
+    clips, problems, _ = audited(tmp_path, mels=None, mel_spec=None, narrowband=tmp_path / "far")
+    assert [clip.path.stem for clip in clips] == ["good"]
+    assert {problem.path.stem for problem in problems} == faults.keys()
+    for problem in problems:
+        assert faults[problem.path.stem] in problem.explanation
+        assert str(tmp_path / "far") in problem.explanation
+
+
+@pytest.mark.parametrize("rates", [(RATE, RATE), (RATE, 11025), (16000, RATE), (11025, 16000)])
+@pytest.mark.parametrize("more", [-40, 0, 40])
+def test_both_crops_are_the_same_moments(rates: tuple[int, int], more: int, tmp_path: Path) -> None:
+    """Up to the end of the shorter, and as if the whole files had been converted."""
+    clip = copied(tmp_path, more=more, rates=rates, channels=2)
+    files = read_audio(clip.path)[0], read_audio(clip.narrowband)[0]
+    whole = [
+        resample(audio.mean(0, keepdim=True), rate, RATE)
+        for audio, rate in zip(files, rates, strict=True)
+    ]
+    shorter = min(audio.shape[-1] for audio in whole)
+    for place in (0.0, 0.37, 1.0 - 1e-9):
+        pair = read_with_narrowband(clip, sample_rate=RATE, place=place, most=SEGMENT)
+        start = int(place * (shorter - SEGMENT + 1))
+        for crop, audio in zip(pair, whole, strict=True):
+            cut = audio[:, start : start + SEGMENT]
+            assert cut.shape[-1] == SEGMENT
+            torch.testing.assert_close(crop, cut, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("peak_db", [None, (-20.0, -1.0)])
+def test_level_and_place_of_the_copy_are_those_of_the_recording(
+    peak_db: tuple[float, float] | None, tmp_path: Path
+) -> None:
+    clip = copied(tmp_path)
+    data = copies(tmp_path / "m.csv", [clip], peak_db=peak_db)
+    audio, _, features = data[3]
+    assert audio.shape == features["narrowband"].shape == (8, 1, SEGMENT)
+    torch.testing.assert_close(features["narrowband"], -0.5 * audio)
+    levels = audio.square().mean((1, 2)).log10() * 10.0
+    assert (levels.std() > 2.0) == (peak_db is not None)
+    for workers in (0, 1):
+        (batch,) = loader(data, start=3, steps=1, workers=workers)
+        assert torch.equal(batch.audio, audio)
+        assert torch.equal(batch.features["narrowband"], features["narrowband"])
+
+
+@pytest.mark.parametrize("more", [-20, 0, 20])
+def test_a_short_copied_clip_is_followed_by_silence_in_both(more: int, tmp_path: Path) -> None:
+    clip = copied(tmp_path, samples=300, more=more)
+    audio, _, features = copies(tmp_path / "m.csv", [clip])[0]
+    end = 300 + min(more, 0)
+    torch.testing.assert_close(features["narrowband"], -0.5 * audio)
+    assert audio[..., end - 1].all()
+    assert not audio[..., end:].any()
+    assert not features["narrowband"][..., end:].any()
+
+
+def test_validation_clips_come_with_as_much_of_their_copies(tmp_path: Path) -> None:
+    clip = dataclasses.replace(copied(tmp_path, more=-7, channels=2), split="valid")
+    write_manifest(tmp_path / "m.csv", [clip])
+    for most, samples in [(1000, 1000), (9000, 3993)]:
+        ((_, audio, given),) = validation_clips(
+            tmp_path / "m.csv",
+            sample_rate=RATE,
+            limit=1,
+            max_seconds=most / RATE,
+            narrowband=True,
+        )
+        assert audio.shape == given["narrowband"].shape == (1, samples)
+        torch.testing.assert_close(given["narrowband"], -0.5 * audio, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_copy_that_changed_since_is_one_line_with_both_names(
+    workers: int, tmp_path: Path
+) -> None:
+    clip = copied(tmp_path)
+    data = copies(tmp_path / "m.csv", [clip])
+    record(clip.narrowband, 5000)
+    with pytest.raises(AudioError) as caught:
+        list(loader(data, start=0, steps=2, workers=workers))
+    assert str(caught.value).startswith(f"{clip.path}: {clip.narrowband} lasts 0.625 s")
+    assert "\n" not in str(caught.value)
+
+
+def test_what_cannot_be_trained_on_copies_is_an_error_at_construction(tmp_path: Path) -> None:
+    clip = copied(tmp_path)
+    lone = dataclasses.replace(clip, narrowband=None)
+    manifest = tmp_path / "m.csv"
+    with pytest.raises(ConfigError, match="1 of 2 clips have a narrowband file"):
+        copies(manifest, [clip, lone])
+    with pytest.raises(ConfigError, match=r"data\.speed.*narrowband files"):
+        copies(manifest, [clip], speed=[0.8, 1.25])
+    with pytest.raises(ConfigError, match="takes no narrowband"):
+        copies(manifest, [clip], narrowband=False)
+    assert copies(manifest, [clip]).paired == "narrowband"
+    assert copies(manifest, [lone])[0].features == {}

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from vocoder.audio import read_audio, resample
 from vocoder.data.audit import audit
+from vocoder.data.crops import read_crop
 from vocoder.data.manifest import Clip, read_manifest, write_manifest
-from vocoder.data.segments import Batch, Segments, loader, read_crop, validation_clips
+from vocoder.data.segments import Batch, Segments, loader, validation_clips
 from vocoder.errors import AudioError, ConfigError
 
 CLIPS = Path(__file__).parents[2] / "egs/clips"

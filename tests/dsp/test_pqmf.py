@@ -7,7 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.dsp.pqmf import pqmf_analysis, pqmf_filters, pqmf_synthesis
+from vocoder.dsp.pqmf import (
+    even_pqmf_analysis,
+    even_pqmf_filters,
+    even_pqmf_synthesis,
+    pqmf_analysis,
+    pqmf_filters,
+    pqmf_synthesis,
+)
 from vocoder.errors import ConfigError
 
 
@@ -75,3 +82,38 @@ def test_filters_are_those_of_the_formula() -> None:
 def test_impossible_banks_are_named(change: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="even number of taps"):
         pqmf_filters(**change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("bands", "cutoff"), [(2, 0.32), (4, 0.158867), (8, 0.0792)])
+def test_even_filters_give_a_signal_back_up_to_its_ends_and_without_delay(
+    bands: int, cutoff: float
+) -> None:
+    filters = even_pqmf_filters(bands, size=8 * bands, cutoff=cutoff)
+    for samples in (bands, 3 * bands, 400 * bands):
+        audio = noise(2, 1, samples)
+        split = even_pqmf_analysis(audio, filters, stride=bands)
+        assert split.shape == (2, bands, samples // bands + 8)
+        back = even_pqmf_synthesis(split, filters)
+        assert back.shape == audio.shape
+        assert db(back - audio, audio) < -45.0  # a few samples vary
+
+
+def test_the_default_cutoff_is_the_best_one_for_even_filters() -> None:
+    audio = noise(1, 1, 40_000)
+    errors = []
+    for cutoff in (0.1579, 0.158867, 0.1599):
+        filters = even_pqmf_filters(cutoff=cutoff)
+        back = even_pqmf_synthesis(even_pqmf_analysis(audio, filters, stride=4), filters)
+        errors.append(db(back - audio, audio))
+    assert errors[1] < min(errors[0], errors[2])
+
+
+def test_even_filters_are_every_other_coefficient_of_odd_ones_at_twice_the_rate() -> None:
+    dense = pqmf_filters(8, taps=62, cutoff=0.158867 / 2)[:4]
+    torch.testing.assert_close(even_pqmf_filters(), 2.0 * dense[..., ::2])
+
+
+@pytest.mark.parametrize("change", [{"bands": 1}, {"size": 28}, {"size": 0}, {"cutoff": 1.0}])
+def test_impossible_even_banks_are_named(change: dict[str, float]) -> None:
+    with pytest.raises(ConfigError, match="a multiple of twice their number"):
+        even_pqmf_filters(**change)  # type: ignore[arg-type]

@@ -1,11 +1,13 @@
 """Every metric: ideal for equal signals, and moved the right way by noise, shift and detuning."""
 
+import importlib.util
 import math
 import sys
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -13,16 +15,26 @@ from torch import Tensor
 from vocoder.audio import read_audio, resample
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.log_mel import log_mel_error
-from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING, Score
 from vocoder.evaluation.pesq import pesq_wb
 from vocoder.evaluation.pitch import f0_median, f0_rmse, voicing_f1
+from vocoder.evaluation.spectral import lsd, lsd_high, snr_low, spectral_convergence
 from vocoder.evaluation.stft import stft_error
+from vocoder.evaluation.visqol import visqol
 from vocoder.features.mel import MelSpec
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
-IDEAL = {"voicing_f1": 1.0, "pesq_wb": 4.64}
+IDEAL = {"voicing_f1": 1.0, "pesq_wb": 4.64, "snr_low": 100.0, "visqol": 4.73}
+EDGE = 2000.0
+ALIGNED = {"pesq_wb": 4.3, "visqol": 4.3}  # these look for the delay first
 VOICES = ("lj/LJ001-0013", "kathleen/arctic_b0511", "nathalie/nl_rhasspy_863")
-NAMES = pytest.mark.parametrize("name", METRICS)
+without_visqol = pytest.mark.skipif(
+    importlib.util.find_spec("visqol") is None, reason="visqol-python is not installed"
+)
+NAMES = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=without_visqol) if n == "visqol" else n for n in METRICS],
+)
 DISTURBANCES: dict[str, Callable[[Tensor, float], Tensor]] = {
     "noise": lambda x, much: x + much * x.std() * _noise(x),
     "shift": lambda x, much: torch.roll(x, round(much * 0.03 * 24000)),
@@ -44,16 +56,27 @@ def tone(hz: float, *, rate: int = 24000, level: float = 0.1) -> Tensor:
     return level * (torch.cos(2 * math.pi * harmonics * cycles) / harmonics).sum(0).float()
 
 
+def scorer(name: str) -> Score:
+    return METRICS[name].scorer(EDGE)
+
+
 def goodness(name: str, reference: Tensor, estimate: Tensor, rate: int) -> float:
     sign = 1.0 if METRICS[name].better == "higher" else -1.0
-    return sign * METRICS[name].score(reference, estimate, rate)
+    return sign * scorer(name)(reference, estimate, rate)
+
+
+def cut(audio: Tensor, rate: int, *, above: float = 0.0, below: float = math.inf) -> Tensor:
+    """What lies between two frequencies."""
+    spectrum = torch.fft.rfft(audio.double())
+    hz = torch.fft.rfftfreq(len(audio), 1 / rate)
+    return torch.fft.irfft(spectrum * ((hz >= above) & (hz < below)), len(audio)).float()
 
 
 @NAMES
 @pytest.mark.parametrize("clip", VOICES)
 def test_equal_signals_score_ideally(name: str, clip: str) -> None:
     audio, rate = speech(clip)
-    assert METRICS[name].score(audio, audio.clone(), rate) == pytest.approx(
+    assert scorer(name)(audio, audio.clone(), rate) == pytest.approx(
         IDEAL.get(name, 0.0), abs=0.005
     )
 
@@ -63,7 +86,8 @@ def test_more_noise_is_worse(name: str) -> None:
     audio, rate = speech()
     steps = (0.0, 0.03, 0.3, 3.0)
     scores = [goodness(name, audio, DISTURBANCES["noise"](audio, s), rate) for s in steps]
-    if name == "f0_rmse":  # one octave error outweighs everything: `f0_median` is for the order
+    # One octave error outweighs everything (`f0_median` is for the order); ViSQOL has a lowest.
+    if name in ("f0_rmse", "visqol"):
         assert max(scores[1:]) < scores[0]
     else:
         assert all(better > worse for better, worse in pairwise(scores)), scores
@@ -71,11 +95,13 @@ def test_more_noise_is_worse(name: str) -> None:
 
 @NAMES
 def test_a_longer_shift_is_worse(name: str) -> None:
-    """PESQ aligns in time, so a shift costs it almost nothing."""
+    """Where signals are aligned in time, a shift costs almost nothing."""
     audio, rate = speech()
     scores = [goodness(name, audio, DISTURBANCES["shift"](audio, s), rate) for s in (0, 0.3, 1.0)]
-    if name == "pesq_wb":
-        assert min(scores) > 4.3
+    if name in ALIGNED:
+        assert min(scores) > ALIGNED[name]
+    elif name == "snr_low":  # a millisecond is as wrong as a second
+        assert max(scores[1:]) < 3.0
     else:
         assert scores[0] > scores[1] > scores[2]
 
@@ -125,6 +151,82 @@ def test_stft_error_of_a_gain_is_known() -> None:
     assert stft_error(audio, 0.5 * audio, 24000) == pytest.approx(0.5 + math.log(2.0), rel=1e-3)
 
 
+def test_lsd_is_that_of_its_definition() -> None:
+    """Frame by frame, by NumPy."""
+    audio, rate = speech("kathleen/arctic_b0511")
+    noisy = DISTURBANCES["noise"](audio, 0.1)
+    powers = []
+    for signal in (audio, noisy):
+        padded = np.pad(signal.double().numpy(), 1024, mode="reflect")
+        frames = np.lib.stride_tricks.sliding_window_view(padded, 2048)[::512]
+        power = np.abs(np.fft.rfft(frames * np.hanning(2049)[:-1])) ** 2
+        powers.append(np.log10(np.maximum(power, 1e-8)))
+    squares = (powers[0] - powers[1]) ** 2
+    assert lsd(audio, noisy, rate) == pytest.approx(np.sqrt(squares.mean(1)).mean(), rel=1e-4)
+    above = squares[:, np.fft.rfftfreq(2048, 1 / rate) > EDGE]
+    expected = np.sqrt(above.mean(1)).mean()
+    assert lsd_high(audio, noisy, rate, edge=EDGE) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_gain_shows_in_every_spectral_measure() -> None:
+    audio = 0.3 * _noise(torch.zeros(48000))
+    half = 0.5 * audio
+    for distance in (lsd(audio, half, 48000), lsd_high(audio, half, 48000, edge=4000.0)):
+        assert distance == pytest.approx(2.0 * math.log10(2.0), rel=1e-4)
+    assert spectral_convergence(audio, half, 48000) == pytest.approx(0.5, rel=1e-4)
+    decibels = 20.0 * math.log10(2.0)
+    assert snr_low(audio, half, 48000, edge=4000.0) == pytest.approx(decibels, abs=1e-3)
+
+
+def test_each_side_of_the_edge_is_measured_alone() -> None:
+    """What is added above is nothing to the SNR below, and the other way round."""
+    audio, rate = speech("kathleen/arctic_b0511")
+    low = 0.01 * cut(_noise(audio), rate, below=EDGE - 100.0)
+    high = 0.01 * cut(_noise(audio), rate, above=EDGE + 100.0)
+    assert snr_low(audio, audio + high, rate, edge=EDGE) == pytest.approx(100.0, abs=0.1)
+    assert lsd_high(audio, audio + high, rate, edge=EDGE) > 1.0
+    assert lsd_high(audio, audio + low, rate, edge=EDGE) < 0.01
+    expected = 20.0 * math.log10((cut(audio, rate, below=EDGE).norm() / low.norm()).item())
+    assert snr_low(audio, audio + low, rate, edge=EDGE) == pytest.approx(expected, abs=0.1)
+
+
+def test_what_ends_at_the_edge_is_far_from_the_recording_and_near_below() -> None:
+    audio, rate = speech("kathleen/arctic_b0511")
+    narrow = cut(audio, rate, below=EDGE)
+    assert snr_low(audio, narrow, rate, edge=EDGE) == pytest.approx(100.0, abs=3.0)
+    assert lsd_high(audio, narrow, rate, edge=EDGE) > lsd(audio, narrow, rate) > 2.0
+
+
+@pytest.mark.parametrize("name", ["lsd_high", "snr_low"])
+def test_an_edge_must_be_given_and_lie_in_the_band(name: str) -> None:
+    audio, rate = speech()
+    with pytest.raises(ConfigError, match="give edge"):
+        METRICS[name].scorer(None)
+    with pytest.raises(AudioError, match=f"at {rate} Hz lies above the edge 12000 Hz"):
+        METRICS[name].scorer(12000.0)(audio, audio, rate)
+
+
+def test_the_default_sets_can_be_measured_with_what_a_project_installs() -> None:
+    assert not {name for name in VOCODING if METRICS[name].needs_edge}
+    assert {*VOCODING, *EXTENSION} == METRICS.keys() - {"visqol"}
+
+
+def test_visqol_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "visqol", None)
+    with pytest.raises(ConfigError, match="pip install visqol-python"):
+        visqol(*speech()[:1] * 2, 24000)
+
+
+@without_visqol
+def test_visqol_hears_the_width_of_the_band_and_refuses_silence() -> None:
+    audio, rate = speech("kathleen/arctic_b0511")
+    scores = [visqol(audio, cut(audio, rate, below=edge), rate) for edge in (4000, 8000, 16000)]
+    assert all(duller < brighter for duller, brighter in pairwise(scores)), scores
+    for pair in ((audio, torch.zeros_like(audio)), (audio[:4000], audio[:4000])):
+        with pytest.raises(AudioError, match="ViSQOL"):
+            visqol(*pair, rate)
+
+
 def test_voicing_f1_counts_what_is_missed() -> None:
     """An estimate that is voiced in half of the frames: precision 1, recall 1/2."""
     voiced = tone(150.0)
@@ -168,8 +270,14 @@ def test_pesq_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatc
         pesq_wb(*speech()[:1] * 2, 24000)
 
 
-@pytest.mark.parametrize("name", ["stft", "f0_rmse", "f0_median", "voicing_f1", "periodicity"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("stft", "f0_rmse", "f0_median", "voicing_f1", "periodicity"),
+        *("spectral_convergence", "snr_low"),
+    ],
+)
 def test_a_silent_pair_cannot_be_scored(name: str) -> None:
     silence = torch.zeros(24000)
     with pytest.raises(AudioError):
-        METRICS[name].score(silence, silence.clone(), 24000)
+        scorer(name)(silence, silence.clone(), 24000)

@@ -3,8 +3,11 @@
 import csv
 import json
 import math
+import re
 import statistics
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +16,7 @@ from torch import Tensor
 
 from vocoder.audio import read_audio, resample, write_audio
 from vocoder.errors import AudioError, ConfigError
-from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING
 from vocoder.evaluation.report import (
     FileScore,
     Pair,
@@ -79,7 +82,7 @@ def test_what_cannot_be_compared_is_listed_with_the_reason(report: Report) -> No
 def test_a_silent_file_is_a_counted_skip(report: Report) -> None:
     silent = report.files[1]
     assert silent.scores == {"log_mel": 0.0}
-    assert silent.skipped.keys() == METRICS.keys() - {"log_mel"}
+    assert silent.skipped.keys() == set(VOCODING) - {"log_mel"}
     assert "silent" in silent.skipped["pesq_wb"]
     assert report.summary["pesq_wb"].files == 1
     assert report.summary["pesq_wb"].skipped == 1
@@ -135,7 +138,7 @@ def test_evaluation_is_deterministic(folders: tuple[Path, Path], report: Report)
 def test_json_holds_scores_definitions_and_versions(report: Report, tmp_path: Path) -> None:
     report.save(tmp_path / "scores.json")
     content = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
-    assert content["metrics"].keys() == METRICS.keys()
+    assert tuple(content["metrics"]) == VOCODING
     for name, entry in content["metrics"].items():
         assert entry["definition"] == METRICS[name].definition
         assert entry["better"] in entry["definition"]
@@ -144,6 +147,41 @@ def test_json_holds_scores_definitions_and_versions(report: Report, tmp_path: Pa
     assert content["summary"]["log_mel"]["mean"] == report.summary["log_mel"].mean
     assert sorted(path.name for path in tmp_path.glob("scores*")) == ["scores.csv", "scores.json"]
     assert Report.load(tmp_path / "scores.json") == report
+
+
+def test_an_edge_asks_for_the_metrics_of_an_extension(
+    folders: tuple[Path, Path], tmp_path: Path
+) -> None:
+    report = evaluate(*folders, edge=4000.0)
+    assert tuple(report.metrics) == EXTENSION
+    edged = {name for name, about in report.metrics.items() if about.get("edge") == "4000 Hz"}
+    assert edged == {"lsd_high", "snr_low"}
+    good, silent = report.files
+    assert good.scores.keys() == set(EXTENSION)
+    assert good.scores["snr_low"] == pytest.approx(20.0, abs=0.1)  # of a gain of 0.9
+    assert "silent below 4000 Hz" in silent.skipped["snr_low"]
+    report.save(tmp_path / "scores.json")
+    assert Report.load(tmp_path / "scores.json") == report
+
+
+def test_an_edge_above_the_files_is_a_reason_not_a_crash(folders: tuple[Path, Path]) -> None:
+    report = evaluate(*folders, metrics=["lsd", "lsd_high"], edge=16000.0)
+    assert report.summary.keys() == {"lsd"}
+    assert all("above the edge 16000 Hz" in file.skipped["lsd_high"] for file in report.files)
+
+
+def test_the_command_takes_an_edge_and_metrics(
+    folders: tuple[Path, Path], vocoder_command: Callable[..., Any]
+) -> None:
+    result = vocoder_command("evaluate", *folders, "--edge", "4000", "--markdown")
+    assert result.out.startswith("| model | log-mel L1 (Np) ↓ | PESQ-wb ↑ | LSD ↓ | LSD high ↓ |")
+    assert "narrow band up to 4000 Hz" in result.out
+    result = vocoder_command("evaluate", *folders, "--metrics", "lsd,log_mel", "--markdown")
+    assert result.out.startswith("| model | log-mel L1 (Np) ↓ | LSD ↓ |\n")
+    result = vocoder_command("evaluate", *folders, "--metrics", "lsd_high")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    described = re.findall(r"\w+", vocoder_command("evaluate", "--help").out)
+    assert METRICS.keys() <= set(described)
 
 
 def test_csv_has_a_row_per_file(report: Report, tmp_path: Path) -> None:
@@ -194,6 +232,10 @@ def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) ->
     reference, estimate = folders
     with pytest.raises(ConfigError, match=r"unknown metrics \['mcd'\]; choose from .*'pesq_wb'"):
         evaluate(reference, estimate, metrics=["mcd"])
+    with pytest.raises(ConfigError, match="LSD high is measured at the edge"):
+        evaluate(reference, estimate, metrics=["lsd_high"])
+    with pytest.raises(ConfigError, match="edge is 0 Hz"):
+        evaluate(reference, estimate, edge=0.0)
     with pytest.raises(AudioError, match="not a directory"):
         evaluate(reference, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from vocoder.errors import ConfigError
-from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.metrics import EXTENSION, METRICS
 from vocoder.evaluation.report import FileScore, Report
 from vocoder.evaluation.table import comparison, markdown
 
@@ -100,3 +100,22 @@ def test_numbers_of_different_definitions_are_not_put_side_by_side() -> None:
     reports = {**REPORTS, "old": dataclasses.replace(other, metrics=changed)}
     with pytest.raises(ConfigError, match="old: log_mel was measured by another definition"):
         comparison(reports)
+
+
+def extension(edge: float) -> Report:
+    """A report of all metrics of bandwidth extension."""
+    metrics = {name: METRICS[name].facts(edge) for name in EXTENSION}
+    scores = dict.fromkeys(EXTENSION, 1.25)
+    files = [dataclasses.replace(file, scores=scores) for file in REPORTS["[mine]"].files]
+    return Report(metrics=metrics, versions={}, files=tuple(files), unscored={})
+
+
+def test_the_edge_is_said_and_numbers_of_two_edges_are_not_put_side_by_side() -> None:
+    text = rendered({"sinc": extension(4000.0), "mine": extension(4000.0)})
+    assert "narrow band up to 4000 Hz" in " ".join(text.split())
+    for expected in ("LSD high", "SNR low", "(dB) ↑", "convergence", "PESQ-wb"):
+        assert expected in text
+    assert "…" not in text
+    with pytest.raises(ConfigError, match="b: lsd_high was measured by another .*edge"):
+        markdown({"a": extension(4000.0), "b": extension(8000.0)})
+    assert "narrow band" not in markdown(REPORTS)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.generators.base import Generator
@@ -15,7 +16,7 @@ Command = Callable[..., Any]
 Weights = dict[str, Tensor]
 FIXTURES = Path(__file__).parent / "fixtures"
 # Folder → its checkpoint, and the project whose format it is.
-CASES = {
+VOCODERS = {
     "hifigan_v1": ("g_00000010", "jik876/hifi-gan"),
     "hifigan_v3": ("g_00000010", "jik876/hifi-gan"),
     "bigvgan_v1": ("bigvgan_generator.pt", "NVIDIA/BigVGAN"),
@@ -31,6 +32,14 @@ CASES = {
     "speecht5": ("", "transformers"),
     "fastspeech2": ("model.safetensors", "transformers"),
 }
+EXTENDERS: dict[str, tuple[str, str]] = {
+    "ap_bwe": ("g_8kto48k", "yxlu-0102/AP-BWE"),
+    "eben": ("generator.ckpt", "jhauret/eben"),
+    "hifi_gan_bwe": ("ckpt-0200k.pt", "brentspell/hifi-gan-bwe"),
+    "hifi_sr": ("g_00000010", "modelscope/ClearerVoice-Studio"),
+    "vibravox": ("", "jhauret/vibravox"),
+}
+CASES = VOCODERS | EXTENDERS
 
 
 class Case(NamedTuple):
@@ -48,9 +57,17 @@ def case_of(name: str) -> Case:
     return Case(FIXTURES / name / file, title, arrays)
 
 
-def vocoded(generator: Generator, case: Case) -> Tensor:
-    """Audio [T] of the fixture's mel, with its noise."""
-    features = {"mel": case.arrays["mel"][None]}
+def audio_of(generator: Generator, case: Case) -> Tensor:
+    """Audio [T] of the fixture's mel, with its noise, or of its recording `narrowband` [T].
+
+    A recording is filled up to whole hops with zeros.
+    """
+    samples = len(case.arrays["wav"])
+    if "narrowband" in generator.features:
+        missing = -samples % generator.hop_length
+        features = {"narrowband": F.pad(case.arrays["narrowband"], (0, missing))[None, None]}
+    else:
+        features = {"mel": case.arrays["mel"][None]}
     if "noise" in generator.features:
         features["noise"] = case.arrays["noise"][None]
     elif "noise" in case.arrays:  # of HiFTNet's source: one row per harmonic
@@ -59,7 +76,7 @@ def vocoded(generator: Generator, case: Case) -> Tensor:
             source.noise[start : start + len(row)] = row
     with torch.inference_mode():
         audio: Tensor = generator(**features)
-    return audio[0, 0]
+    return audio[0, 0] if "mel" in features else audio[0, 0, :samples]
 
 
 def copy_of(name: str, folder: Path) -> Path:

@@ -19,7 +19,11 @@ from vocoder.features.mel import MelSpec
 from vocoder.losses.adversarial import Reduction
 from vocoder.losses.complex import MultiResolutionComplex
 from vocoder.losses.cqt import LogCQT
-from vocoder.losses.feature_matching import FeatureMatching, NormalisedFeatureMatching
+from vocoder.losses.feature_matching import (
+    FeatureMatching,
+    MeanFeatureMatching,
+    NormalisedFeatureMatching,
+)
 from vocoder.losses.phase import GroupDelay, InstantaneousFrequency, InstantaneousPhase
 from vocoder.losses.spectral import LogMelL1, MultiResolutionSTFT, MultiScaleMel
 from vocoder.losses.subband import SubbandSTFT
@@ -177,6 +181,9 @@ def test_losses_stay_in_float32_under_autocast(name: str) -> None:
     assert SPECTRAL[name].state_dict() == {}
 
 
+MATCHING = [FeatureMatching, MeanFeatureMatching, NormalisedFeatureMatching]
+
+
 @pytest.mark.parametrize(("reduction", "expected"), [("sum", 8.5), ("mean", 4.25)])
 def test_feature_matching_sums_maps_and_reduces_verdicts(reduction: str, expected: float) -> None:
     fake = [verdict([0.0], [1.0, 2.0], [3.0]), verdict([0.0], [0.0])]
@@ -184,6 +191,12 @@ def test_feature_matching_sums_maps_and_reduces_verdicts(reduction: str, expecte
     loss = FeatureMatching(reduction=reduction)  # type: ignore[arg-type]
     assert loss(fake, real).item() == pytest.approx(expected)
     assert loss(real, real).item() == 0.0
+
+
+def test_mean_feature_matching_takes_the_mean_of_maps() -> None:
+    fake = [verdict([0.0], [1.0, 2.0], [3.0]), verdict([0.0], [0.0])]
+    real = [verdict([9.0], [2.0, 4.0], [0.0]), verdict([9.0], [4.0])]
+    assert MeanFeatureMatching()(fake, real).item() == pytest.approx((1.5 + 3.0) / 2 + 4.0)
 
 
 def test_normalised_feature_matching_is_relative_to_the_real_maps() -> None:
@@ -202,7 +215,7 @@ def weigh(verdicts: list[Verdict], weights: Sequence[float]) -> list[Verdict]:
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-@pytest.mark.parametrize("kind", [FeatureMatching, NormalisedFeatureMatching])
+@pytest.mark.parametrize("kind", MATCHING)
 def test_feature_matching_multiplies_verdicts_by_their_weights(
     kind: type[FeatureMatching], reduction: Reduction
 ) -> None:
@@ -215,14 +228,14 @@ def test_feature_matching_multiplies_verdicts_by_their_weights(
     assert loss(*weighted).item() == pytest.approx(float(expected))
 
 
-@pytest.mark.parametrize("kind", [FeatureMatching, NormalisedFeatureMatching])
+@pytest.mark.parametrize("kind", MATCHING)
 def test_feature_matching_moves_only_the_fake(kind: type[FeatureMatching]) -> None:
     fake, real = (Verdict(torch.zeros(1, 1), [torch.randn(1, 3).requires_grad_()]) for _ in "ab")
     kind()([fake], [real]).backward()
     assert fake.features[0].grad is not None and real.features[0].grad is None
 
 
-@pytest.mark.parametrize("kind", [FeatureMatching, NormalisedFeatureMatching])
+@pytest.mark.parametrize("kind", MATCHING)
 def test_misspelt_reduction_is_named(kind: type[FeatureMatching]) -> None:
     with pytest.raises(ConfigError, match="'avg'"):
         kind(reduction="avg")  # type: ignore[arg-type]

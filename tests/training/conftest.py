@@ -53,11 +53,14 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
     small["context_channels"] = 16
     small |= {"layers": 2, "stacks": 1, "gate_channels": 8, "skip_channels": 8}
     small["channels"] *= 2 ** max(0, len(values["generator"].get("upsample_rates", ())) - 4)
-    for part in (values["generator"], values["generator"].get("pitch", {})):
+    generator = values["generator"]
+    for part in (generator, generator.get("pitch", {}), generator.get("vocoder", {})):
         part |= {name: value for name, value in small.items() if name in part}
     for member in values["discriminators"].values():
         member = member.get("judge", member)
-        member["channels"] = 16 if member["_target_"].endswith("MultiScale") else 2
+        kind = member["_target_"].rpartition(".")[-1]
+        widths = {"GroupedWaveform": 4}  # its groups
+        member["channels"] = widths.get(kind, 16 if kind.endswith("MultiScale") else 2)
         if "max_channels" in member:
             member["max_channels"] = 16
     if not values["objective"]["reconstruction"]:

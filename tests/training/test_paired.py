@@ -1,4 +1,4 @@
-"""Fine-tuning on mel files, end to end: `vocoder prepare --mels`, then training steps."""
+"""Training on pairs of files, end to end: `vocoder prepare --mels`, --narrowband, then steps."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from vocoder.audio import read_audio, resample
+from vocoder.audio import read_audio, resample, write_audio
 from vocoder.data.manifest import read_manifest
 from vocoder.data.segments import Batch
 from vocoder.errors import ConfigError, MelMismatchError
+from vocoder.features.band_limits import BodyConduction
 from vocoder.features.mel import MelSpec, MelSpectrogram
 
 from .conftest import CLIPS, settings, trainer
@@ -46,7 +47,7 @@ def prepared(tmp_path: Path, mels: list[Path], vocoder_command: Command) -> Path
     common = ("--mels", tmp_path / "mels", "--preset", PRESET)
     result = vocoder_command("prepare", CLIPS, "-o", tmp_path / "pairs.csv", *common)
     assert (result.code, result.err) == (0, "")
-    assert result.out.endswith("12 clips, 8 pairs one frame off: trimmed\n")
+    assert result.out.endswith("12 clips, 8 pairs trimmed to the shorter\n")
     return tmp_path / "pairs.csv"
 
 
@@ -155,3 +156,90 @@ def test_a_batch_without_features_computes_them(manifest: Path, tmp_path: Path) 
     assert batch.features == {}
     computed = run.features(batch.audio, batch.features)["mel"]
     assert torch.equal(computed, run.features["mel"](batch.audio))
+
+
+# ---------------------------------------------------------------------------- narrow-band copies
+
+
+def in_ear(path: Path, folder: Path, *, more: int = 0) -> Path:
+    """What an in-ear microphone hears of a recording, at 16 kHz and `more` samples longer."""
+    audio, rate = read_audio(path)
+    torch.manual_seed(0)
+    copy = BodyConduction()(resample(audio, rate, 16000)[None], 16000)[0]
+    target = folder / path.relative_to(CLIPS).with_suffix(".wav")
+    write_audio(target, 0.5 * torch.nn.functional.pad(copy, (0, more)), 16000)
+    return target
+
+
+@pytest.fixture
+def heard(tmp_path: Path, clips: list[Path], vocoder_command: Command) -> Path:
+    """A manifest of all clips with copies that are by turns exact and 10 ms longer and shorter."""
+    for number, clip in enumerate(clips):
+        in_ear(clip, tmp_path / "in_ear", more=160 * (number % 3 - 1))
+    common = ("--narrowband", tmp_path / "in_ear")
+    result = vocoder_command("prepare", CLIPS, "-o", tmp_path / "pairs.csv", *common)
+    assert (result.code, result.err) == (0, "")
+    assert "12 clips" in result.out
+    assert result.out.endswith("pairs trimmed to the shorter\n")
+    return tmp_path / "pairs.csv"
+
+
+@pytest.mark.usefixtures("blank_pictures")
+def test_an_extender_learns_from_copies(heard: Path, tmp_path: Path) -> None:
+    values = settings(
+        "eben", heard, tmp_path / "run", "trainer.max_steps=2", "trainer.validate_every=2",
+        "trainer.best_metric=lsd",
+    )  # fmt: skip
+    run = trainer(values)
+    before = [weight.clone() for weight in run.generator.parameters()]
+    assert run.run() == 0
+    after = run.generator.parameters()
+    assert any(not torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert 0.0 < run.best["lsd"] < 10.0
+    assert (tmp_path / "run/best").is_dir()
+
+
+def test_the_generator_hears_the_copy_and_none_is_made(
+    heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(settings("eben", heard, tmp_path / "run"))
+    seen: list[torch.Tensor] = []
+    for generator in (run.generator, run.average.model):
+        generator.register_forward_pre_hook(
+            lambda _, __, inputs: seen.append(inputs["narrowband"]), with_kwargs=True
+        )
+    monkeypatch.setattr(run.features["narrowband"], "forward", None)
+    batch = run.segments[0]
+    run.train_step(batch)
+    assert torch.equal(seen[0], batch.features["narrowband"])
+    assert seen[0].shape == batch.audio.shape
+    scores, (made,) = run.validator.run(run.average.model, run.features)
+    assert "lsd" in scores
+    (held_out,) = read_manifest(heard, split="valid")
+    copy = read_audio(held_out.narrowband)[0]
+    samples = len(made.fake)
+    assert samples % run.generator.hop_length == 0
+    assert torch.equal(seen[-1][0], copy[:, :samples])
+
+
+def test_copies_of_another_length_are_named_and_the_others_written(
+    clips: list[Path], tmp_path: Path, vocoder_command: Command
+) -> None:
+    copies = [in_ear(clip, tmp_path / "in_ear") for clip in clips]
+    in_ear(clips[3], tmp_path / "in_ear", more=16000)
+    copies[5].unlink()
+    common = ("--narrowband", tmp_path / "in_ear")
+    result = vocoder_command("prepare", CLIPS, "-o", tmp_path / "some.csv", *common)
+    assert result.code == 2
+    far, missing = result.err.splitlines()
+    assert far.startswith(f"error: {clips[3]}: {copies[3]} lasts ")
+    assert missing == f"error: {clips[5]}: no narrowband file of that name in {tmp_path}/in_ear"
+    written = {clip.path for clip in read_manifest(tmp_path / "some.csv")}
+    assert written == set(clips) - {clips[3], clips[5]}
+
+
+def test_copies_and_their_score_are_for_what_takes_them(heard: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="takes no narrowband"):
+        trainer(settings("demo", heard, tmp_path / "run"))
+    with pytest.raises(ConfigError, match="best_metric is 'lsd'"):
+        trainer(settings("demo", heard, tmp_path / "run", "trainer.best_metric=lsd"))

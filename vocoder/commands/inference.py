@@ -1,4 +1,4 @@
-"""Commands that turn one kind of file into another: mel, vocode, resynth."""
+"""Commands that turn one kind of file into another: mel, vocode, resynth, extend."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -113,6 +113,46 @@ def resynth(
         audio, sample_rate = read_audio(source)
         write_audio(target, vocoder.resynth(audio, sample_rate=sample_rate), vocoder.sample_rate)
         return audio.shape[-1] / sample_rate
+
+    _run_batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, make)
+
+
+def extend(
+    inputs: Inputs,
+    output: Output,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="The built-in extender, or a model directory.")
+    ] = "extender",
+    to: Annotated[
+        int | None,
+        typer.Option("--to", metavar="HZ", min=1, help="Sample rate; default: the model's."),
+    ] = None,
+    edge: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", min=1, help="Where the content ends; default: measured."),
+    ] = None,
+    keep: Annotated[
+        bool,
+        typer.Option(help="Keep the recording as it is below the edge, or take the model's word."),
+    ] = True,
+    file_format: AudioFormatOption = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Give narrow recordings the upper band that they lack.
+
+    Telephone, old, low-rate recordings (wav, flac, ogg, mp3) of any length, rate and number of
+    channels. Where the content ends is measured: a file at 48 kHz may hold no more than 4 kHz. What
+    lies below stays as it is. A file without content comes out without.
+    """
+    from vocoder.audio import READ_SUFFIXES
+    from vocoder.extension import load_extender
+
+    extender = load_extender(model, device=device)
+
+    def make(source: Path, target: Path) -> float:
+        samples = extender.file(source, target, to=to, edge=edge, keep=keep)
+        return samples / (to or extender.sample_rate)
 
     _run_batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, make)
 

@@ -35,6 +35,10 @@ def prepare(
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="The mel settings of this model.")
     ] = None,
+    narrowband: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Degraded copies to pair with the recordings, by name."),
+    ] = None,
 ) -> None:
     """Audit a folder of recordings and list what is usable.
 
@@ -46,6 +50,9 @@ def prepare(
     or [1, M, F]). Files that do not say how they were made are taken to be as --preset or --model
     says. A mel may be one frame longer or shorter than its recording and is trimmed; with more, the
     pair is left out and named as an error.
+
+    --narrowband is for bandwidth extension from real recordings: the same moments through another
+    microphone or channel, at any sample rate. The lengths may differ by 20 ms, the rest is cut.
     """
     from rich.console import Console
 
@@ -65,6 +72,7 @@ def prepare(
             min_seconds=min_seconds,
             mels=mels,
             mel_spec=load(model, mel=settings).spec if model else settings,
+            narrowband=narrowband,
             progress=lambda done, count: bar.update(task, completed=done, total=count),
         )
     write_manifest(output, result.clips)
@@ -120,10 +128,22 @@ def evaluate(
         ),
     ] = None,
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="What to measure."),
+    ] = None,
+    edge: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", help="Where the band ended that each model extended."),
+    ] = None,
 ) -> None:
     """Score folders of audio against the recordings.
 
     Files pair up by their names; several folders are shown side by side.
+
+    Measured are log_mel, stft, f0_rmse, f0_median, voicing_f1, periodicity and pesq_wb. With --edge
+    it is what bandwidth extension is judged by: lsd, lsd_high (above the edge), snr_low (below it),
+    spectral_convergence, log_mel and pesq_wb. --metrics chooses among all these and visqol.
     """
     from rich.console import Console
 
@@ -134,13 +154,18 @@ def evaluate(
         from vocoder.evaluation import table
     except ModuleNotFoundError as error:
         raise missing_extra("evaluation", error) from error
+    chosen = metrics.split(",") if metrics else None
     sources = [Source(path, path.name) for path in estimates]
     jobs = plan(sources, output, formats=["json"]) if output else []
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
         reports = {
             str(path): scores.evaluate(
-                reference, path, on_file=lambda _: bar.update(task, advance=1)
+                reference,
+                path,
+                metrics=chosen,
+                edge=edge,
+                on_file=lambda _: bar.update(task, advance=1),
             )
             for path in estimates
         }
@@ -169,7 +194,7 @@ def _show_audit(result: "Audit", output: Path) -> int:
 
     for table in audit_tables(result):
         Console().print(table)
-    trimmed = f", {result.trimmed} pairs one frame off: trimmed" if result.trimmed else ""
+    trimmed = f", {result.trimmed} pairs trimmed to the shorter" if result.trimmed else ""
     typer.echo(f"{output}  {len(result.clips)} clips{trimmed}")
     return report([f"{p.path}: {p.explanation}" for p in result.problems if p.kind == "unpaired"])
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 import torch
-from torch import Tensor
 
 from vocoder.audio import READ_SUFFIXES, StrPath, probe, read_blocks
 from vocoder.data.manifest import FULL_BAND, Clip, read_table, require_split, splits_by_name
-from vocoder.data.pairs import Mels, Pair
+from vocoder.data.pairs import Pair, pairing
+from vocoder.dsp.bandwidth import BandwidthMeter
 from vocoder.errors import AudioError, ConfigError, MelMismatchError
 from vocoder.features.mel import MelSpec
 
@@ -24,18 +24,10 @@ Kind = Fault | Literal["unpaired", "no recording"]
 EXCLUDING: frozenset[Fault] = frozenset({"unreadable", "too short", "silent", "duplicate"})
 
 _BLOCK = 2**18  # samples read at a time: a few seconds, so that memory does not grow with a file
-_N_FFT = 2048
-_BANDS = 128  # groups of spectrum bins: the resolution of the bandwidth is 1/128 of Nyquist
 _FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample
 _CLIPPED_RUN = 3
 _SILENT_PEAK_DBFS = -60.0
 _SILENT_RMS_DBFS = -70.0
-# Bandwidth. Levels are mean squares of white noise that would give the same spectral density.
-_ROUNDING_FLOOR = 1e-9  # -90 dBFS: 16-bit rounding lies at -101, with dither at -96
-_ACTIVE = 2.0**-30  # a frame under one 16-bit step is digital silence
-_QUIET_SHARE = 0.1
-_ABOVE_QUIET = 4.0  # 6 dB; the quietest tenth of steady noise lies 2.4 dB under its mean
-_BELOW_LOUDEST = 1e-6  # -60 dB
 
 
 class Problem(NamedTuple):
@@ -50,7 +42,7 @@ class Problem(NamedTuple):
 class Audit(NamedTuple):
     """The usable clips in the order of their paths, and everything that was found wrong.
 
-    `trimmed` counts the clips whose mel file is a frame longer or shorter.
+    `trimmed` counts the pairs of a little different length, which end with the shorter.
     """
 
     clips: list[Clip]
@@ -85,6 +77,7 @@ def audit(
     min_seconds: float = 0.3,
     mels: StrPath | None = None,
     mel_spec: MelSpec | None = None,
+    narrowband: StrPath | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Audit:
     """Measure every audio file under `folder` and make manifest entries of the usable ones.
@@ -95,20 +88,19 @@ def audit(
     speaker, licence: only files in it are taken, what it gives is carried over. `only` keeps its
     rows with one of these values in that column. `mels` is a folder of mel files to pair the
     recordings with (see `Mels`; "unpaired" recordings are left out), `mel_spec` how those were made
-    that do not say so themselves. `progress` gets (files done, files in all).
+    that do not say so themselves. `narrowband` is a folder of degraded copies (see `Narrowbands`).
+    `progress` gets (files done, files in all).
 
-    Raises AudioError if the folder has no usable audio, ConfigError if the index is wrong or a mel
-    is without settings.
+    Raises AudioError if the folder has no usable audio, ConfigError if the index is wrong, a mel is
+    without settings, or both mels and narrowband are given.
     """
     root = Path(os.path.abspath(folder))
     if not root.is_dir():
         raise AudioError(f"{folder}: no such folder; name the folder that holds the recordings")
     if only and index is None:
         raise ConfigError(f"only={dict(only)} selects rows of an index; give index as well")
-    if mel_spec and mels is None:
-        raise ConfigError("mel settings (preset or model) are those of mels; give mels as well")
     entries = _walk(root) if index is None else _read_index(Path(index), root, only or {})
-    pairing = None if mels is None else Mels(mels, root, entries, settings=mel_spec)
+    companions = pairing(root, entries, mels=mels, mel_spec=mel_spec, narrowband=narrowband)
     problems: list[Problem] = []
     usable: dict[Path, tuple[Measurement, Pair | None]] = {}
     first: dict[str, Path] = {}
@@ -118,8 +110,8 @@ def audit(
         if measured:
             try:
                 length = measured.samples, measured.sample_rate
-                usable[path] = measured, pairing.pair(path, *length) if pairing else None
-            except MelMismatchError as error:
+                usable[path] = measured, companions.pair(path, *length) if companions else None
+            except (AudioError, MelMismatchError) as error:
                 problems.append(Problem(path, "unpaired", str(error), True))
         if progress:
             progress(done, len(entries))
@@ -127,10 +119,10 @@ def audit(
         fatal = [problem for problem in problems if problem.excluded]
         reason = "".join(f"; {path.name}: {text}" for path, _, text, _ in fatal[:1])
         raise AudioError(f"{folder}: no usable audio among {len(entries)} audio files{reason}")
-    if pairing and pairing.orphans:
-        count, example = len(pairing.orphans), pairing.orphans[0]
-        note = f"{count} mel files have no recording, such as {example}"
-        problems.append(Problem(pairing.folder, "no recording", note, True))
+    if companions and companions.orphans:
+        count, example = len(companions.orphans), companions.orphans[0]
+        note = f"{count} {companions.kind} files have no recording, such as {example}"
+        problems.append(Problem(companions.folder, "no recording", note, True))
     splits = splits_by_name([path.relative_to(root) for path in usable])
     clips = [
         _clip(path, root, measured, entries[path], splits, pair)
@@ -146,7 +138,7 @@ def measure(path: StrPath) -> Measurement:
     digest = hashlib.blake2b(str(info.sample_rate).encode(), digest_size=16)
     peak, energy, runs = 0.0, 0.0, 0
     tail = torch.zeros(info.channels, _CLIPPED_RUN, dtype=torch.bool)
-    levels: list[Tensor] = []
+    meter = BandwidthMeter(info.sample_rate)
     for block in read_blocks(path, frames=_BLOCK):
         digest.update(block.T.contiguous().numpy().tobytes())
         peak = max(peak, float(block.abs().max()))
@@ -156,45 +148,15 @@ def measure(path: StrPath) -> Measurement:
         run = full.unfold(-1, _CLIPPED_RUN, 1).all(-1)
         runs += int((run[:, 1:] & ~run[:, :-1]).sum())
         tail = full[:, -_CLIPPED_RUN:]
-        if block.shape[-1] >= _N_FFT:
-            levels.append(_band_levels(block))
+        meter.add(block)
     return Measurement(
         **info._asdict(),
         peak_dbfs=_decibels(peak**2),
         rms_dbfs=_decibels(energy / (info.samples * info.channels)),
         clipped_runs=runs,
-        bandwidth_hz=_bandwidth(levels, info.sample_rate),
+        bandwidth_hz=meter.bandwidth_hz,
         digest=digest.hexdigest(),
     )
-
-
-def _band_levels(block: Tensor) -> Tensor:
-    """Mean spectral density per frame and band, digital silence left out. [C, T] → [F, bands]."""
-    window = torch.hann_window(_N_FFT)
-    frames = block.unfold(-1, _N_FFT, _N_FFT // 2)  # [C, F, N]
-    frames = frames - frames.mean(-1, keepdim=True)
-    power = torch.fft.rfft(frames * window).abs().square() / window.square().sum()
-    bands: Tensor = power[..., 1:].unflatten(-1, (_BANDS, -1)).mean((0, -1))  # [F, bands]
-    return bands[frames.square().mean((0, 2)) > _ACTIVE]
-
-
-def _bandwidth(levels: list[Tensor], sample_rate: int) -> int:
-    """Upper edge in Hz of the highest band with content; 0 without any.
-
-    A band has content if its mean level is above what 16-bit rounding leaves and either rises
-    over its own quietest frames (a steady noise floor does not) or is near the loudest band (as
-    in a recording that is steady itself). A file shorter than one frame counts as full band.
-    """
-    if not levels:
-        return sample_rate // 2
-    level = torch.cat(levels)  # [F, bands]
-    if len(level) == 0:
-        return 0
-    mean = level.mean(0)
-    quiet = level.kthvalue(math.ceil(_QUIET_SHARE * len(level)), dim=0).values
-    content = (mean > _ABOVE_QUIET * quiet) | (mean > _BELOW_LOUDEST * mean.max())
-    bands = torch.nonzero(content & (mean > _ROUNDING_FLOOR))
-    return round((int(bands.max()) + 1) / _BANDS * sample_rate / 2) if len(bands) else 0
 
 
 def _examine(
@@ -237,7 +199,7 @@ def _faults(measured: Measurement, min_seconds: float) -> dict[Fault, str]:
     if measured.channels > 1:
         faults["stereo"] = (
             f"{measured.channels} channels; training takes one of them at random, "
-            "their mean if there is a mel file"
+            "their mean if it is paired with another file"
         )
     return faults
 
@@ -291,6 +253,7 @@ def _clip(
         licence=carried.get("licence", ""),
         mel=pair.mel if pair else None,
         mel_spec=pair.spec if pair else None,
+        narrowband=pair.narrowband if pair else None,
     )
 
 

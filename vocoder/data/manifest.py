@@ -8,9 +8,10 @@ import json
 import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from vocoder.audio import StrPath
 from vocoder.errors import ConfigError
@@ -30,7 +31,8 @@ class Clip:
     """One recording. `samples` counts one channel, `peak_dbfs` is the highest over all of them.
 
     `bandwidth_hz` is the highest frequency with real content: no model should be asked for more.
-    `mel` is the mel file of a paired clip, `mel_spec` how it was made if the file does not say so.
+    `mel` is the mel file of a paired clip, `mel_spec` how it was made if the file does not say so;
+    or `narrowband` is its degraded copy: the same moments, at any sample rate.
     """
 
     path: Path
@@ -45,6 +47,7 @@ class Clip:
     licence: str = ""
     mel: Path | None = None
     mel_spec: MelSpec | None = None
+    narrowband: Path | None = None
 
     def __post_init__(self) -> None:
         """Check that the values can describe a recording."""
@@ -54,13 +57,22 @@ class Clip:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
         if not math.isfinite(self.peak_dbfs):
             raise ConfigError(f"peak_dbfs is {self.peak_dbfs}; leave silent files out")
+        if self.mel and self.narrowband:
+            raise ConfigError("it has both mel and narrowband; a recording is paired with one")
+
+    @property
+    def paired(self) -> Literal["mel", "narrowband"] | None:
+        """The feature that comes from a file; None if it is computed from the recording."""
+        if self.mel:
+            return "mel"
+        return "narrowband" if self.narrowband else None
 
     def full_band(self, sample_rate: int) -> bool:
         """Whether the content fills the band of `sample_rate` well enough to be a target."""
         return self.bandwidth_hz >= FULL_BAND * sample_rate / 2
 
 
-PAIR_COLUMNS = ("mel", "mel_spec")  # only in manifests that need them
+PAIR_COLUMNS = ("mel", "mel_spec", "narrowband")  # only in manifests that need them
 COLUMNS = {
     field.name: field.type for field in dataclasses.fields(Clip) if field.name not in PAIR_COLUMNS
 }
@@ -106,22 +118,27 @@ def read_manifest(path: StrPath, *, split: str | None = None) -> list[Clip]:
 
 
 def target_clips(
-    manifest: StrPath, *, split: str, sample_rate: int, mel: MelSpec | None
+    manifest: StrPath, *, split: str, sample_rate: int, takes: Mapping[str, bool]
 ) -> list[Clip]:
-    """Clips of a split that can be targets at `sample_rate`, for a model that takes `mel`.
+    """Clips of a split that can be targets at `sample_rate`.
 
-    Warns of those whose content ends too low. Raises ConfigError if no clip is left, if only some
-    clips of the manifest have mel files, or if they have and `mel` is None.
+    `takes` says of "mel" and "narrowband" whether the model takes it. Warns of clips whose content
+    ends too low. Raises ConfigError if none is left, if only some clips of the manifest have such
+    files, or if they have and the model does not take them.
     """
     require_split(split, "split")
     listed = read_manifest(manifest)
-    paired = sum(clip.mel is not None for clip in listed)
-    if 0 < paired < len(listed):
-        raise ConfigError(
-            f"{manifest}: {paired} of {len(listed)} clips have a mel file; all must have, or none"
-        )
-    if paired and mel is None:
-        raise ConfigError(f"{manifest}: its clips have mel files, but this system takes no mel")
+    for kind, taken in takes.items():
+        paired = sum(clip.paired == kind for clip in listed)
+        if 0 < paired < len(listed):
+            raise ConfigError(
+                f"{manifest}: {paired} of {len(listed)} clips have a {kind} file; all must have, "
+                "or none"
+            )
+        if paired and not taken:
+            raise ConfigError(
+                f"{manifest}: its clips have {kind} files, but this system takes no {kind}"
+            )
     clips = [clip for clip in listed if clip.split == split]
     kept = [clip for clip in clips if clip.full_band(sample_rate)]
     needed = FULL_BAND * sample_rate / 2
@@ -196,8 +213,9 @@ def read_table(
 def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
     values: dict[str, str | int | float | Path | MelSpec] = {name: row[name] for name in COLUMNS}
     values["path"] = Path(os.path.abspath(path.parent / row["path"]))
-    if row.get("mel"):
-        values["mel"] = Path(os.path.abspath(path.parent / row["mel"]))
+    for name in ("mel", "narrowband"):
+        if row.get(name):
+            values[name] = Path(os.path.abspath(path.parent / row[name]))
     for name, kind in COLUMNS.items():
         if kind in (int, float):
             try:

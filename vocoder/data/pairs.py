@@ -1,8 +1,10 @@
-"""Recordings and their mel files: which belong together, how they were made, whether they fit.
+"""Recordings and the files that belong to them: which do, how they were made, whether they fit.
 
-For fine-tuning on what an acoustic model predicts: its mels in, the recordings as targets.
+Mels, for fine-tuning on what an acoustic model predicts; narrow-band copies, for learning what a
+telephone or an in-ear microphone took away: those in, the recordings as targets.
 """
 
+import dataclasses
 import os
 from collections import Counter, defaultdict
 from collections.abc import Collection
@@ -11,33 +13,37 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vocoder.audio import StrPath
+from vocoder.audio import READ_SUFFIXES, AudioInfo, StrPath, probe, read_blocks
 from vocoder.data.manifest import Clip
-from vocoder.errors import ConfigError, MelMismatchError, VocoderError
+from vocoder.errors import AudioError, ConfigError, MelMismatchError, VocoderError
 from vocoder.features.fit import convert, layout
 from vocoder.features.mel import MelSpec
 from vocoder.melfile import SUFFIXES, read_mel
 
 _TOLERANCE = 1  # frames: what tools differ by in how they treat the last window
+_PER_SECOND = 50  # a copy may last 1/50 s more or less: a block of a codec or of a sound card
+_BLOCK = 2**18  # samples read at a time
 
 
 class Pair(NamedTuple):
-    """The mel file of a recording; `spec` is how it was made if the file itself does not say so.
+    """The mel file or the narrow-band copy of a recording.
 
-    `trimmed`: it is a frame longer or shorter than the recording.
+    `spec` is how the mel was made if the file itself does not say so. `trimmed`: recording and file
+    differ in length, within the tolerance.
     """
 
-    mel: Path
-    spec: MelSpec | None
-    trimmed: bool
+    mel: Path | None = None
+    spec: MelSpec | None = None
+    narrowband: Path | None = None
+    trimmed: bool = False
 
 
-class Mels:
-    """The mel files under a folder, by the `recordings` under `root` that they belong to.
+class Companions:
+    """The files under a folder, by the `recordings` under `root` that they belong to.
 
-    A recording's mel file has the same relative path but for the suffix, or else the same name, if
-    that is unique among both. `orphans` are the files without a recording. `settings` say how a
-    file was made that does not say it itself. Raises ConfigError if the folder has no mel file.
+    A recording's file has the same relative path but for the suffix, or else the same name, if that
+    is unique among both. `orphans` are the files without a recording. `kind` is what messages call
+    a file. Raises ConfigError if the folder has none with these `suffixes`.
     """
 
     def __init__(
@@ -46,18 +52,18 @@ class Mels:
         root: Path,
         recordings: Collection[Path],
         *,
-        settings: MelSpec | None = None,
+        suffixes: Collection[str],
+        kind: str,
     ) -> None:
-        self.folder, self.settings = Path(os.path.abspath(folder)), settings
+        self.folder, self.kind = Path(os.path.abspath(folder)), kind
         files = [
             path
             for path in sorted(self.folder.rglob("*"))
-            if path.suffix.lower() in SUFFIXES and path.is_file() and not path.name.startswith(".")
+            if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
         ]
         if not files:
-            raise ConfigError(
-                f"{folder}: no {', '.join(SUFFIXES)} file there; name the mels' folder"
-            )
+            listed = ", ".join(sorted(suffixes))
+            raise ConfigError(f"{folder}: no {listed} file there; name the folder of {kind} files")
         by_path, by_name = defaultdict(list), defaultdict(list)
         for file in files:
             by_path[file.relative_to(self.folder).with_suffix("")].append(file)
@@ -71,22 +77,93 @@ class Mels:
         claimed = {file for found in self.candidates.values() for file in found}
         self.orphans = [file for file in files if file not in claimed]
 
+    def find(self, recording: Path) -> Path:
+        """The file of a recording; AudioError if there is none, or more than one."""
+        found = self.candidates[recording]
+        if not found:
+            raise AudioError(f"no {self.kind} file of that name in {self.folder}")
+        if len(found) > 1:
+            listed = ", ".join(map(str, found))
+            raise AudioError(f"several {self.kind} files of that name, keep one: {listed}")
+        return found[0]
+
+
+class Mels(Companions):
+    """The mel files under a folder; `settings` say how one was made that does not say it itself."""
+
+    def __init__(
+        self,
+        folder: StrPath,
+        root: Path,
+        recordings: Collection[Path],
+        *,
+        settings: MelSpec | None = None,
+    ) -> None:
+        super().__init__(folder, root, recordings, suffixes=SUFFIXES, kind="mel")
+        self.settings = settings
+
     def pair(self, recording: Path, samples: int, sample_rate: int) -> Pair:
         """The mel file of a recording of this length.
 
-        Raises MelMismatchError if there is none that can be read and fits, ConfigError if nobody
-        says how it was made.
+        Raises AudioError if there is none, MelMismatchError if it cannot be read or does not fit,
+        ConfigError if nobody says how it was made.
         """
-        found = self.candidates[recording]
-        if not found:
-            raise MelMismatchError(f"no mel file of that name in {self.folder}")
-        if len(found) > 1:
-            listed = ", ".join(map(str, found))
-            raise MelMismatchError(f"several mel files of that name, keep one: {listed}")
-        mel, spec = _read(found[0], self.settings)
-        expected = _expected_frames(found[0], mel, spec, samples, sample_rate)
+        path = self.find(recording)
+        mel, spec = _read(path, self.settings)
+        expected = _expected_frames(path, mel, spec, samples, sample_rate)
         bare = spec is self.settings
-        return Pair(found[0], spec if bare else None, trimmed=mel.shape[-1] != expected)
+        return Pair(mel=path, spec=spec if bare else None, trimmed=mel.shape[-1] != expected)
+
+
+class Narrowbands(Companions):
+    """The narrow-band copies under a folder."""
+
+    def __init__(self, folder: StrPath, root: Path, recordings: Collection[Path]) -> None:
+        super().__init__(folder, root, recordings, suffixes=READ_SUFFIXES, kind="narrowband")
+
+    def pair(self, recording: Path, samples: int, sample_rate: int) -> Pair:
+        """The copy of a recording of this length, read to its end.
+
+        Raises AudioError if there is none, or it cannot be read, is silent or of another length.
+        """
+        path = self.find(recording)
+        info = _as_long(path, samples, sample_rate)
+        if not max(block.abs().max().item() for block in read_blocks(path, frames=_BLOCK)):
+            raise AudioError(f"{path} is silent")
+        trimmed = round(info.samples * sample_rate / info.sample_rate) != samples
+        return Pair(narrowband=path, trimmed=trimmed)
+
+
+def pairing(
+    root: Path,
+    recordings: Collection[Path],
+    *,
+    mels: StrPath | None,
+    mel_spec: MelSpec | None,
+    narrowband: StrPath | None,
+) -> Mels | Narrowbands | None:
+    """What the recordings are paired with; ConfigError for a combination that means nothing."""
+    if mel_spec and mels is None:
+        raise ConfigError("mel settings (preset or model) are those of mels; give mels as well")
+    if mels is not None and narrowband is not None:
+        raise ConfigError("a recording is paired with a mel or with a narrowband file; give one")
+    if mels is not None:
+        return Mels(mels, root, recordings, settings=mel_spec)
+    return None if narrowband is None else Narrowbands(narrowband, root, recordings)
+
+
+def narrowband_copy(clip: Clip) -> Clip:
+    """The narrow-band copy of a paired clip as a clip of its own, to be read alike.
+
+    Raises AudioError, naming the file, if it cannot be read or does not last as long as the
+    recording any more.
+    """
+    assert clip.narrowband is not None
+    try:
+        info = _as_long(clip.narrowband, clip.samples, clip.sample_rate)
+    except AudioError as error:
+        raise AudioError(f"{clip.path}: {error}, then run `vocoder prepare` again") from error
+    return dataclasses.replace(clip, path=clip.narrowband, **info._asdict())
 
 
 def read_paired_mel(clip: Clip, want: MelSpec) -> Tensor:
@@ -136,3 +213,15 @@ def _expected_frames(path: Path, mel: Tensor, spec: MelSpec, samples: int, sampl
             f"{spec.hop_length} at {spec.sample_rate} Hz); make one from the other"
         )
     return expected
+
+
+def _as_long(path: Path, samples: int, sample_rate: int) -> AudioInfo:
+    """The header of a copy; AudioError if it does not last about as long as its recording."""
+    info = probe(path)
+    difference = abs(info.samples * sample_rate - samples * info.sample_rate)
+    if difference * _PER_SECOND > info.sample_rate * sample_rate:
+        raise AudioError(
+            f"{path} lasts {info.samples / info.sample_rate:.3f} s, the recording "
+            f"{samples / sample_rate:.3f} s; cut both at the same moments"
+        )
+    return info

@@ -4,7 +4,6 @@ The crops of a step follow from (seed, step, rank) alone. So resuming needs the 
 and nothing else, and neither the number of workers nor the steps before can change what is seen.
 """
 
-import math
 import signal
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -18,14 +17,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vocoder.audio import StrPath, read_audio, resample
+from vocoder.audio import StrPath
+from vocoder.data.crops import read_crop, read_with_mel, read_with_narrowband
 from vocoder.data.manifest import Clip, target_clips
-from vocoder.data.pairs import read_paired_mel
-from vocoder.errors import AudioError, ConfigError, VocoderError
+from vocoder.data.tones import gliding_tone
+from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import MelSpec
 
-# Samples at the lower rate that soxr's HQ filter sees on either side: 128 leave an error of 1e-7.
-_FILTER_REACH = 256
 # Played rates are multiples of this: converting between rates without common factors needs long
 # periods of both, so far more than the crop would be read.
 _RATE_STEP = 50
@@ -34,7 +32,8 @@ _RATE_STEP = 50
 class Batch(NamedTuple):
     """Crops [B, 1, segment] and, for messages, the path of the file that each was cut from.
 
-    `features` are those that come from files: "mel" [B, M, F] of paired clips, otherwise none.
+    `features` are those that come from files: "mel" [B, M, F] or "narrowband" [B, 1, segment] of
+    paired clips, otherwise none.
     """
 
     audio: Tensor
@@ -56,10 +55,14 @@ class Segments(Dataset[Batch]):
     so far that its content ends below nine tenths of the band. Clips without content up to three
     quarters of the band are left out with a warning.
 
-    Paired clips come with their mel file, as `mel` has it (None: a model that takes no mel). Their
-    crops start on a frame, anywhere up to where recording or mel ends first; what follows a short
-    clip is silence in both. Level and speed are left alone, the mel would not fit any more, and of
-    several channels the mean is taken, as `vocoder mel` does.
+    `tones` is the share of crops, of clips without a pair, that are a `gliding_tone` instead.
+
+    Paired clips come with their mel file, as `mel` has it (None: a model that takes no mel), or
+    with their narrow-band copy (`narrowband`: whether the model takes one). Crops lie anywhere up
+    to where either file ends first, with a mel from the start of a frame; what follows a short clip
+    is silence in both. Speed is left alone, and the level with a mel, which would not fit any more;
+    a copy is changed by the same factor. Of several channels the mean is taken, as `vocoder mel`
+    does.
 
     Raises ConfigError at construction if a value is impossible or no clip is left, AudioError when
     a clip cannot be read or is not what the manifest says, MelMismatchError if a mel does not fit.
@@ -78,7 +81,9 @@ class Segments(Dataset[Batch]):
         split: str = "train",
         peak_db: tuple[float, float] | None = (-12.0, -0.5),
         speed: tuple[float, float] = (1.0, 1.0),
+        tones: float = 0.0,
         mel: MelSpec | None = None,
+        narrowband: bool = False,
     ) -> None:
         for name, value in [("segment", segment), ("batch_size", batch_size)]:
             if value < 1:
@@ -92,15 +97,19 @@ class Segments(Dataset[Batch]):
             raise ConfigError(f"data.peak_db is {peak_db}; it must rise and end at 0 dBFS or below")
         if not 0.5 <= speed[0] <= speed[1] <= 2.0:
             raise ConfigError(f"data.speed is {speed}; it must rise within 0.5 and 2")
-        self.manifest = manifest
-        self.clips = target_clips(manifest, split=split, sample_rate=sample_rate, mel=mel)
-        self.paired = self.clips[0].mel is not None
+        if not 0.0 <= tones < 1.0:
+            raise ConfigError(f"data.tones is {tones}; it is a share of the crops, below 1")
+        self.manifest, self.tones = manifest, tones
+        takes = {"mel": mel is not None, "narrowband": narrowband}
+        self.clips = target_clips(manifest, split=split, sample_rate=sample_rate, takes=takes)
+        self.paired = self.clips[0].paired
         if self.paired and tuple(speed) != (1.0, 1.0):
             raise ConfigError(
-                f"data.speed is {speed}, but {manifest} has mel files, which play at one speed; "
-                "set data.speed=[1.0,1.0]"
+                f"data.speed is {speed}, but {manifest} has {self.paired} files, which play at one "
+                "speed; set data.speed=[1.0,1.0]"
             )
-        self.mel, self.silence = mel, torch.tensor(mel.silence if mel else ())[:, None]
+        self.narrowband, self.mel = narrowband, mel
+        self.silence = torch.tensor(mel.silence if mel else ())[:, None]
         self.sample_rate, self.segment, self.batch_size = sample_rate, segment, batch_size
         self.key = np.array([seed, rank], dtype=np.uint64)
         self.peak_db, self.speed = peak_db, speed
@@ -117,21 +126,34 @@ class Segments(Dataset[Batch]):
         clips = [self.clips[min(index, len(self.clips) - 1)] for index in which]
         names = [str(clip.path) for clip in clips]
         if self.paired:
-            pairs = [self._pair(clip, row[1]) for clip, row in zip(clips, rows, strict=True)]
-            audio, mels = (torch.stack(items) for items in zip(*pairs, strict=True))
-            return Batch(audio, names, {"mel": mels})
+            read = self._with_mel if self.paired == "mel" else self._with_narrowband
+            pairs = [read(clip, row[1], row[3]) for clip, row in zip(clips, rows, strict=True)]
+            audio, given = (torch.stack(items) for items in zip(*pairs, strict=True))
+            return Batch(audio, names, {self.paired: given})
         crops = [self._crop(clip, *row) for clip, row in zip(clips, rows[:, 1:], strict=True)]
+        for index in np.flatnonzero(generator.random(self.batch_size) < self.tones):
+            crops[index] = gliding_tone(
+                generator, samples=self.segment, sample_rate=self.sample_rate
+            )
         return Batch(torch.stack(crops)[:, None], names, {})
 
-    def _pair(self, clip: Clip, place: float) -> tuple[Tensor, Tensor]:
+    def _with_mel(self, clip: Clip, place: float, _level: float) -> tuple[Tensor, Tensor]:
         """A crop with its mel, silence behind both. Shape: [1, segment], [M, F]."""
         assert self.mel
-        audio, mel = read_pair(clip, self.mel, place=place, most=self.segment)
+        audio, mel = read_with_mel(clip, self.mel, place=place, most=self.segment)
         missing = self.mel.frames(self.segment) - mel.shape[-1]
         return (
             F.pad(audio, (0, self.segment - audio.shape[-1])),
             torch.cat([mel, self.silence.expand(-1, missing)], dim=-1),
         )
+
+    def _with_narrowband(self, clip: Clip, place: float, level: float) -> tuple[Tensor, Tensor]:
+        """A crop with its narrow-band copy, silence behind both. Shape: [1, segment] each."""
+        pair = read_with_narrowband(
+            clip, sample_rate=self.sample_rate, place=place, most=self.segment
+        )
+        audio, copy = F.pad(self._gain(clip, level) * pair, (0, self.segment - pair.shape[-1]))
+        return audio, copy
 
     def _crop(self, clip: Clip, place: float, channel: float, level: float, speed: float) -> Tensor:
         """One crop; the four decisions are uniform in [0, 1). Shape: [segment]."""
@@ -145,11 +167,15 @@ class Segments(Dataset[Batch]):
             sample_rate=self.sample_rate,
             played_at=played_at,
         )
-        crop = audio[int(channel * clip.channels)]
-        if self.peak_db is not None:
-            low, high = self.peak_db
-            crop = crop * 10.0 ** ((low + (high - low) * level - clip.peak_dbfs) / 20.0)
+        crop = self._gain(clip, level) * audio[int(channel * clip.channels)]
         return F.pad(crop, (0, self.segment - crop.shape[-1]))
+
+    def _gain(self, clip: Clip, level: float) -> float:
+        """What puts the peak of the file at its level; `level` is uniform in [0, 1)."""
+        if self.peak_db is None:
+            return 1.0
+        low, high = self.peak_db
+        return float(10.0 ** ((low + (high - low) * level - clip.peak_dbfs) / 20.0))
 
     def _played_at(self, clip: Clip, speed: float) -> int:
         """The rate to play a clip at; `speed` is uniform in [0, 1)."""
@@ -160,50 +186,6 @@ class Segments(Dataset[Batch]):
         if factor == 1.0:
             return clip.sample_rate
         return round(clip.sample_rate * factor / _RATE_STEP) * _RATE_STEP
-
-
-def read_crop(
-    clip: Clip, *, start: int, samples: int, sample_rate: int, played_at: int | None = None
-) -> Tensor:
-    """Samples [start, start + samples) of a clip at `sample_rate`, reading little more than those.
-
-    With `played_at` the file is taken to have that rate. Raises AudioError if the file is gone,
-    broken, or not the one in the manifest.
-    Shape: [C, samples].
-    """
-    have, want = played_at or clip.sample_rate, sample_rate
-    first, last = start, start + samples  # samples of the file that are read
-    if have != want:
-        # Samples of both rates coincide once in a period. Reading from there keeps the phase of
-        # the filter, from an even period also how half a sample of length is rounded.
-        period = 2 * have // math.gcd(have, want)
-        margin = math.ceil(_FILTER_REACH * max(1.0, have / want))
-        first = max(start * have // want - margin, 0) // period * period
-        last = -(-(start + samples) * have // want) + margin
-    frames = min(last, clip.samples) - first
-    audio, rate = read_audio(clip.path, start=first, frames=frames)
-    if (audio.shape, rate) != ((clip.channels, frames), clip.sample_rate):
-        raise AudioError(
-            f"{clip.path}: not the file that the manifest describes; run `vocoder prepare` again"
-        )
-    skipped = start - first * want // have
-    return resample(audio, have, want)[:, skipped : skipped + samples]
-
-
-def read_pair(clip: Clip, spec: MelSpec, *, place: float, most: int) -> tuple[Tensor, Tensor]:
-    """Up to `most` samples of a paired clip from the start of a frame on, and their mel.
-
-    `place` in [0, 1) chooses the frame. Raises what `read_crop` and `read_paired_mel` raise.
-    Shape: [1, T], [M, spec.frames(T)].
-    """
-    mel = read_paired_mel(clip, spec)
-    hop = spec.hop_length
-    available = (mel.shape[-1] - spec.frames(0)) * hop  # samples that have frames
-    frame = int(place * (max(available - most, 0) // hop + 1))
-    start = frame * hop
-    samples = min(most, available - start)
-    audio = read_crop(clip, start=start, samples=samples, sample_rate=spec.sample_rate)
-    return audio.mean(0, keepdim=True), mel[:, frame : frame + spec.frames(samples)]
 
 
 def loader(segments: Segments, *, start: int, steps: int, workers: int) -> Iterator[Batch]:
@@ -256,15 +238,17 @@ def validation_clips(
     limit: int,
     max_seconds: float,
     mel: MelSpec | None = None,
+    narrowband: bool = False,
 ) -> list[tuple[str, Tensor, Mapping[str, Tensor]]]:
     """The first `max_seconds` of up to `limit` clips, always the same, named speaker/file.
 
     Speakers take turns in the order of their names, each with its clips in the order of paths.
     First channel, converted to `sample_rate`; of paired clips the mean, and their mel as `mel` has
-    it. Raises ConfigError if the split has no clip with enough bandwidth.
-    Shape of each: [1, T], "mel" [M, F].
+    it or their narrow-band copy. Raises ConfigError if the split has no clip with enough bandwidth.
+    Shape of each: [1, T], "mel" [M, F] or "narrowband" [1, T].
     """
-    clips = target_clips(manifest, split=split, sample_rate=sample_rate, mel=mel)
+    takes = {"mel": mel is not None, "narrowband": narrowband}
+    clips = target_clips(manifest, split=split, sample_rate=sample_rate, takes=takes)
     speakers: defaultdict[str, list[Clip]] = defaultdict(list)
     for clip in sorted(clips, key=lambda clip: (clip.speaker, clip.path)):
         speakers[clip.speaker].append(clip)
@@ -281,7 +265,10 @@ def _beginning(
     clip: Clip, most: int, sample_rate: int, spec: MelSpec | None
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     if clip.mel and spec:
-        audio, mel = read_pair(clip, spec, place=0.0, most=most)
+        audio, mel = read_with_mel(clip, spec, place=0.0, most=most)
         return audio, {"mel": mel}
+    if clip.narrowband:
+        audio, copy = read_with_narrowband(clip, sample_rate=sample_rate, place=0.0, most=most)
+        return audio, {"narrowband": copy}
     samples = min(most, round(clip.samples * sample_rate / clip.sample_rate))
     return read_crop(clip, start=0, samples=samples, sample_rate=sample_rate)[:1], {}

@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.discriminators.melgan_scale import HiddenJudge
 from vocoder.discriminators.verdict import Verdict
-from vocoder.dsp.pqmf import pqmf_filters
+from vocoder.dsp.pqmf import even_pqmf_analysis, even_pqmf_filters
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
 from vocoder.nn.conv import MirroredConv1d
@@ -71,9 +70,8 @@ class PQMFBands(nn.Module):
             SubbandJudge(dilation, bands=highest, channels=channels, audio_channels=audio_channels)
             for dilation in dilations
         )
-        # An even filter is every other tap of an odd one for twice the bands, at twice the rate.
-        filters = 2.0 * pqmf_filters(2 * bands, taps=2 * (filter_size - 1), cutoff=cutoff / 2)
-        self.register_buffer("filters", filters[bands - highest : bands, :, ::2], persistent=False)
+        filters = even_pqmf_filters(bands, size=filter_size, cutoff=cutoff)
+        self.register_buffer("filters", filters[bands - highest :], persistent=False)
         self.stride = bands
 
     def forward(self, audio: Tensor) -> list[Verdict]:
@@ -86,11 +84,9 @@ class PQMFBands(nn.Module):
 
         Shape: [B, C, T] → [B, highest * C, (T + filter_size - 2) // bands + 1].
         """
-        size = self.filters.shape[-1]
         with torch.autocast(audio.device.type, enabled=False):
             signals = audio.float().flatten(0, 1)[:, None]
-            # Convolution, not correlation: the published filters are reversed in time.
-            bands = F.conv1d(signals, self.filters.flip(-1), stride=self.stride, padding=size - 1)
+            bands = even_pqmf_analysis(signals, self.filters, stride=self.stride)
         bands = bands.reshape(*audio.shape[:2], *bands.shape[1:])  # [B, C, highest, T']
         return bands.transpose(1, 2).flatten(1, 2)
 

@@ -30,14 +30,7 @@ def pqmf_filters(
             f"PQMF has {bands} bands, {taps} taps and cutoff {cutoff}; choose at least one band, "
             "an even number of taps and a cutoff between 0 and 1"
         )
-    time = torch.arange(taps + 1, dtype=torch.float64) - taps / 2
-    window = torch.kaiser_window(taps + 1, periodic=False, beta=beta, dtype=torch.float64)
-    lowpass = cutoff * torch.sinc(cutoff * time) * window
-    band = torch.arange(bands, dtype=torch.float64)[:, None]
-    # Neighbours overlap; phases of +-45 degrees in turn make their aliases cancel.
-    phase = (1.0 - 2.0 * (band % 2)) * (math.pi / 4)
-    carrier = torch.cos((2 * band + 1) * (math.pi / (2 * bands)) * time + phase)
-    return (2.0 * lowpass * carrier).float()[:, None]
+    return _modulated(bands, taps + 1, cutoff=cutoff, beta=beta)
 
 
 def pqmf_analysis(audio: Tensor, filters: Tensor) -> Tensor:
@@ -58,3 +51,60 @@ def pqmf_synthesis(subbands: Tensor, filters: Tensor) -> Tensor:
     return F.conv_transpose1d(
         bands * subbands, filters, stride=bands, padding=size // 2, output_padding=bands - 1
     )
+
+
+def even_pqmf_filters(bands: int = 4, *, size: int = 32, cutoff: float = 0.158867) -> Tensor:
+    """The same of an even number of coefficients, as EBEN has them.
+
+    With a `size` of 8 * bands and its best cutoff, 0.32 for two bands, 0.158867 for four and 0.0792
+    for eight, what comes back of white noise is 48 dB above its error.
+
+    Shape: [bands, 1, size].
+    """
+    if bands < 2 or size < 1 or size % (2 * bands) or not 0.0 < cutoff < 1.0:
+        raise ConfigError(
+            f"PQMF has {bands} bands, filter_size {size} and cutoff {cutoff}; choose at least two "
+            "bands, a multiple of twice their number and a cutoff between 0 and 1"
+        )
+    return _modulated(bands, size, cutoff=cutoff, beta=9.0)
+
+
+def even_pqmf_analysis(audio: Tensor, filters: Tensor, *, stride: int) -> Tensor:
+    """Split a signal into bands by some of the even filters, the tails of both its ends included.
+
+    `stride` is the number of bands that the filters are for.
+
+    Shape: [B, 1, T] → [B, bands, (T + size - 2) // stride + 1].
+    """
+    # Convolution, not correlation: the published filters are reversed in time.
+    return F.conv1d(audio, filters.flip(-1), stride=stride, padding=filters.shape[-1] - 1)
+
+
+def even_pqmf_synthesis(subbands: Tensor, filters: Tensor) -> Tensor:
+    """Put all bands together again, by the transpose of `even_pqmf_analysis`: without a delay.
+
+    Shape: [B, bands, N] → [B, 1, N * bands - size].
+    """
+    bands, _, size = filters.shape
+    return F.conv_transpose1d(
+        bands * subbands,
+        filters.flip(-1),
+        stride=bands,
+        padding=size - 1,
+        output_padding=bands - 2,
+    )
+
+
+def _modulated(bands: int, size: int, *, cutoff: float, beta: float) -> Tensor:
+    """A Kaiser-windowed low-pass of `size` coefficients, at each band's middle.
+
+    Shape: [bands, 1, size].
+    """
+    time = torch.arange(size, dtype=torch.float64) - (size - 1) / 2
+    window = torch.kaiser_window(size, periodic=False, beta=beta, dtype=torch.float64)
+    lowpass = cutoff * torch.sinc(cutoff * time) * window
+    band = torch.arange(bands, dtype=torch.float64)[:, None]
+    # Neighbours overlap; phases of +-45 degrees in turn make their aliases cancel.
+    phase = (1.0 - 2.0 * (band % 2)) * (math.pi / 4)
+    carrier = torch.cos((2 * band + 1) * (math.pi / (2 * bands)) * time + phase)
+    return (2.0 * lowpass * carrier).float()[:, None]

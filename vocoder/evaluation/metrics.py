@@ -1,5 +1,6 @@
-"""The measures that a report holds, by name."""
+"""The measures that a report can hold, by name, and which of them one holds by default."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,11 +8,16 @@ from typing import Literal
 
 from torch import Tensor
 
+from vocoder.errors import ConfigError
 from vocoder.evaluation.log_mel import log_mel_error
 from vocoder.evaluation.periodicity import periodicity_rmse
 from vocoder.evaluation.pesq import pesq_wb
 from vocoder.evaluation.pitch import f0_median, f0_rmse, voicing_f1
+from vocoder.evaluation.spectral import lsd, lsd_high, snr_low, spectral_convergence
 from vocoder.evaluation.stft import stft_error
+from vocoder.evaluation.visqol import visqol
+
+Score = Callable[[Tensor, Tensor, int], float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +25,29 @@ class Metric:
     """A measure of an estimate against its reference, and how to show it.
 
     `score` takes (reference [T], estimate [T], sample_rate) and raises AudioError for a pair that
-    it cannot measure.
+    it cannot measure. With `needs_edge` it takes `edge` by keyword, too: where the narrow band of
+    what was extended ended, in Hz.
     """
 
     label: str
     unit: str
     better: Literal["lower", "higher"]
     decimals: int
-    score: Callable[[Tensor, Tensor, int], float]
+    score: Callable[..., float]
+    needs_edge: bool = False
+
+    def scorer(self, edge: float | None) -> Score:
+        """`score` with the edge, if it needs one; ConfigError if that is None."""
+        if not self.needs_edge:
+            return self.score
+        if edge is None:
+            raise ConfigError(f"{self.label} is measured at the edge of the narrow band; give edge")
+        return functools.partial(self.score, edge=edge)
+
+    def facts(self, edge: float | None) -> dict[str, str]:
+        """What a report says about the metric: numbers compare if all of it is equal."""
+        facts = {"unit": self.unit, "better": self.better, "definition": self.definition}
+        return facts | ({"edge": f"{edge:g} Hz"} if self.needs_edge else {})
 
     @property
     def definition(self) -> str:
@@ -48,4 +69,17 @@ METRICS: dict[str, Metric] = {
         label="periodicity", unit="", better="lower", decimals=3, score=periodicity_rmse
     ),
     "pesq_wb": Metric(label="PESQ-wb", unit="", better="higher", decimals=2, score=pesq_wb),
+    "lsd": Metric(label="LSD", unit="", better="lower", decimals=3, score=lsd),
+    "lsd_high": Metric(
+        label="LSD high", unit="", better="lower", decimals=3, score=lsd_high, needs_edge=True
+    ),
+    "snr_low": Metric(
+        label="SNR low", unit="dB", better="higher", decimals=1, score=snr_low, needs_edge=True
+    ),
+    "spectral_convergence": Metric(
+        label="convergence", unit="", better="lower", decimals=3, score=spectral_convergence
+    ),
+    "visqol": Metric(label="ViSQOL", unit="", better="higher", decimals=2, score=visqol),
 }
+VOCODING = ("log_mel", "stft", "f0_rmse", "f0_median", "voicing_f1", "periodicity", "pesq_wb")
+EXTENSION = ("lsd", "lsd_high", "snr_low", "spectral_convergence", "log_mel", "pesq_wb")

@@ -17,11 +17,11 @@ from torch import Tensor
 from vocoder import __version__
 from vocoder.audio import READ_SUFFIXES, read_audio, resample
 from vocoder.errors import AudioError, ConfigError
-from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING, Score
 from vocoder.files import replacing_file
 
 _SHORTEST_SECONDS = 0.1
-_PACKAGES = ("torch", "numpy", "soundfile", "soxr", "pesq")
+_PACKAGES = ("torch", "numpy", "soundfile", "soxr", "pesq", "visqol-python")
 
 
 class Pair(NamedTuple):
@@ -62,8 +62,9 @@ class FileScore:
 class Report:
     """Everything measured in one evaluation, and how.
 
-    `metrics` maps each name to its unit, direction and definition. `unscored` maps the files that
-    could not be compared at all (no counterpart, unreadable) to the reason.
+    `metrics` maps each name to its unit, direction and definition, and the edge in Hz where that
+    is part of it. `unscored` maps the files that could not be compared at all (no counterpart,
+    unreadable) to the reason.
     """
 
     metrics: dict[str, dict[str, str]]
@@ -135,33 +136,31 @@ def evaluate(
     reference: Path,
     estimate: Path,
     *,
-    metrics: Sequence[str] = tuple(METRICS),
+    metrics: Sequence[str] | None = None,
+    edge: float | None = None,
     on_file: Callable[[str], None] | None = None,
 ) -> Report:
     """Score every audio file under `estimate` against its namesake under `reference`.
 
     Files pair up by relative path without suffix. What cannot be scored is reported with the
-    reason and left out of the means. `on_file` is called with each name before it is scored.
-    AudioError if nothing pairs, ConfigError for an unknown metric or one whose package is missing.
+    reason and left out of the means. `edge` is where the band of what the estimates were made from
+    ended, in Hz; `metrics` are by default those of bandwidth extension with it, without it those of
+    vocoders. `on_file` is called with each name before it is scored. AudioError if nothing pairs,
+    ConfigError for an unknown metric, one whose package is missing or one that lacks the edge.
     """
-    unknown = sorted(set(metrics) - METRICS.keys())
-    if unknown:
-        raise ConfigError(f"unknown metrics {unknown}; choose from {list(METRICS)}")
+    metrics = metrics or (VOCODING if edge is None else EXTENSION)
+    scorers = _scorers(metrics, edge)
     pairs, unscored = find_pairs(reference, estimate)
     files = []
     for pair in pairs:
         if on_file is not None:
             on_file(pair.name)
         try:
-            files.append(score_pair(pair, metrics=metrics))
+            files.append(_score_pair(pair, scorers))
         except AudioError as error:
             unscored[pair.name] = str(error)
-    chosen = {name: METRICS[name] for name in metrics}
     return Report(
-        metrics={
-            name: {"unit": m.unit, "better": m.better, "definition": m.definition}
-            for name, m in chosen.items()
-        },
+        metrics={name: METRICS[name].facts(edge) for name in metrics},
         versions=_versions(),
         files=tuple(files),
         unscored=unscored,
@@ -183,12 +182,27 @@ def find_pairs(reference: Path, estimate: Path) -> tuple[list[Pair], dict[str, s
     return pairs, dict(sorted(left_over.items()))
 
 
-def score_pair(pair: Pair, *, metrics: Sequence[str] = tuple(METRICS)) -> FileScore:
+def score_pair(
+    pair: Pair, *, metrics: Sequence[str] = VOCODING, edge: float | None = None
+) -> FileScore:
     """Score one pair; AudioError if the files cannot be read or compared at all.
 
     Both are brought to the lower rate of the two and cut to the shorter. Channels are scored one by
-    one and averaged.
+    one and averaged. ConfigError as of `evaluate`.
     """
+    return _score_pair(pair, _scorers(metrics, edge))
+
+
+def _scorers(metrics: Sequence[str], edge: float | None) -> dict[str, Score]:
+    unknown = sorted(set(metrics) - METRICS.keys())
+    if unknown:
+        raise ConfigError(f"unknown metrics {unknown}; choose from {list(METRICS)}")
+    if edge is not None and not edge > 0.0:
+        raise ConfigError(f"edge is {edge:g} Hz; give the highest frequency of the narrow band")
+    return {name: METRICS[name].scorer(edge) for name in metrics}
+
+
+def _score_pair(pair: Pair, scorers: Mapping[str, Score]) -> FileScore:
     reference, reference_rate = read_audio(pair.reference)
     estimate, estimate_rate = read_audio(pair.estimate)
     if reference.shape[0] != estimate.shape[0]:
@@ -203,7 +217,7 @@ def score_pair(pair: Pair, *, metrics: Sequence[str] = tuple(METRICS)) -> FileSc
         raise AudioError(
             f"{pair.estimate}: under {_SHORTEST_SECONDS} s in common with its reference"
         )
-    scores, skipped = _score(reference[:, :samples], estimate[:, :samples], rate, metrics)
+    scores, skipped = _score(reference[:, :samples], estimate[:, :samples], rate, scorers)
     return FileScore(
         name=pair.name,
         sample_rate=rate,
@@ -215,11 +229,10 @@ def score_pair(pair: Pair, *, metrics: Sequence[str] = tuple(METRICS)) -> FileSc
 
 
 def _score(
-    reference: Tensor, estimate: Tensor, rate: int, metrics: Sequence[str]
+    reference: Tensor, estimate: Tensor, rate: int, scorers: Mapping[str, Score]
 ) -> tuple[dict[str, float], dict[str, str]]:
     scores, skipped = {}, {}
-    for metric in metrics:
-        score = METRICS[metric].score
+    for metric, score in scorers.items():
         try:
             channels = zip(reference, estimate, strict=True)
             value = statistics.fmean(score(real, fake, rate) for real, fake in channels)

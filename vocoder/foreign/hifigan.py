@@ -51,7 +51,8 @@ def flat_blocks(kernels: int) -> Naming:
 
 def _recognises(weights: Weights) -> bool:
     plain = has(weights, "conv_pre.", "ups.0.", "resblocks.0.conv", "conv_post.")
-    return plain and not has(weights, "ups.0.0.") and not has(weights, "m_source.")
+    other = ("ups.0.0.", "m_source.", "snakes.")
+    return plain and not any(has(weights, prefix) for prefix in other)
 
 
 def _convert(checkpoint: Checkpoint) -> Conversion:

@@ -6,7 +6,18 @@ from typing import NamedTuple
 from vocoder.build import build
 from vocoder.checkpoint import ModelConfig
 from vocoder.errors import CheckpointError
-from vocoder.foreign import bigvgan, hifigan, hiftnet, parallel_wavegan, transformers, vocos
+from vocoder.foreign import (
+    ap_bwe,
+    bigvgan,
+    eben,
+    hifi_sr,
+    hifigan,
+    hifigan_bwe,
+    hiftnet,
+    parallel_wavegan,
+    transformers,
+    vocos,
+)
 from vocoder.foreign.project import Checkpoint, Project
 from vocoder.foreign.settings import find_settings
 from vocoder.foreign.start import Start, read_start
@@ -14,8 +25,12 @@ from vocoder.foreign.weights import Weights, find_file, fit, read, unwrap
 from vocoder.generators.base import Generator
 
 PROJECTS = (
+    ap_bwe.PROJECT,
     bigvgan.PROJECT,
+    eben.PROJECT,
+    hifi_sr.PROJECT,
     hifigan.PROJECT,
+    hifigan_bwe.PROJECT,
     hiftnet.PROJECT,
     parallel_wavegan.PROJECT,
     vocos.PROJECT,

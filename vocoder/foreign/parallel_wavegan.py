@@ -41,7 +41,7 @@ _PARALLEL_WAVEGAN_NAMES = {
 
 
 def _recognises(weights: Weights) -> bool:
-    kinds = ("melgan.", "input_conv.", "first_conv.", "noise_upsample.", "codebook.")
+    kinds = ("melgan.", "input_conv.", "last_conv_layers.", "noise_upsample.", "codebook.")
     return any(has(weights, prefix) for prefix in kinds)
 
 

@@ -35,7 +35,7 @@ class Conversion:
 class Project:
     """A checkpoint format: how to recognise it by the names of weights, and how to convert it.
 
-    `settings` are the usual names of its configuration file.
+    `settings` are the usual names of its configuration file; none if the weights say everything.
     """
 
     title: str

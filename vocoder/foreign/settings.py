@@ -47,7 +47,12 @@ class Settings:
 
 
 def find_settings(checkpoint: Path, names: Sequence[str], given: Path | None) -> Settings:
-    """Read the configuration `given`, or the first of `names` that lies beside the checkpoint."""
+    """Read the configuration `given`, or the first of `names` that lies beside the checkpoint.
+
+    A project without `names` needs none: what is wrong is wrong with the checkpoint.
+    """
+    if not names and not given:
+        return Settings({}, checkpoint)
     beside = [checkpoint.parent / name for name in names]
     paths = [given] if given else [path for path in beside if path.is_file()]
     if not paths:

@@ -5,6 +5,7 @@ in torch's older spelling (`weight_g`, `weight_v`, `weight_orig`, …) whichever
 """
 
 import re
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ Naming = Callable[[str], str]
 """What the file calls the weight that we call so, both in the older spelling."""
 
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin", "bigvgan_generator.pt")
-_WRAPPERS = ("generator", "model", "state_dict")
+_WRAPPERS = ("generator", "gen_model", "mossformer", "model", "state_dict")
 _OLDER = {
     ".parametrizations.weight.original0": ".weight_g",
     ".parametrizations.weight.original1": ".weight_v",
@@ -50,15 +51,17 @@ def read(path: Path) -> Any:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # advice to run it
+            return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # torch.load raises many kinds for a damaged file
         needed = re.search(r"GLOBAL (\S+)|(TorchScript)", str(error))
         if needed:
+            kept = "torch.jit.load(…).state_dict()" if needed[2] else "its state dict alone"
             raise CheckpointError(
                 f"{path}: holds program code ({needed[1] or needed[2]}), which is not run; "
-                "save its state dict alone, where you trust it"
+                f"where you trust it, save {kept} with torch.save"
             ) from error
         kind = type(error).__name__  # torch's message goes on to say how to run what is in it
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({kind})") from error

@@ -1,7 +1,7 @@
 """What every generator promises."""
 
-from collections.abc import Sequence
-from typing import Self
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -40,6 +40,13 @@ class Generator(nn.Module):
         """
         return {}
 
+    def with_losses(self, real: Tensor, **features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Audio as `forward` makes it, and the losses of `auxiliary`: what training asks for.
+
+        A generator whose losses are about what it computes on the way makes both at once.
+        """
+        return self(**features), self.auxiliary(real, **features)
+
 
 class Widener(Generator):
     """A generator from a recording without its upper band to the same recording with one.
@@ -47,12 +54,15 @@ class Widener(Generator):
     `narrowband` [B, 1, T] has the output's sample rate already, with nothing above the edge of its
     band, and T is a multiple of `hop_length`, the step at which the network can look at a signal.
     `forward` returns [B, 1, T], sample for sample the same moments. `edges` are the lowest and the
-    highest frequency in Hz at which the band of its training ended.
+    highest frequency in Hz at which the band of its training ended. `resampling` names arguments of
+    vocoder.dsp.resample.resample: the filter that takes recordings up to its rate, where it is used
+    to a certain one.
 
     Raises ConfigError for edges that do not rise.
     """
 
     features = ("narrowband",)
+    resampling: ClassVar[Mapping[str, Any]] = {}
 
     def __init__(self, *, hop_length: int, edges: Sequence[float]) -> None:
         super().__init__(hop_length=hop_length)

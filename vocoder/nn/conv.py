@@ -65,9 +65,15 @@ class MirroredConv1d(nn.Conv1d):
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, kernel_size: int, *, dilation: int = 1
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        *,
+        dilation: int = 1,
+        bias: bool = True,
     ) -> None:
-        super().__init__(in_channels, out_channels, kernel_size, dilation=dilation)
+        super().__init__(in_channels, out_channels, kernel_size, dilation=dilation, bias=bias)
         self.margin = same_padding(kernel_size, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -94,6 +100,7 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         kernel_size: int,
         *,
         stride: int,
+        bias: bool = True,
         causal: bool = False,
     ) -> None:
         if not 1 <= stride <= kernel_size:
@@ -111,6 +118,7 @@ class ConvTranspose1d(nn.ConvTranspose1d):
             stride=stride,
             padding=0 if causal else (surplus + 1) // 2,
             output_padding=0 if causal else surplus % 2,
+            bias=bias,
         )
         self.behind = surplus if causal else 0
 

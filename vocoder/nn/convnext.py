@@ -81,8 +81,17 @@ class ConvNeXtBackbone(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Hidden frames of a batch of features."""
-        x: Tensor = self.norm(self.embed(features).transpose(1, 2)).transpose(1, 2)  # [B, C, F]
+        x = self.enter(features)
         for block in self.convnext:
             x = block(x)
+        return self.leave(x)
+
+    def enter(self, features: Tensor) -> Tensor:
+        """What comes before the blocks."""
+        x: Tensor = self.norm(self.embed(features).transpose(1, 2))
+        return x.transpose(1, 2)  # [B, C, F]
+
+    def leave(self, x: Tensor) -> Tensor:
+        """What comes behind the blocks."""
         x = self.final_layer_norm(x.transpose(1, 2))
         return x.transpose(1, 2)

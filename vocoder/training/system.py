@@ -55,7 +55,7 @@ class TrainerSettings:
     validate_every: int = 1000
     save_every: int = 1000
     keep: int = 2
-    best_metric: Literal["log_mel", "mr_stft", "pesq"] = "log_mel"
+    best_metric: Literal["log_mel", "mr_stft", "pesq", "lsd"] = "log_mel"
     validation_clips: int = 8
     validation_seconds: float = 4.0
     resume: bool = True
@@ -73,9 +73,9 @@ class TrainerSettings:
                 raise ConfigError(
                     f"trainer.{name} is {getattr(self, name)}; it must be at least {value}"
                 )
-        if self.best_metric not in ("log_mel", "mr_stft", "pesq"):
+        if self.best_metric not in ("log_mel", "mr_stft", "pesq", "lsd"):
             raise ConfigError(
-                f"trainer.best_metric is {self.best_metric!r}; choose log_mel, mr_stft or pesq"
+                f"trainer.best_metric is {self.best_metric!r}; choose log_mel, mr_stft, pesq or lsd"
             )
 
 
@@ -140,6 +140,11 @@ class System:
             raise ConfigError(
                 "before trainer.adversarial_start the generator has nothing to learn from: "
                 "set it to 0, or add a reconstruction loss"
+            )
+        if self.trainer.best_metric == "lsd" and "narrowband" not in self.features:
+            raise ConfigError(
+                "trainer.best_metric is 'lsd', which scores generators that widen a narrowband; "
+                "choose log_mel, mr_stft or pesq"
             )
         for name in ("discriminator_warmup", "adversarial_ramp"):
             if getattr(self.trainer, name) and not playing:

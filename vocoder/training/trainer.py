@@ -62,6 +62,7 @@ class Trainer:
             rank=self.ranks.rank,
             world_size=self.ranks.size,
             mel=system.mel if "mel" in system.features else None,
+            narrowband="narrowband" in system.features,
         )
         system.check_segment(self.segments.segment)
         self.validator = Validator(
@@ -71,6 +72,7 @@ class Trainer:
                 limit=settings.validation_clips,
                 max_seconds=settings.validation_seconds,
                 mel=self.segments.mel,
+                narrowband=self.segments.narrowband,
             ),
             mel=system.mel,
         )
@@ -88,14 +90,15 @@ class Trainer:
         phase = self.game.at(self.step)
         features = self.features(real, batch.features)
         with nullcontext() if phase.generator else at_rest(self.generator):
-            fake = self.generator(**features)[..., : real.shape[-1]]
+            audio, own = self.generator.with_losses(real, **features)
+        fake = audio[..., : real.shape[-1]]
         losses: dict[str, Tensor] = {}
         if phase.discriminators:
             losses = self.train_discriminators(fake.detach(), real, features, batch)
         if not phase.generator:
             return losses
         terms = self.objective.reconstruct(fake, real) | self.objective.penalise(self.generator)
-        terms |= self.generator.auxiliary(real, **features)
+        terms |= own
         if phase.discriminators:
             with frozen(self.discriminators):  # so the real verdicts have no graph
                 seen = self.disturbances([fake, real], features)

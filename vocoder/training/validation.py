@@ -26,11 +26,11 @@ class Clip:
 
 
 class Validator:
-    """Scores a generator on fixed clips: "log_mel" and "mr_stft" (lower), "pesq" (higher).
+    """Scores a generator on fixed clips: "log_mel", "mr_stft" (lower is better), "pesq" (higher).
 
     A clip is its name, audio [1, T], and features from files (as `Batch` has them, but of one).
     Log-mel error is over the model's own mel. PESQ is left out where the package cannot score any
-    clip.
+    clip. What widens a "narrowband" is scored by "lsd" (lower), too.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Validator:
             fake = generator(**inputs)[..., : real.shape[-1]]
             real = real[..., : fake.shape[-1]].cpu()
             made.append(Clip(name, real[0, 0], fake[0, 0].cpu()))
-            scores.append(self._score(real, fake.cpu(), name))
+            scores.append(self._score(real, fake.cpu(), name, widened="narrowband" in inputs))
         names = {name for score in scores for name in score}
         means = {}
         for name in sorted(names):
@@ -67,16 +67,20 @@ class Validator:
         features: nn.Module, clip: int, real: Tensor, given: Mapping[str, Tensor]
     ) -> dict[str, Tensor]:
         """Inputs of the generator; what a feature draws is another for each clip, never another."""
+        # A narrowband from a file ends where `real` was cut; a mel has fewer frames anyway.
+        cut = {name: value[None, ..., : real.shape[-1]] for name, value in given.items()}
         with torch.random.fork_rng():
             torch.manual_seed(clip)
-            inputs: dict[str, Tensor] = features(real, {k: v[None] for k, v in given.items()})
+            inputs: dict[str, Tensor] = features(real, cut)
         return inputs
 
-    def _score(self, real: Tensor, fake: Tensor, name: str) -> dict[str, float]:
+    def _score(self, real: Tensor, fake: Tensor, name: str, *, widened: bool) -> dict[str, float]:
         scores = {
             "log_mel": self.log_mel(fake, real).item(),
             "mr_stft": self.mr_stft(fake, real).item(),
         }
+        if widened:
+            scores["lsd"] = METRICS["lsd"].score(real[0, 0], fake[0, 0], self.sample_rate)
         try:
             scores["pesq"] = METRICS["pesq_wb"].score(real[0, 0], fake[0, 0], self.sample_rate)
         except AudioError as error:

@@ -1,7 +1,8 @@
-"""Put a trained model into the package as its default: half precision, licences, scores."""
+"""Put a trained model into the package: half precision, licences of its recipe, scores."""
 
 import argparse
 import dataclasses
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,19 +11,8 @@ import torch
 from vocoder.checkpoint import load_model, save_model
 from vocoder.evaluation.report import Report
 
-TARGET = Path(__file__).parents[2] / "vocoder" / "assets" / "default"
-LICENCES = {
-    "code": "Apache-2.0",
-    "weights": "CC0-1.0",
-    "data": {
-        "kathleen": "CC0-1.0, rhasspy/dataset-voice-kathleen",
-        "nathalie": "CC0-1.0, rhasspy/dataset-voice-nathalie",
-        "flemishguy": "CC0-1.0, rhasspy/dataset-voice-flemishguy",
-        "gd": "public domain, gcompris/GCompris-voices",
-        "lj": "public domain, LJ Speech Dataset, Keith Ito and Linda Johnson",
-    },
-}
-COMMAND = "recipes/default/run.sh CORPUS"
+HERE = Path(__file__).parent
+ASSETS = HERE.parent / "vocoder" / "assets"
 
 
 def summary(path: str) -> dict[str, Any]:
@@ -33,6 +23,7 @@ def summary(path: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="of the built-in model, and of its recipe")
     parser.add_argument("model", type=Path, help="directory of the trained model")
     parser.add_argument("--scores", action="append", default=[], metavar="SET=REPORT.json")
     arguments = parser.parse_args()
@@ -41,16 +32,17 @@ def main() -> None:
     # Where the files lay on the machine that trained is nobody's business.
     settings["data"]["manifest"] = Path(settings["data"]["manifest"]).name
     settings["trainer"]["output"] = Path(settings["trainer"]["output"]).name
+    command = f"recipes/{arguments.name}/run.sh CORPUS"
     scores = dict(pair.split("=", 1) for pair in arguments.scores)
     config = dataclasses.replace(
         config,
-        name="default",
-        licences=LICENCES,
-        training={"command": COMMAND, "steps": config.training["steps"], "config": settings},
+        name=arguments.name,
+        licences=json.loads((HERE / arguments.name / "licences.json").read_text(encoding="utf-8")),
+        training={"command": command, "steps": config.training["steps"], "config": settings},
         scores={name: summary(path) for name, path in scores.items()},
     )
-    save_model(TARGET, generator, config, dtype=torch.float16)
-    print(TARGET)
+    save_model(ASSETS / arguments.name, generator, config, dtype=torch.float16)
+    print(ASSETS / arguments.name)
 
 
 if __name__ == "__main__":

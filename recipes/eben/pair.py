@@ -1,0 +1,38 @@
+"""Extend a recording through the body, beside what a microphone in the air recorded of it.
+
+    python recipes/eben/pair.py BODY REFERENCE MODEL OUTPUT
+
+At the model's sample rate, under one name: OUTPUT/recordings (the reference), OUTPUT/body and
+OUTPUT/trained (what the model makes of it).
+"""
+
+import argparse
+from pathlib import Path
+
+from vocoder import VocoderError, load_extender, read_audio, write_audio
+from vocoder.audio import resample
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("body", type=Path)
+    parser.add_argument("reference", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("output", type=Path)
+    arguments = parser.parse_args()
+    try:
+        extender = load_extender(arguments.model)
+        rate, name = extender.sample_rate, f"{arguments.body.stem}.flac"
+        for folder, path in (("recordings", arguments.reference), ("body", arguments.body)):
+            audio, have = read_audio(path)
+            audio = resample(audio.mean(dim=0), have, rate)
+            write_audio(arguments.output / folder / name, audio, rate)
+        # Body conduction colours all of the band: none of it is to be kept as it is.
+        made = extender(audio, sample_rate=rate, keep=False)
+        write_audio(arguments.output / "trained" / name, made, rate)
+    except VocoderError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# The embedded extender, from recordings to vocoder/assets/extender: see README.md beside this.
+set -euo pipefail
+
+if [[ ${1:-} == -* || ! -d ${1:-} ]]; then
+    echo "usage: recipes/extender/run.sh CORPUS [HYDRA_OVERRIDE …]" >&2
+    echo "CORPUS holds manifest.csv with the columns path, set, split, speaker and licence" >&2
+    exit 2
+fi
+corpus=$1
+shift
+here=$(cd "$(dirname "$0")" && pwd)
+demo=$here/../demo_bwe/run.sh
+work=exp/extender
+voices=(--only speaker=kathleen --only speaker=p239)
+
+common=(--work "$work" --model "$work/train/last")
+"$demo" "$corpus/speech" --system extender "${common[@]}" "${voices[@]}" --stop-stage 3 "$@"
+
+bin=$here/../../.venv/bin/
+[[ -x ${bin}python ]] || bin=""
+# Embedded first, so that the half-precision weights that ship are the ones scored, then with scores.
+"${bin}python" "$here/../embed.py" extender "$work/train/last"
+
+"$demo" "$corpus/speech" "${common[@]}" --stage 4
+unseen=(--work exp/extender-unseen --model "$work/train/last")
+"$demo" "$corpus/unseen" "${unseen[@]}" --only set=unseen --stop-stage 2
+"$demo" "$corpus/unseen" "${unseen[@]}" --stage 4
+scores=()
+for edge in 4000 8000 12000; do
+    scores+=(--scores "test_$edge=$work/scores/$edge/extender.json")
+    unheard=exp/extender-unseen/scores/$edge/extender.json
+    if [[ -f $unheard ]]; then scores+=(--scores "unseen_$edge=$unheard"); fi
+done
+"${bin}python" "$here/../embed.py" extender "$work/train/last" "${scores[@]}"

@@ -1,0 +1,64 @@
+"""Cut the test split of a manifest off at several edges, and extend it again in several ways.
+
+For each edge that the model knows, in OUTPUT/EDGE: `recordings` at their own rate or the model's if
+that is lower, what is left of them at twice the edge in `narrow`, and at the model's rate the
+estimates `trained` (the model), `extender` (the embedded one), `replication` (spectral band
+replication) and `resampling`. A recording that itself ends at the edge is left out.
+"""
+
+import argparse
+from pathlib import Path
+
+from vocoder import Extender, VocoderError, load_extender, read_audio, write_audio
+from vocoder.audio import resample
+from vocoder.data.manifest import read_manifest
+from vocoder.dsp.replication import replicate_band
+
+EDGES = (1000, 2000, 4000, 8000, 12000)
+
+
+def compare(recording: Path, name: str, folder: Path, models: dict[str, Extender]) -> None:
+    """Write one recording and all estimates of it; the edge is the name of the folder."""
+    edge, rate = int(folder.name), models["trained"].sample_rate
+    audio, have = read_audio(recording)
+    if have <= 2 * edge:
+        return
+    full = resample(audio.mean(dim=0), have, min(have, rate))
+    narrow = folder / "narrow" / name
+    write_audio(folder / "recordings" / name, full, min(have, rate))
+    write_audio(narrow, resample(full, min(have, rate), 2 * edge), 2 * edge)
+    for model, extender in models.items():
+        extender.file(narrow, folder / model / name)
+    plain = resample(read_audio(narrow)[0][0], 2 * edge, rate)
+    write_audio(folder / "resampling" / name, plain, rate)
+    replicated = replicate_band(plain, sample_rate=rate, edge=0.97 * edge)
+    write_audio(folder / "replication" / name, replicated, rate)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("manifest", type=Path)
+    parser.add_argument("model")
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--device", default="cpu")
+    arguments = parser.parse_args()
+    try:
+        models = {"trained": load_extender(arguments.model, device=arguments.device)}
+        trained, embedded = models["trained"], load_extender(device=arguments.device)
+        if trained.sample_rate == embedded.sample_rate:
+            models["extender"] = embedded
+        clips = read_manifest(arguments.manifest, split="test")
+        if not clips:
+            raise VocoderError(f"{arguments.manifest}: no clip has split test")
+        low, high = trained.edges
+        edges = [edge for edge in EDGES if low <= edge <= high]
+        for edge in edges or [round(high)]:
+            for clip in clips:
+                name = f"{clip.speaker}/{clip.path.stem}.flac"
+                compare(clip.path, name, arguments.output / str(edge), models)
+    except VocoderError as error:
+        parser.exit(2, f"error: {error}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The meter finds where resamplers, filters and codecs ended a band, in any blocks, in no memory."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import scipy.signal
+import soundfile
+import torch
+from torch import Tensor
+
+from vocoder import audio as files
+from vocoder.dsp.bandwidth import BandwidthMeter
+from vocoder.dsp.resample import resample
+
+RATE = 48000
+
+
+def measure(audio: Tensor, *, rate: int = RATE, block: int = 2**18) -> int:
+    meter = BandwidthMeter(rate)
+    for part in audio.split(block, dim=-1):
+        meter.add(part)
+    return meter.bandwidth_hz
+
+
+def sixteen_bit(audio: Tensor) -> Tensor:
+    return files.pcm16(audio).float() / 32768.0
+
+
+@pytest.fixture(scope="module")
+def speech() -> Tensor:
+    """A full-band recording."""
+    path = Path(__file__).parents[2] / "egs/clips/kathleen/arctic_b0264.flac"
+    audio, rate = files.read_audio(path)
+    assert rate == RATE
+    return audio
+
+
+@pytest.mark.parametrize("converter", [resample, files.resample], ids=["ours", "soxr"])
+@pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 24000])
+def test_the_band_of_a_lower_rate(
+    converter: Callable[[Tensor, int, int], Tensor], rate: int, speech: Tensor
+) -> None:
+    narrow = converter(converter(speech, RATE, rate), rate, RATE)
+    assert measure(sixteen_bit(narrow)) == pytest.approx(rate / 2, rel=0.05)
+
+
+FILTERS = {
+    "butterworth 12": lambda edge: scipy.signal.butter(12, edge, fs=RATE, output="sos"),
+    "chebyshev 8": lambda edge: scipy.signal.cheby1(8, 0.5, edge, fs=RATE, output="sos"),
+    "elliptic 8": lambda edge: scipy.signal.ellip(8, 0.5, 50, edge, fs=RATE, output="sos"),
+}
+
+
+@pytest.mark.parametrize("name", FILTERS)
+@pytest.mark.parametrize("edge", [3400.0, 8000.0])
+def test_steep_filters_end_a_band_though_they_leak(name: str, edge: float, speech: Tensor) -> None:
+    narrow = torch.from_numpy(scipy.signal.sosfilt(FILTERS[name](edge), speech.numpy())).float()
+    assert measure(sixteen_bit(narrow)) == pytest.approx(edge, rel=0.1)
+
+
+@pytest.mark.skipif("MP3" not in soundfile.available_formats(), reason="libsndfile without MP3")
+@pytest.mark.parametrize(("quality", "edge"), [(0.99, 8600), (0.5, 20500)])
+def test_the_low_pass_of_a_codec(quality: float, edge: int, speech: Tensor) -> None:
+    coded = io.BytesIO()
+    soundfile.write(
+        coded, speech[0].numpy(), RATE, format="MP3", compression_level=quality,
+        bitrate_mode="CONSTANT",
+    )  # fmt: skip
+    decoded, _ = soundfile.read(io.BytesIO(coded.getvalue()), dtype="float32")
+    assert measure(torch.from_numpy(decoded)[None]) == pytest.approx(edge, rel=0.05)
+
+
+def test_gentle_slopes_are_content(speech: Tensor) -> None:
+    """A first-order low-pass takes 20 dB off the highest octave and ends nothing."""
+    dull = scipy.signal.lfilter([0.1], [1.0, -0.9], speech.numpy())
+    assert measure(torch.from_numpy(dull).float()) > 0.9 * RATE / 2
+    assert measure(speech) > 0.93 * RATE / 2
+
+
+def test_blocks_do_not_matter(speech: Tensor) -> None:
+    narrow = files.resample(files.resample(speech, RATE, 8000), 8000, RATE).expand(2, -1)
+    expected = measure(narrow)
+    for block in (700, 2047, 2048, 5000, narrow.shape[-1]):
+        assert measure(narrow, block=block) == expected
+
+
+def test_silence_has_no_band_and_little_audio_the_whole() -> None:
+    assert measure(torch.zeros(1, 10_000)) == 0
+    assert measure(torch.zeros(1, 2047)) == RATE // 2
+    assert BandwidthMeter(RATE).bandwidth_hz == RATE // 2
+    padded = torch.cat([torch.zeros(1, 5000), torch.randn(1, 9000) * 0.1, torch.zeros(1, 5000)], -1)
+    assert measure(padded) == RATE // 2
+
+
+def test_hours_take_no_more_memory_and_give_the_same() -> None:
+    """Bursts up to 6 kHz over a steady floor, for more frames than the meter keeps."""
+    generator = torch.manual_seed(0)
+    burst = resample(torch.randn(1, 5000, generator=generator) * 0.1, 12000, RATE)
+    floor = 1e-4 * torch.randn(1, 61 * 2048, generator=generator)
+    period = floor + torch.nn.functional.pad(burst, (0, floor.shape[-1] - burst.shape[-1]))
+    meter = BandwidthMeter(RATE)
+    sizes, bands = [], []
+    for _ in range(110):
+        meter.add(period)
+        sizes.append(sum(v.nbytes for v in vars(meter).values() if isinstance(v, Tensor)))
+        bands.append(meter.bandwidth_hz)
+    assert 122 * len(sizes) > 3 * 4096
+    assert max(sizes) < 2.2e6
+    assert min(bands) == max(bands) == pytest.approx(6000, rel=0.05)

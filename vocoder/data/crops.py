@@ -1,0 +1,76 @@
+"""Parts of recordings at any sample rate, with what belongs to them, reading little more."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from vocoder.audio import read_audio, resample
+from vocoder.data.manifest import Clip
+from vocoder.data.pairs import narrowband_copy, read_paired_mel
+from vocoder.errors import AudioError
+from vocoder.features.mel import MelSpec
+
+# Samples at the lower rate that soxr's HQ filter sees on either side: 128 leave an error of 1e-7.
+_FILTER_REACH = 256
+
+
+def read_crop(
+    clip: Clip, *, start: int, samples: int, sample_rate: int, played_at: int | None = None
+) -> Tensor:
+    """Samples [start, start + samples) of a clip at `sample_rate`, reading little more than those.
+
+    With `played_at` the file is taken to have that rate. Raises AudioError if the file is gone,
+    broken, or not the one in the manifest.
+    Shape: [C, samples].
+    """
+    have, want = played_at or clip.sample_rate, sample_rate
+    first, last = start, start + samples  # samples of the file that are read
+    if have != want:
+        # Samples of both rates coincide once in a period. Reading from there keeps the phase of
+        # the filter, from an even period also how half a sample of length is rounded.
+        period = 2 * have // math.gcd(have, want)
+        margin = math.ceil(_FILTER_REACH * max(1.0, have / want))
+        first = max(start * have // want - margin, 0) // period * period
+        last = -(-(start + samples) * have // want) + margin
+    frames = min(last, clip.samples) - first
+    audio, rate = read_audio(clip.path, start=first, frames=frames)
+    if (audio.shape, rate) != ((clip.channels, frames), clip.sample_rate):
+        raise AudioError(
+            f"{clip.path}: not the file that the manifest describes; run `vocoder prepare` again"
+        )
+    skipped = start - first * want // have
+    return resample(audio, have, want)[:, skipped : skipped + samples]
+
+
+def read_with_mel(clip: Clip, spec: MelSpec, *, place: float, most: int) -> tuple[Tensor, Tensor]:
+    """Up to `most` samples of a paired clip from the start of a frame on, and their mel.
+
+    `place` in [0, 1) chooses the frame. Raises what `read_crop` and `read_paired_mel` raise.
+    Shape: [1, T], [M, spec.frames(T)].
+    """
+    mel = read_paired_mel(clip, spec)
+    hop = spec.hop_length
+    available = (mel.shape[-1] - spec.frames(0)) * hop  # samples that have frames
+    frame = int(place * (max(available - most, 0) // hop + 1))
+    start = frame * hop
+    samples = min(most, available - start)
+    audio = read_crop(clip, start=start, samples=samples, sample_rate=spec.sample_rate)
+    return audio.mean(0, keepdim=True), mel[:, frame : frame + spec.frames(samples)]
+
+
+def read_with_narrowband(clip: Clip, *, sample_rate: int, place: float, most: int) -> Tensor:
+    """Up to `most` samples of a paired clip, and the same moments of its narrow-band copy.
+
+    `place` in [0, 1) chooses where, up to the end of the shorter. Raises what `read_crop` and
+    `narrowband_copy` raise.
+    Shape: [2, 1, T], the recording first.
+    """
+    pair = clip, narrowband_copy(clip)
+    available = min(round(file.samples * sample_rate / file.sample_rate) for file in pair)
+    start = int(place * (max(available - most, 0) + 1))
+    samples = min(most, available - start)
+    crops = [
+        read_crop(file, start=start, samples=samples, sample_rate=sample_rate) for file in pair
+    ]
+    return torch.stack([crop.mean(0, keepdim=True) for crop in crops])
