@@ -12,16 +12,20 @@ from typing import Any
 import pytest
 import soundfile
 import torch
+from safetensors.torch import load_file, save_file
 
 import vocoder
 from vocoder.audio import probe, read_audio
+from vocoder.build import build
+from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.data.manifest import read_manifest
+from vocoder.describe import builtin_table, describe
 from vocoder.features.mel import MelSpec
 from vocoder.melfile import read_mel, write_mel
 
 Command = Callable[..., Any]
 COMMANDS = (
-    *("mel", "vocode", "resynth", "stream", "info", "import"),
+    *("mel", "vocode", "resynth", "extend", "stream", "info", "import"),
     *("prepare", "systems", "train", "evaluate", "bench"),
 )
 
@@ -265,6 +269,48 @@ def test_info_tells_what_the_config_says(vocoder_command: Command, tiny_model: P
     table = vocoder_command("info", tiny_model).out
     for words in ("mel.hop_length  256", "licences.code   Apache-2.0", "scores.test.pesq_wb  1.0"):
         assert re.search(words.replace("  ", r"\s+"), table)
+
+
+@pytest.fixture
+def small_extender(tmp_path: Path) -> Path:
+    """The directory of a bandwidth extender with random weights."""
+    generator = {
+        "_target_": "vocoder.generators.band_filler.BandFiller",
+        **{"channels": 8, "hidden": 8, "blocks": 1, "edges": [3400.0, 12000.0]},
+    }
+    mel = MelSpec.preset("hifigan_48k_128")
+    config = ModelConfig(name="small", mel=mel, generator=generator)
+    save_model(tmp_path / "small", build(generator), config)
+    return tmp_path / "small"
+
+
+def test_info_tells_what_an_extender_is(vocoder_command: Command, small_extender: Path) -> None:
+    facts = json.loads(vocoder_command("info", small_extender, "--json").out)
+    extender = vocoder.load_extender(small_extender)
+    assert (facts["task"], facts["sample_rate"]) == ("bandwidth extension", 48000)
+    assert facts["parameters"] == extender.parameters
+    assert facts["edges_hz"] == list(extender.edges)
+    assert "mel" not in facts
+    assert facts["streaming"]["lookahead"] == extender.plan().lookahead
+    table = vocoder_command("info", small_extender).out
+    for words in (r"task\s+bandwidth extension", r"lookahead\s+\d+ samples", r"3400\.0, 12000\.0"):
+        assert re.search(words, table)
+
+
+def test_info_lists_an_extender_with_the_vocoders(small_extender: Path) -> None:
+    lines = builtin_table([describe(str(small_extender)), describe("griffin-lim")])
+    cells = list(zip(*(column.cells for column in lines.columns), strict=True))
+    assert cells[0][:5] == ("small", "bandwidth extension", "48000 Hz", "–", "–")
+    assert cells[1][:5] == ("griffin-lim", "vocoding", "22050 Hz", "80", "256")
+
+
+def test_info_refuses_a_damaged_extender(vocoder_command: Command, small_extender: Path) -> None:
+    weights = load_file(small_extender / "model.safetensors")
+    broken = {name: torch.full_like(weight, torch.nan) for name, weight in weights.items()}
+    save_file(broken, small_extender / "model.safetensors")
+    result = vocoder_command("info", small_extender)
+    assert result.code == 2
+    assert result.err == f"error: {small_extender}: its weights hold NaN or infinite values\n"
 
 
 def test_info_lists_the_built_in_models(vocoder_command: Command) -> None:

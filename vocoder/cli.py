@@ -145,7 +145,7 @@ app.command(
 
 benches = typer.Typer(
     help="Measure how fast models are.",
-    epilog=_examples("vocoder bench stream", "vocoder bench stream --help"),
+    epilog=_examples("vocoder bench stream", "vocoder bench extend --threads 2"),
     rich_markup_mode=None,
     no_args_is_help=True,
 )
@@ -156,6 +156,13 @@ benches.command(
         "vocoder bench stream --model runs/mine/best --chunks 4 --pace 10 --long 60",
     )
 )(bench.stream)
+benches.command(
+    epilog=_examples(
+        "vocoder bench extend --threads 2",
+        "vocoder bench extend --system eben --system ap_bwe_8k_48k --markdown",
+        "vocoder bench extend --model runs/mine/best --pieces 10,40 --from 16000",
+    )
+)(bench.extend)
 app.add_typer(benches, name="bench")
 
 

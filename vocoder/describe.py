@@ -7,11 +7,12 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from vocoder.checkpoint import GRIFFIN_LIM, WEIGHTS_NAME, builtin_models, find_model, load_model
+from vocoder.build import find_class
+from vocoder.checkpoint import GRIFFIN_LIM, WEIGHTS_NAME, builtin_models, find_model, load_config
 from vocoder.data.audit import Audit
 from vocoder.data.manifest import SPLITS
 from vocoder.errors import ConfigError
-from vocoder.extension import Extender
+from vocoder.extension import Extender, load_extender
 from vocoder.features.mel import PRESETS
 from vocoder.generators.base import Widener
 from vocoder.synthesis import Vocoder, load
@@ -43,11 +44,16 @@ def describe(name: str) -> dict[str, Any]:
 
 
 def _load(name: str) -> Vocoder | Extender:
-    if name != GRIFFIN_LIM or Path(name).exists():
-        network, config = load_model(find_model(name))
-        if isinstance(network, Widener):
-            return Extender(network, config)
-    return load(name)
+    built = name == GRIFFIN_LIM and not Path(name).exists()
+    return load_extender(name) if not built and _extends(name) else load(name)
+
+
+def _extends(name: str) -> bool:
+    generator = load_config(find_model(name)).generator
+    try:
+        return issubclass(find_class(str(generator.get("_target_"))), Widener)
+    except ConfigError:  # loading says what is wrong
+        return False
 
 
 def _streaming(model: Vocoder | Extender) -> dict[str, Any]:

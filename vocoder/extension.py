@@ -7,7 +7,7 @@ audio = extender(audio, sample_rate=8000)        # [T] or [C, T] at extender.sam
 import logging
 import math
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -103,7 +103,9 @@ class Extender:
         stream: ExtensionStream = self.stream(
             sample_rate=sample_rate, channels=len(channels), to=to, edge=edge, keep=keep
         )
-        pieces: Sequence[Tensor] = channels.split(math.ceil(_PIECE_SECONDS * sample_rate), dim=-1)
+        pieces: tuple[Tensor, ...] = torch.split(
+            channels, math.ceil(_PIECE_SECONDS * sample_rate), dim=-1
+        )
         made = torch.cat([*map(stream.push, pieces), stream.flush()], dim=-1)
         return like(made.reshape(*signal.shape[:-1], -1), audio)
 

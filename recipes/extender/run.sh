@@ -12,7 +12,8 @@ shift
 here=$(cd "$(dirname "$0")" && pwd)
 demo=$here/../demo_bwe/run.sh
 work=exp/extender
-voices=(--only speaker=kathleen --only speaker=p239)
+voices=()
+for speaker in kathleen p239 nathalie flemishguy; do voices+=(--only "speaker=$speaker"); done
 
 common=(--work "$work" --model "$work/train/last")
 "$demo" "$corpus/speech" --system extender "${common[@]}" "${voices[@]}" --stop-stage 3 "$@"

@@ -218,12 +218,12 @@ def test_command_prints_markdown_with_its_machine(
     assert machine.device in caption and torch.__version__ in caption
 
 
-@pytest.mark.parametrize("command", [("bench",), ("bench", "stream")])
+@pytest.mark.parametrize("command", [("bench",), ("bench", "stream"), ("bench", "extend")])
 def test_help_has_examples(vocoder_command: Command, command: tuple[str, ...]) -> None:
     result = vocoder_command(*command, "--help")
     assert result.code == 0
     examples = result.out.split("Examples:\n")[1].strip().splitlines()
-    assert all(line.strip().startswith("vocoder bench stream") for line in examples)
+    assert all(line.strip().startswith(f"vocoder {' '.join(command)}") for line in examples)
     assert max(map(len, result.out.splitlines())) <= 82
 
 

@@ -72,7 +72,7 @@ def test_batch_is_a_function_of_seed_step_and_rank(
     for step in steps[:3]:
         np.random.seed(step % 100)
         torch.manual_seed(step)
-        audio, _, features = used[step]
+        audio, _, features, _ = used[step]
         assert (audio.shape, audio.dtype) == ((3, 1, SEGMENT), torch.float32)
         assert features == {}
     step = 7

@@ -1,5 +1,6 @@
 """Laws that hold for every discriminator."""
 
+import dataclasses
 import functools
 import json
 import math
@@ -32,10 +33,12 @@ from vocoder.discriminators.resolution import (
 )
 from vocoder.discriminators.scale import MultiScale, halve
 from vocoder.discriminators.verdict import Discriminators, Verdict
+from vocoder.discriminators.wave_mel import MelMap, MultiRate
 from vocoder.discriminators.wavelet import WaveletMultiScale
 from vocoder.discriminators.weighted import Weighted
 from vocoder.discriminators.window import ConditionalRandomWindow, RandomWindow
 from vocoder.errors import ConfigError
+from vocoder.features.mel import MelSpec
 from vocoder.losses.adversarial import LeastSquares
 from vocoder.training.run import compose, config_folder
 
@@ -53,6 +56,9 @@ class WithMel(nn.Module):
         return self.judge(audio, mel=mel.expand(audio.shape[0], -1, -1))
 
 
+FEW_BANDS = MelSpec(
+    sample_rate=8000, n_fft=128, hop_length=16, win_length=64, n_mels=24, mel_scale="htk"
+)
 TWO = ((128, 32, 128), (64, 16, 60))
 SMALL: dict[str, Callable[[int], nn.Module]] = {
     "period": lambda c: MultiPeriod(periods=(2, 11), channels=2, audio_channels=c),
@@ -106,6 +112,10 @@ SMALL: dict[str, Callable[[int], nn.Module]] = {
             audio_channels=c,
         )
     ),
+    "rates": lambda c: MultiRate(
+        sample_rate=8000, rates=(4000, 8000), channels=4, audio_channels=c
+    ),
+    "mel": lambda c: MelMap(mel=FEW_BANDS, channels=2, audio_channels=c),
     "projected": lambda c: Projected(
         backbone=RandomFeatures(widths=(8, 8, 8), audio_channels=c), channels=2
     ),
@@ -119,6 +129,8 @@ WITHOUT_LOGITS_AMONG_FEATURES = {
     "waveform",
     "window",
     "conditional window",
+    "rates",
+    "mel",
     "projected",
 }
 SIGNALS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -152,6 +164,8 @@ def _seed() -> None:
         (MultiPhase, 0.60),
         (PQMFBands, 8.922063),  # with the next one 27.79, as published
         (GroupedWaveform, 18.862913),
+        (functools.partial(MultiRate, sample_rate=48000), 22.543620),
+        (functools.partial(MelMap, mel=MelSpec.preset("hifigan_48k_128")), 0.104353),
     ],
 )
 def test_size_is_the_published_one(kind: type[nn.Module], millions: float) -> None:
@@ -462,7 +476,13 @@ def test_spectral_norm_bounds_the_gain_of_every_normalised_layer(
 
 
 # Convolutions in groups cannot be narrower.
-NARROWEST = {"MultiScale": 16, "WaveletMultiScale": 16, "MelGANMultiScale": 4, "GroupedWaveform": 4}
+NARROWEST = {
+    "MultiRate": 4,
+    "MultiScale": 16,
+    "WaveletMultiScale": 16,
+    "MelGANMultiScale": 4,
+    "GroupedWaveform": 4,
+}
 
 
 def narrowed(values: dict[str, Any], **settings: Any) -> dict[str, Any]:
@@ -511,8 +531,10 @@ def frozen_ensemble(name: str, audio_channels: int, sample_rate: int) -> Discrim
     values = narrowed(group(name), audio_channels=audio_channels)
     for member in values.values():
         if "sample_rate" in member:
+            member["sample_rate"] = sample_rate
+        if "octaves" in member:
             octaves = 8 if sample_rate == 16000 else 9  # as high as twice the rate allows
-            member |= {"sample_rate": sample_rate, "octaves": [octaves] * 3}
+            member["octaves"] = [octaves] * 3
     return cached_build(json.dumps(values))
 
 
@@ -553,6 +575,9 @@ def test_windows_are_no_part_of_the_state() -> None:
         (lambda: MelGANMultiScale(channels=6), "multiple of 4"),
         (lambda: MelGANMultiScale(max_channels=100), "multiple of the first"),
         (lambda: Dilated(layers=1), "layers"),
+        (lambda: MultiRate(sample_rate=48000, rates=()), "rates"),
+        (lambda: MultiRate(sample_rate=48000, channels=6), "multiple of 4"),
+        (lambda: MelMap(mel=dataclasses.replace(FEW_BANDS, n_mels=21)), "at least 22"),
         (lambda: Dilated(channels=0), "channels"),
         (lambda: MultiResolution(window="flat"), "window is 'flat'"),
         (lambda: MultiResolution(padding="left"), "padding is 'left'"),

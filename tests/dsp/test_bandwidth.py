@@ -1,4 +1,4 @@
-"""The meter finds where resamplers, filters and codecs ended a band, in any blocks, in no memory."""
+"""The meter finds where resamplers, filters and codecs ended a band, in blocks of any size."""
 
 import io
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import pytest
 import scipy.signal
 import soundfile
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder import audio as files
@@ -31,7 +32,7 @@ def sixteen_bit(audio: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def speech() -> Tensor:
     """A full-band recording."""
-    path = Path(__file__).parents[2] / "egs/clips/kathleen/arctic_b0264.flac"
+    path = Path(__file__).parents[2] / "egs/clips/kathleen/arctic_a0290.flac"
     audio, rate = files.read_audio(path)
     assert rate == RATE
     return audio
@@ -73,8 +74,8 @@ def test_the_low_pass_of_a_codec(quality: float, edge: int, speech: Tensor) -> N
 
 
 def test_gentle_slopes_are_content(speech: Tensor) -> None:
-    """A first-order low-pass takes 20 dB off the highest octave and ends nothing."""
-    dull = scipy.signal.lfilter([0.1], [1.0, -0.9], speech.numpy())
+    """A first-order low-pass takes 15 dB off the highest octave and ends nothing."""
+    dull = scipy.signal.lfilter([0.3], [1.0, -0.7], speech.numpy())
     assert measure(torch.from_numpy(dull).float()) > 0.9 * RATE / 2
     assert measure(speech) > 0.93 * RATE / 2
 
@@ -97,9 +98,9 @@ def test_silence_has_no_band_and_little_audio_the_whole() -> None:
 def test_hours_take_no_more_memory_and_give_the_same() -> None:
     """Bursts up to 6 kHz over a steady floor, for more frames than the meter keeps."""
     generator = torch.manual_seed(0)
-    burst = resample(torch.randn(1, 5000, generator=generator) * 0.1, 12000, RATE)
-    floor = 1e-4 * torch.randn(1, 61 * 2048, generator=generator)
-    period = floor + torch.nn.functional.pad(burst, (0, floor.shape[-1] - burst.shape[-1]))
+    burst = F.pad(torch.randn(1, 5000, generator=generator), (200, 26_032))
+    period = 0.1 * resample(burst, 12000, RATE)  # 61 * 2048 samples
+    period += 5e-5 * torch.randn(period.shape, generator=generator)
     meter = BandwidthMeter(RATE)
     sizes, bands = [], []
     for _ in range(110):

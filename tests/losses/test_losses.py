@@ -25,7 +25,12 @@ from vocoder.losses.feature_matching import (
     NormalisedFeatureMatching,
 )
 from vocoder.losses.phase import GroupDelay, InstantaneousFrequency, InstantaneousPhase
-from vocoder.losses.spectral import LogMelL1, MultiResolutionSTFT, MultiScaleMel
+from vocoder.losses.spectral import (
+    LogMelL1,
+    MultiResolutionLogMagnitude,
+    MultiResolutionSTFT,
+    MultiScaleMel,
+)
 from vocoder.losses.subband import SubbandSTFT
 from vocoder.losses.waveform import Envelope, WaveformL1
 
@@ -33,6 +38,7 @@ SAMPLE_RATE = 22050
 SPECTRAL: dict[str, nn.Module] = {
     "log_mel": LogMelL1(MelSpec.preset("hifigan_22k_80")),
     "multi_resolution_stft": MultiResolutionSTFT(),
+    "multi_resolution_log_magnitude": MultiResolutionLogMagnitude(resolutions=RESOLUTIONS),
     "multi_scale_mel": MultiScaleMel(sample_rate=SAMPLE_RATE),
     "subband_stft": SubbandSTFT(),
     "multi_resolution_complex": MultiResolutionComplex(),
@@ -124,6 +130,15 @@ def test_subband_loss_is_the_stft_loss_of_the_bands() -> None:
     fake, real = pqmf_analysis(audio, pqmf_filters()).double().numpy()
     expected = reference_stft(fake, real, ((384, 30, 150), (683, 60, 300), (171, 10, 60)))
     value = SPECTRAL["subband_stft"](audio[:1], audio[1:])
+    assert value.item() == pytest.approx(expected, rel=1e-4)
+
+
+def test_log_magnitudes_are_compared_in_nepers() -> None:
+    fake, real = GOLDEN["fake"], GOLDEN["real"]
+    spectra = ([np.log(magnitudes(a, *r) + 1e-5) for a in (fake, real)] for r in RESOLUTIONS)
+    expected = np.mean([np.abs(x - y).mean() for x, y in spectra])
+    loss = SPECTRAL["multi_resolution_log_magnitude"]
+    value = loss(torch.tensor(fake)[None, None], torch.tensor(real)[None, None])
     assert value.item() == pytest.approx(expected, rel=1e-4)
 
 

@@ -15,6 +15,7 @@ STUB = """#!/usr/bin/env bash
 echo "$(basename "$0") $*" >> "$LOG"
 case "$*" in
     *held_out.py*) echo "$RATE" ;;
+    *extension.py*) for edge in 4000 8000; do mkdir -p "$4/$edge"/{trained,resampling}; done ;;
     resynth*) mkdir -p "$4" ;;
 esac
 """
@@ -62,6 +63,30 @@ def recipe(tmp_path: Path) -> Recipe:
         return Run(done.returncode, done.stderr, calls)
 
     return run
+
+
+def test_extension_is_scored_edge_by_edge(recipe: Recipe) -> None:
+    code, error, calls = recipe("demo_bwe", "clips", "trainer.device=cuda")
+    work = "exp/demo_bwe"
+    held_out = f"{work}/held-out"
+    assert (code, error) == (0, "")
+    assert calls[1:] == [
+        f"vocoder train system=extender data.manifest={work}/manifest.csv "
+        f"trainer.output={work}/train trainer.device=cuda",
+        f"python extension.py {work}/manifest.csv {work}/train/best {held_out} --device cuda",
+        *(
+            f"vocoder evaluate {held_out}/{edge}/recordings {held_out}/{edge}/trained "
+            f"{held_out}/{edge}/resampling -o {work}/scores/{edge} --edge {edge}"
+            for edge in (4000, 8000)
+        ),
+    ]
+
+
+def test_a_corpus_serves_vocoders_and_extenders(recipe: Recipe) -> None:
+    _, _, calls = recipe("vctk_bwe", "--stop-stage", "3")
+    assert calls[0] == "python download.py vctk corpora"
+    assert calls[-1].startswith("vocoder train system=ap_bwe_8k_48k")
+    assert "exp/vctk_bwe/train" in calls[-1]
 
 
 @pytest.mark.parametrize("name", CORPORA)

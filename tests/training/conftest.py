@@ -59,7 +59,7 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
     for member in values["discriminators"].values():
         member = member.get("judge", member)
         kind = member["_target_"].rpartition(".")[-1]
-        widths = {"GroupedWaveform": 4}  # its groups
+        widths = {"GroupedWaveform": 4, "MultiRate": 4}  # their groups
         member["channels"] = widths.get(kind, 16 if kind.endswith("MultiScale") else 2)
         if "max_channels" in member:
             member["max_channels"] = 16

@@ -87,6 +87,13 @@ def test_game_without_acts() -> None:
     assert GameSchedule(start=None).at(10**9) == (False, True, 0.0)
 
 
+def test_generator_learns_at_every_second_step_once_it_is_judged() -> None:
+    """Also at steps that are logged, whose numbers are even, counted from 1."""
+    game = GameSchedule(start=4, generator_every=2)
+    assert [game.at(step).generator for step in range(8)] == [True] * 4 + [False, True] * 2
+    assert all(game.at(step).discriminators for step in range(4, 8))
+
+
 def test_generator_rests_while_discriminators_warm_up(manifest: Path, tmp_path: Path) -> None:
     overrides = ["trainer.adversarial_start=0", "trainer.discriminator_warmup=2"]
     run = trainer(settings("demo", manifest, tmp_path, *overrides))
@@ -150,9 +157,9 @@ def test_gradients_are_reported_of_who_learned(manifest: Path, tmp_path: Path) -
     assert sides == [{"generator"}, {"discriminators"}, {"generator", "discriminators"}]
 
 
-@pytest.mark.parametrize("name", ["discriminator_warmup", "adversarial_ramp"])
-def test_warming_up_needs_discriminators(name: str, manifest: Path, tmp_path: Path) -> None:
-    values = settings("demo", manifest, tmp_path, f"trainer.{name}=1")
+@pytest.mark.parametrize("name", ["discriminator_warmup", "adversarial_ramp", "generator_every"])
+def test_phases_need_discriminators(name: str, manifest: Path, tmp_path: Path) -> None:
+    values = settings("demo", manifest, tmp_path, f"trainer.{name}=2")
     values["discriminators"] = {}
     values["objective"] |= {"adversarial": None, "feature_matching": None}
     values["objective"]["weights"] = {"mel": 5.0, "stft": 1.0}

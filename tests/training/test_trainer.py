@@ -1,5 +1,6 @@
 """Laws of a run: exact resume, orderly end, nothing lost, nothing silently wrong."""
 
+import dataclasses
 import json
 import signal
 from pathlib import Path
@@ -14,6 +15,7 @@ from vocoder.errors import CheckpointError, ConfigError
 from vocoder.training.run import compose, main
 from vocoder.training.schedule import WarmupExponential
 from vocoder.training.state import States, changed_settings
+from vocoder.training.system import Optim
 
 from .conftest import settings, trainer
 
@@ -245,6 +247,23 @@ def test_schedule_warms_up_then_decays_to_its_floor() -> None:
     assert factors[9] == pytest.approx(1.0)
     assert factors[19] == pytest.approx(0.5)
     assert factors[-1] == pytest.approx(0.1)
+
+
+def test_schedule_holds_before_it_decays() -> None:
+    schedule = WarmupExponential(warmup_steps=1, hold_steps=3, decay=0.01, floor=0.01)
+    factors = [schedule.factor(step) for step in range(7)]
+    assert factors == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0, 0.01, 0.01])
+
+
+def test_discriminators_may_have_a_schedule_of_their_own() -> None:
+    both = Optim(
+        generator=torch.optim.Adam,
+        discriminators=torch.optim.Adam,
+        schedule=WarmupExponential(decay=0.5),
+    )
+    apart = dataclasses.replace(both, schedule_discriminators=WarmupExponential())
+    assert [both.factor(side, 1) for side in ("generator", "discriminators")] == [0.5, 0.5]
+    assert [apart.factor(side, 1) for side in ("generator", "discriminators")] == [0.5, 1.0]
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -187,8 +187,15 @@ def latency(vocoder: Vocoder, mel: Tensor, *, repeats: int) -> Latency:
 def overhead(vocoder: Vocoder, mel: Tensor, *, chunk: int, repeats: int) -> Overhead:
     """Time one call and one stream in turn, after a pair that does not count."""
     vocoder.plan()
-    pieces = torch.split(mel, chunk, dim=-1)
-    pairs = [_pair(vocoder, mel, pieces) for _ in range(repeats + 1)][1:]
+    pieces: tuple[Tensor, ...] = torch.split(mel, chunk, dim=-1)
+
+    def streamed() -> None:
+        stream = vocoder.stream()
+        for piece in pieces:
+            stream.push(piece)
+        stream.flush()
+
+    pairs = in_turn(lambda: vocoder(mel), streamed, repeats=repeats)
     ratios = [stream / one_shot for one_shot, stream in pairs]
     seconds = mel.shape[-1] * vocoder.spec.hop_length / vocoder.sample_rate
     return Overhead(
@@ -199,6 +206,20 @@ def overhead(vocoder: Vocoder, mel: Tensor, *, chunk: int, repeats: int) -> Over
         one_shot=statistics.median(one_shot for one_shot, _ in pairs) / seconds,
         stream=statistics.median(stream for _, stream in pairs) / seconds,
     )
+
+
+def in_turn(
+    one: Callable[[], object], other: Callable[[], object], *, repeats: int
+) -> list[tuple[float, float]]:
+    """Times of both, one after the other, again and again, after a pair that does not count."""
+    return [(timed(one), timed(other)) for _ in range(repeats + 1)][1:]
+
+
+def timed(call: Callable[[], object]) -> float:
+    """How long `call` takes."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
 
 
 def flat(vocoder: Vocoder, mel: Tensor, *, chunk: int, minutes: float) -> Flat:
@@ -235,18 +256,6 @@ def _first_audio(vocoder: Vocoder, mel: Tensor, *, chunk: int) -> tuple[int, flo
         took = time.perf_counter() - start
         if len(audio):
             return stream.frames, took
-
-
-def _pair(vocoder: Vocoder, mel: Tensor, pieces: Sequence[Tensor]) -> tuple[float, float]:
-    """Times of one call and of one stream."""
-    start = time.perf_counter()
-    vocoder(mel)
-    middle = time.perf_counter()
-    stream = vocoder.stream()
-    for piece in pieces:
-        stream.push(piece)
-    stream.flush()
-    return middle - start, time.perf_counter() - middle
 
 
 def _resident() -> int | None:

@@ -1,6 +1,6 @@
-"""What `vocoder bench stream` found, for the terminal, for READMEs and as plain values."""
+"""What a `vocoder bench` command found, for the terminal, for READMEs and as plain values."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,29 +11,30 @@ from vocoder.bench.pace import Pace
 from vocoder.bench.stream import Flat, Machine, Result, Settings
 
 
-def table(result: Result) -> Table:
+def table(model: str, facts: Mapping[str, str]) -> Table:
     """One model, a line per fact."""
-    shown = Table(title=Text(result.model), title_justify="left", show_header=False, box=None)
+    shown = Table(title=Text(model), title_justify="left", show_header=False, box=None)
     shown.add_column(style="bold")
     shown.add_column(overflow="fold")
-    for heading, cell in _facts(result).items():
+    for heading, cell in facts.items():
         shown.add_row(heading, cell)
     return shown
 
 
-def markdown(results: Sequence[Result], machine: Machine, settings: Settings) -> str:
-    """A row per model; below it, what the numbers mean and where they were measured."""
-    rows = [_facts(result) for result in results]
-    headings = list(rows[0])
+def markdown(models: Sequence[tuple[str, Mapping[str, str]]], caption: str) -> str:
+    """A row per model and its facts; below it, what the numbers mean and where they are from.
+
+    The facts of all models have the same headings.
+    """
+    headings = list(models[0][1])
     cells = [["model", *headings], ["---", *["---:"] * len(headings)]]
-    for result, row in zip(results, rows, strict=True):
-        cells.append([result.model.replace("|", "\\|"), *row.values()])
+    cells += [[model.replace("|", "\\|"), *facts.values()] for model, facts in models]
     lines = [f"| {' | '.join(row)} |" for row in cells]
-    return "\n".join([*lines, "", conditions(machine, settings), ""])
+    return "\n".join([*lines, "", caption, ""])
 
 
-def plain(results: Sequence[Result], machine: Machine, settings: Settings) -> dict[str, Any]:
-    """Every number as it was measured, in seconds and bytes, for JSON."""
+def plain(results: Sequence[Any], machine: Machine, settings: Any) -> dict[str, Any]:
+    """Every number as it was measured, in seconds and bytes, for JSON; from dataclasses."""
     return {
         "machine": asdict(machine),
         "settings": asdict(settings),
@@ -42,41 +43,58 @@ def plain(results: Sequence[Result], machine: Machine, settings: Settings) -> di
 
 
 def conditions(machine: Machine, settings: Settings) -> str:
-    """What has to stand beside every time."""
-    threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
+    """What has to stand beside every time of a stream."""
     return (
-        f"torch {machine.torch}, {machine.device}, {threads}; median of {settings.repeats}, "
+        f"{where(machine)}; median of {settings.repeats}, "
         f"mel of {settings.seconds:g} s; RTF: seconds of compute for a second of audio"
     )
 
 
-def _facts(result: Result) -> dict[str, str]:
+def where(machine: Machine) -> str:
+    """A machine in words."""
+    threads = "1 thread" if machine.threads == 1 else f"{machine.threads} threads"
+    return f"torch {machine.torch}, {machine.device}, {threads}"
+
+
+def facts(result: Result) -> dict[str, str]:
     """Headings and cells; the same headings for all results with the same settings."""
     late = result.latency
-    facts = {
-        "weights": f"{result.parameters / 1e6:.3g} M",
-        "look-ahead": f"{late.lookahead} frames, {_ms(late.lookahead_seconds)}",
-        "latency": f"{late.samples} samples, {_ms(late.seconds)}",
+    found = {
+        "weights": weights(result.parameters),
+        "look-ahead": f"{late.lookahead} frames, {milliseconds(late.lookahead_seconds)}",
+        "latency": f"{late.samples} samples, {milliseconds(late.seconds)}",
         "first audio at frame": str(late.first_frame),
-        "first audio, frame by frame": f"{_ms(late.first_push)} (cold {_ms(late.first_push_cold)})",
-        "first audio, look-ahead at once": _ms(late.first_push_at_once),
+        "first audio, frame by frame": (
+            f"{milliseconds(late.first_push)} (cold {milliseconds(late.first_push_cold)})"
+        ),
+        "first audio, look-ahead at once": milliseconds(late.first_push_at_once),
         "one call": f"RTF {result.overhead[0].one_shot:.3g}",
     }
     for cost in result.overhead:
-        facts[f"pieces of {cost.chunk}"] = (
+        found[f"pieces of {cost.chunk}"] = (
             f"{cost.ratio:.2f} × ({cost.lowest:.2f}–{cost.highest:.2f}), RTF {cost.stream:.3g}"
         )
     if result.flat:
-        facts[f"{result.flat.minutes:g} min, pieces of {result.flat.chunk}"] = _flat(result.flat)
+        found[f"{result.flat.minutes:g} min, pieces of {result.flat.chunk}"] = _flat(result.flat)
     if result.pace:
-        facts[f"{result.pace.minutes:g} min at pace, pieces of {result.pace.chunk}"] = _pace(
+        found[f"{result.pace.minutes:g} min at pace, pieces of {result.pace.chunk}"] = _pace(
             result.pace
         )
-    return facts
+    return found
+
+
+def weights(parameters: int) -> str:
+    """How many weights, in millions."""
+    return f"{parameters / 1e6:.3g} M"
+
+
+def milliseconds(seconds: float) -> str:
+    """Seconds as milliseconds: three digits, or all those before the point."""
+    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{1e3 * seconds:.0f} ms"
 
 
 def _flat(flat: Flat) -> str:
-    times = f"push {_ms(flat.push_early)} → {_ms(flat.push_late)}"
+    times = f"push {milliseconds(flat.push_early)} → {milliseconds(flat.push_late)}"
     if flat.resident_early is None or flat.resident_late is None:
         return times
     memory = f"{flat.resident_early / 1e6:.0f} → {flat.resident_late / 1e6:.0f} MB"
@@ -85,11 +103,7 @@ def _flat(flat: Flat) -> str:
 
 def _pace(pace: Pace) -> str:
     return (
-        f"first audio {_ms(pace.first_audio)}, push 99 % {_ms(pace.push_p99)}, "
-        f"worst {_ms(pace.push_worst)}, head start {_ms(pace.head_start)}, "
+        f"first audio {milliseconds(pace.first_audio)}, push 99 % {milliseconds(pace.push_p99)}, "
+        f"worst {milliseconds(pace.push_worst)}, head start {milliseconds(pace.head_start)}, "
         f"{pace.under_runs} under-runs"
     )
-
-
-def _ms(seconds: float) -> str:
-    return f"{1e3 * seconds:.3g} ms" if seconds < 1 else f"{1e3 * seconds:.0f} ms"

@@ -15,7 +15,7 @@ def info(
 ) -> None:
     """Describe a model, or list the built-in ones.
 
-    Shows mel settings, size, licences, how the model was trained and what it scores.
+    Shows what it takes, its size, latency, licences, how it was trained and what it scores.
     """
     from rich.console import Console
 
@@ -46,8 +46,9 @@ def import_(
 ) -> None:
     """Convert another project's checkpoint to a model.
 
-    HiFi-GAN, BigVGAN, BigVSAN, ParallelWaveGAN and ESPnet, Vocos, HiFTNet, transformers: the
-    content of the file says which. No code in it is run.
+    HiFi-GAN, BigVGAN, BigVSAN, ParallelWaveGAN and ESPnet, Vocos, HiFTNet, transformers; of
+    bandwidth extenders AP-BWE, EBEN, HiFi-GAN+, HiFi-SR: the content of the file says which. No
+    code in it is run.
     """
     from rich.console import Console
 

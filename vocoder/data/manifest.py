@@ -118,13 +118,19 @@ def read_manifest(path: StrPath, *, split: str | None = None) -> list[Clip]:
 
 
 def target_clips(
-    manifest: StrPath, *, split: str, sample_rate: int, takes: Mapping[str, bool]
+    manifest: StrPath,
+    *,
+    split: str,
+    sample_rate: int,
+    takes: Mapping[str, bool],
+    partial: bool = False,
 ) -> list[Clip]:
     """Clips of a split that can be targets at `sample_rate`.
 
     `takes` says of "mel" and "narrowband" whether the model takes it. Warns of clips whose content
     ends too low. Raises ConfigError if none is left, if only some clips of the manifest have such
-    files, or if they have and the model does not take them.
+    files, or if they have and the model does not take them. With `partial`, where content ends does
+    not matter.
     """
     require_split(split, "split")
     listed = read_manifest(manifest)
@@ -140,7 +146,7 @@ def target_clips(
                 f"{manifest}: its clips have {kind} files, but this system takes no {kind}"
             )
     clips = [clip for clip in listed if clip.split == split]
-    kept = [clip for clip in clips if clip.full_band(sample_rate)]
+    kept = [clip for clip in clips if partial or clip.full_band(sample_rate)]
     needed = FULL_BAND * sample_rate / 2
     if not kept:
         raise ConfigError(

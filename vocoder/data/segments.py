@@ -27,18 +27,21 @@ from vocoder.features.mel import MelSpec
 # Played rates are multiples of this: converting between rates without common factors needs long
 # periods of both, so far more than the crop would be read.
 _RATE_STEP = 50
+_PASSED = 0.91  # share of the band that converting the rate leaves as it is
 
 
 class Batch(NamedTuple):
     """Crops [B, 1, segment] and, for messages, the path of the file that each was cut from.
 
     `features` are those that come from files: "mel" [B, M, F] or "narrowband" [B, 1, segment] of
-    paired clips, otherwise none.
+    paired clips, otherwise none. `edges` [B] in Hz is where the content of each crop ends, above
+    which nothing can be learned from it; None where all are full band.
     """
 
     audio: Tensor
     names: list[str]
     features: Mapping[str, Tensor] = MappingProxyType({})
+    edges: Tensor | None = None
 
 
 class Segments(Dataset[Batch]):
@@ -53,7 +56,8 @@ class Segments(Dataset[Batch]):
     quiet passages stay quiet; None leaves levels alone. `speed` is the range of factors at which
     crops are played, pitch and formants with them: a few speakers become many. No clip is slowed
     so far that its content ends below nine tenths of the band. Clips without content up to three
-    quarters of the band are left out with a warning.
+    quarters of the band are left out with a warning. With `partial` both limits fall, and every
+    batch says where its crops end.
 
     `tones` is the share of crops, of clips without a pair, that are a `gliding_tone` instead.
 
@@ -81,6 +85,7 @@ class Segments(Dataset[Batch]):
         split: str = "train",
         peak_db: tuple[float, float] | None = (-12.0, -0.5),
         speed: tuple[float, float] = (1.0, 1.0),
+        partial: bool = False,
         tones: float = 0.0,
         mel: MelSpec | None = None,
         narrowband: bool = False,
@@ -101,7 +106,9 @@ class Segments(Dataset[Batch]):
             raise ConfigError(f"data.tones is {tones}; it is a share of the crops, below 1")
         self.manifest, self.tones = manifest, tones
         takes = {"mel": mel is not None, "narrowband": narrowband}
-        self.clips = target_clips(manifest, split=split, sample_rate=sample_rate, takes=takes)
+        self.clips = target_clips(
+            manifest, split=split, sample_rate=sample_rate, takes=takes, partial=partial
+        )
         self.paired = self.clips[0].paired
         if self.paired and tuple(speed) != (1.0, 1.0):
             raise ConfigError(
@@ -112,7 +119,7 @@ class Segments(Dataset[Batch]):
         self.silence = torch.tensor(mel.silence if mel else ())[:, None]
         self.sample_rate, self.segment, self.batch_size = sample_rate, segment, batch_size
         self.key = np.array([seed, rank], dtype=np.uint64)
-        self.peak_db, self.speed = peak_db, speed
+        self.peak_db, self.speed, self.partial = peak_db, speed, partial
         self.ends = np.cumsum([clip.samples / clip.sample_rate for clip in self.clips])
 
     def __getitem__(self, step: int) -> Batch:
@@ -131,11 +138,14 @@ class Segments(Dataset[Batch]):
             audio, given = (torch.stack(items) for items in zip(*pairs, strict=True))
             return Batch(audio, names, {self.paired: given})
         crops = [self._crop(clip, *row) for clip, row in zip(clips, rows[:, 1:], strict=True)]
+        edges = [self._edge(clip, row[4]) for clip, row in zip(clips, rows, strict=True)]
         for index in np.flatnonzero(generator.random(self.batch_size) < self.tones):
+            edges[index] = self.sample_rate / 2
             crops[index] = gliding_tone(
                 generator, samples=self.segment, sample_rate=self.sample_rate
             )
-        return Batch(torch.stack(crops)[:, None], names, {})
+        audio = torch.stack(crops)[:, None]
+        return Batch(audio, names, {}, torch.tensor(edges) if self.partial else None)
 
     def _with_mel(self, clip: Clip, place: float, _level: float) -> tuple[Tensor, Tensor]:
         """A crop with its mel, silence behind both. Shape: [1, segment], [M, F]."""
@@ -177,10 +187,18 @@ class Segments(Dataset[Batch]):
         low, high = self.peak_db
         return float(10.0 ** ((low + (high - low) * level - clip.peak_dbfs) / 20.0))
 
+    def _edge(self, clip: Clip, speed: float) -> float:
+        """Where the content of a crop ends, in Hz; `speed` as for `_played_at`."""
+        played_at = self._played_at(clip, speed)
+        content = clip.bandwidth_hz * played_at / clip.sample_rate
+        if played_at == self.sample_rate:
+            return content
+        return min(content, _PASSED * min(played_at, self.sample_rate) / 2)
+
     def _played_at(self, clip: Clip, speed: float) -> int:
         """The rate to play a clip at; `speed` is uniform in [0, 1)."""
         low, high = self.speed
-        dullest = 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
+        dullest = 0.0 if self.partial else 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
         low = min(max(low, dullest), max(1.0, low))
         factor = low + (max(high, low) - low) * speed
         if factor == 1.0:

@@ -19,8 +19,8 @@ _BELOW_LOUDEST = 1e-6  # -60 dB
 # lower in frequency; but many fall like that towards Nyquist, by their own converter.
 _STEP = 0.75
 _LEAK = 10.0**-4.2  # what is left above an edge
-_SLOPE = 0.1  # on the way down from an edge, at 8th order and more
-_SLOPE_DEPTH = 1e-3
+_SLOPE = 0.1  # on the way down from an edge, at eighth order and more
+_SLOPE_DEPTH = 10.0**-3.6
 _LOWEST_EDGE = 1500.0  # Hz; below, a few strong harmonics would look like an edge
 _NEAR_NYQUIST = 0.9
 _SHARP = 0.9  # the slope of a resampler belongs to its band
@@ -32,7 +32,7 @@ class BandwidthMeter:
     A band has content if its mean level is above what 16-bit rounding leaves and either rises over
     its own quietest tenth of frames (a steady noise floor does not) or is near the loudest band (as
     in a recording that is steady itself). What steep filters leak is not content: neither what lies
-    42 dB below their edge nor a slope of 10 dB in a quarter of the frequency that leads down 30 dB.
+    42 dB below their edge nor a slope of 10 dB in a quarter of the frequency that leads down 36 dB.
 
     The result does not depend on how the recording is cut into blocks. Up to 4096 frames without
     digital silence (87 s at 48 kHz) the quietest tenth is exact; of longer recordings it is that of
@@ -107,5 +107,5 @@ def _without_leaks(level: list[float], edge: int, lowest: int) -> int:
     knee = top
     while knee > lowest and level[knee - 1] < _SLOPE * before(knee - 1):
         knee -= 1
-    found = knee if level[top - 1] < _SLOPE_DEPTH * level[knee - 1] else top
+    found = knee if level[top - 1] < _SLOPE_DEPTH * before(knee) else top
     return found if edge < _NEAR_NYQUIST * _BANDS and found < _SHARP * edge else edge

@@ -52,8 +52,8 @@ class APBWE(Widener):
                 f"{hop_length}; choose an even n_fft, and hop_length <= win_length <= n_fft"
             )
         bins = n_fft // 2 + 1
-        # Not `hann_window`, which rounds better than torch: a last bit turns the phases of faint bins
-        # beside loud ones, and the audio could not be compared with that of the published code.
+        # Rounded as torch does it, not better as in `hann_window`: a last bit turns the phases of
+        # faint bins, and the audio could not be compared with that of the published code.
         left, rest = (n_fft - win_length) // 2, (n_fft - win_length + 1) // 2
         window = F.pad(torch.hann_window(win_length), (left, rest))
         self.register_buffer("window", window, persistent=False)
@@ -97,7 +97,8 @@ class APBWE(Widener):
             a = a + p
             p = p + a  # the sum, no longer the amplitudes alone
             a, p = block_a(a), block_p(p)
-        a, p = (net.leave(x).transpose(1, 2) for net, x in ((self.amplitude, a), (self.phase, p)))
+        a = self.amplitude.leave(a).transpose(1, 2)  # [B, F, C]
+        p = self.phase.leave(p).transpose(1, 2)
         # Float32 also under autocast: half precision has too few bits for a phase.
         direction = torch.complex(self.to_real(p).float(), self.to_imaginary(p).float())
         log_amplitude = given + self.to_gain(a).float().transpose(1, 2)

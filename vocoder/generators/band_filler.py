@@ -39,11 +39,11 @@ class BandFiller(Widener):
 
     `channels`, `hidden` and `blocks` are those of the backbone; the spectra have windows of
     `n_fft` samples, `hop_length` apart. The sum is left as it is: below the edge, the network
-    learns to add nothing.
+    learns to add nothing. The table of noise is learned, too: it fluctuates less from bin to bin
+    than chance would have it.
     """
 
     window: Tensor
-    noise: Tensor
 
     def __init__(
         self,
@@ -66,7 +66,7 @@ class BandFiller(Widener):
         nn.init.constant_(self.head.bias, _START)
         window = hann_window(n_fft, n_fft)
         self.register_buffer("window", window, persistent=False)
-        self.register_buffer("noise", noise_table(), persistent=False)
+        self.noise = nn.Parameter(noise_table())
         self.energy = 0.375 * n_fft  # of the window: a bin's share of white noise of unit variance
 
     def forward(self, narrowband: Tensor) -> Tensor:
@@ -92,7 +92,7 @@ class BandFiller(Widener):
 
     def _noise(self, signal: Tensor) -> Tensor:
         """The spectrum of noise of unit variance. Shape: [B, T] → [B, K, F]."""
-        # In training the table is entered anywhere, or the filters would learn this very noise.
+        # In training the table is entered anywhere, so what it learns has to fit everywhere.
         start: Tensor | int = 0
         if self.training:
             start = torch.randint(len(self.noise), (len(signal), 1)).to(signal.device)

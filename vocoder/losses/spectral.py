@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
 from vocoder.dsp.stft import hann_window, stft
 from vocoder.errors import ConfigError
-from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.features.mel import MelSpec, MelSpectrogram, magnitude
 
 
 class LogMelL1(nn.Module):
@@ -110,6 +110,25 @@ class MultiResolutionSTFT(OverResolutions):
 
     def __init__(self, *, resolutions: Sequence[Sequence[int]] = RESOLUTIONS) -> None:
         super().__init__(_Magnitudes, resolutions)
+
+
+class MultiResolutionLogMagnitude(OverResolutions):
+    """Mean absolute difference of ln(magnitude + 1e-5), averaged over resolutions.
+
+    `resolutions` are (n_fft, hop_length, win_length).
+    Su et al. 2021 (Bandwidth extension is all you need), in github.com/brentspell/hifi-gan-bwe.
+    """
+
+    def __init__(self, *, resolutions: Sequence[Sequence[int]]) -> None:
+        super().__init__(_LogMagnitudes, resolutions)
+
+
+class _LogMagnitudes(SingleResolution):
+    def forward(self, fake: Tensor, real: Tensor) -> Tensor:
+        return F.l1_loss(self._logarithm(fake), self._logarithm(real))
+
+    def _logarithm(self, audio: Tensor) -> Tensor:
+        return torch.log(magnitude(self.bins(audio)) + 1e-5)
 
 
 class _Magnitudes(SingleResolution):

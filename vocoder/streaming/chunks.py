@@ -28,11 +28,13 @@ def floor(step: float) -> float:
 
 
 def zeros(like: Tensor, steps: int, axis: int) -> Chunk:
-    """So many steps of silence, shaped like a chunk."""
+    """So many steps of silence, shaped and laid out in memory like a chunk."""
     if not steps:
         return None
     shape = list(like.shape)
     shape[axis] = steps
+    if steps_first(like) and axis == 2:
+        return like.new_zeros([shape[0], steps, shape[1]]).mT
     return like.new_zeros(shape)
 
 

@@ -12,25 +12,29 @@ class WarmupExponential:
     """Linear warm-up to 1 over `warmup_steps`, then times `decay` every `every` steps.
 
     HiFi-GAN's 0.999 per epoch is `every` = steps in an epoch; BigVGAN's 0.9999996 per step is
-    `every` = 1. The factor never falls below `floor`.
+    `every` = 1. In between the factor stays 1 for `hold_steps`. It never falls below `floor`.
     """
 
     warmup_steps: int = 0
+    hold_steps: int = 0
     decay: float = 1.0
     every: int = 1
     floor: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        if self.warmup_steps < 0 or self.every < 1 or not 0.0 < self.decay <= 1.0:
+        steps = min(self.warmup_steps, self.hold_steps, self.every - 1)
+        if steps < 0 or not 0.0 < self.decay <= 1.0:
             raise ConfigError(
-                f"schedule needs warmup_steps >= 0, every >= 1 and 0 < decay <= 1, got {self}"
+                "schedule needs warmup_steps and hold_steps >= 0, every >= 1 and 0 < decay <= 1, "
+                f"got {self}"
             )
 
     def factor(self, step: int) -> float:
         """What to multiply the base learning rate with at `step` (from 0)."""
         warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
-        decayed = math.pow(self.decay, max(0, step - self.warmup_steps) / self.every)
+        falling = max(0, step - self.warmup_steps - self.hold_steps)
+        decayed = math.pow(self.decay, falling / self.every)
         return warm * max(decayed, self.floor)
 
 
@@ -47,12 +51,14 @@ class GameSchedule:
     """The generator learns alone, then the discriminators do, then both.
 
     Discriminators play from step `start` on (None: never). For `warmup` steps they learn to judge a
-    generator that is at rest; then the weight of their judgement rises linearly over `ramp` steps.
+    generator that is at rest; then the weight of their judgement rises linearly over `ramp` steps,
+    and the generator learns at every `generator_every`-th.
     """
 
     start: int | None = 0
     warmup: int = 0
     ramp: int = 0
+    generator_every: int = 1
 
     def at(self, step: int) -> Phase:
         """The phase of `step` (from 0)."""
@@ -60,4 +66,5 @@ class GameSchedule:
             return Phase(discriminators=False, generator=True, adversary=0.0)
         played = step - self.start - self.warmup  # by both; negative while they warm up
         adversary = min(1.0, max(0, played + 1) / (self.ramp + 1))
-        return Phase(discriminators=True, generator=played >= 0, adversary=adversary)
+        learns = played >= 0 and (played + 1) % self.generator_every == 0
+        return Phase(discriminators=True, generator=learns, adversary=adversary)

@@ -21,16 +21,23 @@ from vocoder.training.schedule import GameSchedule, WarmupExponential
 class Optim:
     """Optimizers of both sides (still without parameters) and what both do with a gradient.
 
-    `clip_*` is the largest gradient norm of that side (None: no clipping). `ema` is the decay of
-    the averaged generator that is validated and saved.
+    `schedule` is that of both, unless `schedule_discriminators` is there. `clip_*` is the largest
+    gradient norm of that side (None: no clipping). `ema` is the decay of the averaged generator
+    that is validated and saved.
     """
 
     generator: Callable[..., torch.optim.Optimizer]
     discriminators: Callable[..., torch.optim.Optimizer]
     schedule: WarmupExponential
+    schedule_discriminators: WarmupExponential | None = None
     clip_generator: float | None = None
     clip_discriminators: float | None = None
     ema: float = 0.999
+
+    def factor(self, side: str, step: int) -> float:
+        """What to multiply the base learning rate of a side with at `step` (from 0)."""
+        own = self.schedule_discriminators if side == "discriminators" else None
+        return (own or self.schedule).factor(step)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,10 +47,11 @@ class TrainerSettings:
     Before `adversarial_start` the generator learns from the reconstruction losses alone. From there
     the discriminators learn alone for `discriminator_warmup` steps, with the generator frozen; then
     the weights of "adversarial" and "feature_matching" rise linearly over `adversarial_ramp` steps.
-    `resume` continues from the newest state in `output`. Without one the run begins, at step 0,
-    from the model directory or built-in model `start` (see vocoder.training.start), or from
-    nothing. `keep` states are kept besides the best model. The best model is the one with the best
-    `best_metric` among validations.
+    Against them, the generator learns only at every `generator_every`-th step. `resume` continues
+    from the newest state in `output`. Without one the run begins, at step 0, from the model
+    directory or built-in model `start` (see vocoder.training.start), or from nothing. `keep` states
+    are kept besides the best model. The best model is the one with the best `best_metric` among
+    validations.
     """
 
     output: str
@@ -51,6 +59,7 @@ class TrainerSettings:
     adversarial_start: int = 0
     discriminator_warmup: int = 0
     adversarial_ramp: int = 0
+    generator_every: int = 1
     log_every: int = 50
     validate_every: int = 1000
     save_every: int = 1000
@@ -66,7 +75,8 @@ class TrainerSettings:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        least = dict.fromkeys(("max_steps", "log_every", "validate_every", "save_every", "keep"), 1)
+        periods = ("generator_every", "log_every", "validate_every", "save_every")
+        least = dict.fromkeys(("max_steps", *periods, "keep"), 1)
         least |= dict.fromkeys(("adversarial_start", "discriminator_warmup", "adversarial_ramp"), 0)
         for name, value in least.items():
             if getattr(self, name) < value:
@@ -146,10 +156,11 @@ class System:
                 "trainer.best_metric is 'lsd', which scores generators that widen a narrowband; "
                 "choose log_mel, mr_stft or pesq"
             )
-        for name in ("discriminator_warmup", "adversarial_ramp"):
-            if getattr(self.trainer, name) and not playing:
+        for name in ("discriminator_warmup", "adversarial_ramp", "generator_every"):
+            without: int = getattr(TrainerSettings, name)
+            if getattr(self.trainer, name) != without and not playing:
                 raise ConfigError(
-                    f"trainer.{name} needs discriminators; choose some, or set it to 0"
+                    f"trainer.{name} needs discriminators; choose some, or set it to {without}"
                 )
 
     def check_segment(self, segment: int) -> None:
@@ -181,4 +192,5 @@ class System:
             start=settings.adversarial_start if self.discriminators else None,
             warmup=settings.discriminator_warmup,
             ramp=settings.adversarial_ramp,
+            generator_every=settings.generator_every,
         )

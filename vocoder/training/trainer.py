@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.data.segments import Batch, loader, validation_clips
 from vocoder.disturbances.chain import Disturbances
+from vocoder.dsp.lowpass import band_limit
 from vocoder.errors import ConfigError
 from vocoder.training.average import Average
 from vocoder.training.monitor import Monitor
@@ -92,6 +93,9 @@ class Trainer:
         with nullcontext() if phase.generator else at_rest(self.generator):
             audio, own = self.generator.with_losses(real, **features)
         fake = audio[..., : real.shape[-1]]
+        if batch.edges is not None:
+            rate = self.segments.sample_rate
+            fake, real = (band_limit(x, batch.edges, sample_rate=rate) for x in (fake, real))
         losses: dict[str, Tensor] = {}
         if phase.discriminators:
             losses = self.train_discriminators(fake.detach(), real, features, batch)
@@ -128,7 +132,7 @@ class Trainer:
         side = self.sides[name]
         norm = side.backward(loss, self.ranks)
         if math.isfinite(norm):
-            side.step(self.system.optim.schedule.factor(self.step))
+            side.step(self.system.optim.factor(name, self.step))
             self.skipped = 0
             return
         self.skipped += 1

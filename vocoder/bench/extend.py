@@ -1,0 +1,200 @@
+"""What a bandwidth extender costs in one call and as a stream; `vocoder bench extend`.
+
+Times of compute are seconds for a second of audio. The signal is noise, for which networks do the
+same work as for any other. Making the plan, which a model does once, is in none of the times; a
+device that computes behind the program's back is waited for.
+"""
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from vocoder.bench.stream import in_turn, timed
+from vocoder.errors import ConfigError
+from vocoder.extension import Extender
+from vocoder.streaming.extension import ExtensionStream, Planned
+from vocoder.streaming.plan import Plan
+
+_RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100)  # that narrow recordings come at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What to measure: streams in `pieces` of so many milliseconds, medians over `repeats`.
+
+    `seconds` is the length of the noise. `sample_rate` is that of recordings that arrive; by
+    default the lowest usual one that holds all that an extender wants. Raises ConfigError for what
+    cannot be measured.
+    """
+
+    pieces: tuple[float, ...] = (20.0, 100.0, 2000.0)
+    seconds: float = 5.0
+    repeats: int = 5
+    sample_rate: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.pieces or not all(0 < size < math.inf for size in self.pieces):
+            raise ConfigError(f"pieces {list(self.pieces)}: give milliseconds, above 0")
+        if self.repeats < 1 or self.seconds < max(self.pieces) / 1000:
+            raise ConfigError("a measurement needs one repeat, and noise as long as its pieces")
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """The cost of a stream in pieces of `samples` at `sample_rate`, beside plain calls.
+
+    `ratio` is the median over pairs, one plain call of the network and then one stream, of the
+    call's time by the stream's: above 1, the stream is faster; `lowest` and `highest` are the
+    extremes. `compute` is the stream's median time. `push_median` and `push_p99` are the time of a
+    push that is in the middle, and that 99 % stay below, by the length of a piece: below 1, it
+    keeps up with real time.
+    """
+
+    milliseconds: float
+    samples: int
+    sample_rate: int
+    ratio: float
+    lowest: float
+    highest: float
+    compute: float
+    push_median: float
+    push_p99: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """All that was measured of one extender.
+
+    `plain` is the median time of compute of the network in one call, `planned` the network by its
+    plan, `live` all of `Extender.stream` in the first size of piece. `lookahead` and `latency` are
+    the plan's, in samples; conversion of the sample rate and crossover add theirs. Of a network
+    that cannot stream, `refused` says why; it extends recordings in windows, by plain calls, and
+    nothing else is measured.
+    """
+
+    model: str
+    parameters: int
+    sample_rate: int
+    hop_length: int
+    plain: float
+    lookahead: int | None = None
+    latency: int | None = None
+    refused: str | None = None
+    planned: list[Pieces] = field(default_factory=list)
+    live: Pieces | None = None
+
+
+class _Network:
+    """The network by its plan, as a stream. Shape of a piece: [T]."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._planned = Planned(plan)
+
+    @torch.inference_mode()
+    def push(self, audio: Tensor) -> None:
+        made = self._planned.step(audio[None, None].clone())
+        if made is not None:
+            made.cpu()  # only then has the device computed it
+
+    @torch.inference_mode()
+    def flush(self) -> None:
+        self._planned.step(None, last=True)
+
+
+def measure(extender: Extender, settings: Settings) -> Result:
+    """Everything that `settings` ask for."""
+    hop, rate = extender.network.hop_length, extender.sample_rate
+    audio = _noise(_samples(settings.seconds, rate, hop)).to(extender.device)
+
+    @torch.inference_mode()
+    def call() -> None:
+        extender.network(audio[None, None]).cpu()
+
+    calls = [timed(call) for _ in range(settings.repeats + 1)][1:]
+    result = Result(
+        model=extender.config.name,
+        parameters=extender.parameters,
+        sample_rate=rate,
+        hop_length=hop,
+        plain=statistics.median(calls) * rate / audio.shape[-1],
+    )
+    try:
+        plan = extender.plan()
+    except ConfigError as error:
+        return replace(result, refused=str(error))
+    beside = partial(_beside, call, repeats=settings.repeats)
+    return replace(
+        result,
+        lookahead=plan.lookahead,
+        latency=plan.latency,
+        planned=[
+            beside(lambda: _Network(plan), audio, milliseconds=size, sample_rate=rate, hop=hop)
+            for size in settings.pieces
+        ],
+        live=_live(extender, settings, beside),
+    )
+
+
+def _live(extender: Extender, settings: Settings, beside: Callable[..., Pieces]) -> Pieces:
+    """All of a stream from the rate of narrow recordings to the extender's own."""
+    edge = extender.edges[0]
+    usual = (rate for rate in (*_RATES, extender.sample_rate) if rate >= 2 * edge)
+    rate = settings.sample_rate or next(usual)
+    stream = extender.stream(sample_rate=rate, edge=min(edge, rate / 2))
+
+    def begin() -> ExtensionStream:
+        stream.reset()
+        return stream
+
+    audio = _noise(_samples(settings.seconds, rate, 1))
+    return beside(begin, audio, milliseconds=settings.pieces[0], sample_rate=rate, hop=1)
+
+
+def _beside(
+    call: Callable[[], object],
+    begin: Callable[[], _Network | ExtensionStream],
+    audio: Tensor,
+    *,
+    milliseconds: float,
+    sample_rate: int,
+    hop: int,
+    repeats: int,
+) -> Pieces:
+    """Time `call` and a stream of `audio` in turn; a last piece that is shorter is no push."""
+    size = _samples(milliseconds / 1000, sample_rate, hop)
+    pushes: list[list[float]] = []
+
+    def streamed() -> None:
+        stream = begin()
+        times = [timed(partial(stream.push, piece)) for piece in torch.split(audio, size)]
+        stream.flush()
+        pushes.append(times[: len(audio) // size])
+
+    pairs = in_turn(call, streamed, repeats=repeats)
+    ratios = [plain / stream for plain, stream in pairs]
+    length = torch.tensor(pushes[1:], dtype=torch.float64) * sample_rate / size
+    return Pieces(
+        milliseconds=milliseconds,
+        samples=size,
+        sample_rate=sample_rate,
+        ratio=statistics.median(ratios),
+        lowest=min(ratios),
+        highest=max(ratios),
+        compute=statistics.median(stream for _, stream in pairs) * sample_rate / len(audio),
+        push_median=length.quantile(0.5).item(),
+        push_p99=length.quantile(0.99).item(),
+    )
+
+
+def _samples(seconds: float, sample_rate: int, hop: int) -> int:
+    """So many seconds in samples, rounded up to whole hops."""
+    return hop * math.ceil(round(seconds * sample_rate / hop, 6))
+
+
+def _noise(samples: int) -> Tensor:
+    return 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(0))

@@ -1,0 +1,138 @@
+"""HiFi-GAN BWE's discriminators: the waveform at several sample rates, and the mel spectrogram.
+
+Both answer with the mean of their scores. They look at nearly a second at once; a shorter signal is
+mirrored at its end.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.dsp.resample import resample
+from vocoder.dsp.stft import pad_reflect
+from vocoder.errors import ConfigError
+from vocoder.features.mel import MelSpec, MelSpectrogram
+
+# Kernel, stride, width relative to the first layer.
+_WAVE_LAYERS = ((15, 1, 1), (41, 4, 4), (41, 4, 16), (41, 4, 64), (41, 4, 64), (5, 1, 64))
+_PER_GROUP = 4
+# Kernels over bands and frames; all move one band and two frames.
+_MEL_KERNELS = ((7, 7), (4, 4), (4, 4), (4, 4))
+_MEL_PADDING = (1, 2)
+_LAST_KERNEL = (15, 5)
+_STRIDE = (1, 2)
+
+
+class RateJudge(ConvJudge):
+    """Strided convolutions at one sample rate, the long ones in groups of four channels."""
+
+    def __init__(self, *, channels: int, audio_channels: int) -> None:
+        widths = [audio_channels, *(channels * factor for *_, factor in _WAVE_LAYERS)]
+        convs = (
+            nn.Conv1d(below, above, kernel, stride, groups=below // _PER_GROUP if stride > 1 else 1)
+            for (kernel, stride, _), below, above in zip(
+                _WAVE_LAYERS, widths, widths[1:], strict=False
+            )
+        )
+        super().__init__(convs, nn.Conv1d(widths[-1], 1, 1))
+
+    def forward(self, audio: Tensor) -> Verdict:
+        """Judge audio at its rate.   Shape: audio [B, C, T]."""
+        scores, features, *_ = super().forward(audio)
+        return Verdict(scores.mean(1, keepdim=True), features[:-1])
+
+
+class MultiRate(nn.Module):
+    """One `RateJudge` for each of the sample rates `rates`, of audio at `sample_rate`.
+
+    `channels` is the width of the first layer, a multiple of 4. Any length and any number of
+    `audio_channels`. Published with torchaudio's resampling, whose aliases are at -40 dB.
+    22.54 M weights at the defaults.   Su et al. 2021 (Bandwidth extension is all you need).
+    """
+
+    def __init__(
+        self,
+        *,
+        sample_rate: int,
+        rates: Sequence[int] = (6000, 12000, 24000, 48000),
+        channels: int = 16,
+        audio_channels: int = 1,
+    ) -> None:
+        super().__init__()
+        if min(rates, default=0) < 1:
+            raise ConfigError(f"rates is {list(rates)}; list one or more sample rates in Hz")
+        if channels < 1 or channels % _PER_GROUP:
+            raise ConfigError(f"channels is {channels}; make it a multiple of {_PER_GROUP}")
+        self.discriminators = nn.ModuleList(
+            RateJudge(channels=channels, audio_channels=audio_channels) for _ in rates
+        )
+        self.sample_rate, self.rates = sample_rate, tuple(rates)
+        samples = _shortest((kernel, stride, 0) for kernel, stride, _ in _WAVE_LAYERS)
+        self.shortest = math.ceil((samples + 1) * sample_rate / min(rates))
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict per rate.   Shape: audio [B, C, T]."""
+        audio = pad_reflect(audio, 0, max(self.shortest - audio.shape[-1], 0))
+        return [
+            judge(resample(audio, self.sample_rate, rate))
+            for judge, rate in zip(self.discriminators, self.rates, strict=True)
+        ]
+
+
+class MelMap(nn.Module):
+    """Gated convolutions with batch norm over the log-mel `mel`, each `channels` wide.
+
+    Published batches hold real and fake audio together; here each is normalised by itself. Any
+    length and any number of `audio_channels`. Raises ConfigError for too few bands.
+    0.10 M weights at the defaults.   Su et al. 2021 (Bandwidth extension is all you need).
+    """
+
+    def __init__(self, *, mel: MelSpec, channels: int = 32, audio_channels: int = 1) -> None:
+        super().__init__()
+        bands, frames = (
+            _shortest(
+                [(kernel[axis], _STRIDE[axis], _MEL_PADDING[axis]) for kernel in _MEL_KERNELS]
+                + [(_LAST_KERNEL[axis], _STRIDE[axis], 0)]
+            )
+            for axis in (0, 1)
+        )
+        if mel.n_mels < bands or channels < 1:
+            raise ConfigError(
+                f"channels is {channels} and mel.n_mels {mel.n_mels}; make the first positive and "
+                f"the second at least {bands}"
+            )
+        self.mel = MelSpectrogram(mel)
+        self.shortest = frames * mel.hop_length
+        widths = [audio_channels] + [channels] * len(_MEL_KERNELS)
+        self.convs = nn.ModuleList(
+            nn.Sequential(
+                nn.Conv2d(below, 2 * channels, kernel, _STRIDE, _MEL_PADDING, bias=False),
+                nn.BatchNorm2d(2 * channels),
+                nn.GLU(dim=1),
+            )
+            for kernel, below in zip(_MEL_KERNELS, widths, strict=False)
+        )
+        self.conv_post = nn.Conv2d(channels, 1, _LAST_KERNEL, _STRIDE)
+
+    def forward(self, audio: Tensor) -> list[Verdict]:
+        """One verdict.   Shape: audio [B, C, T]."""
+        audio = pad_reflect(audio, 0, max(self.shortest - audio.shape[-1], 0))
+        x = self.mel(audio.flatten(0, 1)[:, None])
+        x = x.unflatten(0, audio.shape[:2])  # [B, C, M, F]
+        features = []
+        for conv in self.convs:
+            x = conv(x)
+            features.append(x)
+        score = torch.mean(self.conv_post(x), dim=(2, 3))  # [B, 1]
+        return [Verdict(score, features)]
+
+
+def _shortest(layers: Iterable[tuple[int, int, int]]) -> int:
+    """Steps that convolutions of (kernel, stride, padding) need for a single one at the end."""
+    steps = 1
+    for kernel, stride, padding in reversed(list(layers)):
+        steps = (steps - 1) * stride + kernel - 2 * padding
+    return steps
