@@ -407,7 +407,7 @@ def test_level_and_place_of_the_copy_are_those_of_the_recording(
 ) -> None:
     clip = copied(tmp_path)
     data = copies(tmp_path / "m.csv", [clip], peak_db=peak_db)
-    audio, _, features = data[3]
+    audio, _, features, _ = data[3]
     assert audio.shape == features["narrowband"].shape == (8, 1, SEGMENT)
     torch.testing.assert_close(features["narrowband"], -0.5 * audio)
     levels = audio.square().mean((1, 2)).log10() * 10.0
@@ -421,7 +421,7 @@ def test_level_and_place_of_the_copy_are_those_of_the_recording(
 @pytest.mark.parametrize("more", [-20, 0, 20])
 def test_a_short_copied_clip_is_followed_by_silence_in_both(more: int, tmp_path: Path) -> None:
     clip = copied(tmp_path, samples=300, more=more)
-    audio, _, features = copies(tmp_path / "m.csv", [clip])[0]
+    audio, _, features, _ = copies(tmp_path / "m.csv", [clip])[0]
     end = 300 + min(more, 0)
     torch.testing.assert_close(features["narrowband"], -0.5 * audio)
     assert audio[..., end - 1].all()

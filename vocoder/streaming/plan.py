@@ -86,6 +86,8 @@ class Plan:
         self._result = graph.output.index
         self._signals = max([*self._sources, *(stage.output for stage in self._stages)]) + 1
         self.rate = Fraction(graph.output.growth, graph.inputs[0].growth)
+        # With strides inside, the steps of a hop differ, and those of the next are like them.
+        self._period = range(_INSIDE, _INSIDE + graph.inputs[0].growth)
 
     def begin(self) -> list[State]:
         """The states of a stream that has not begun."""
@@ -110,40 +112,36 @@ class Plan:
                 values[index] = None
         return values[self._result], after
 
-    @property
+    @cached_property
     def receptive_field(self) -> int | None:
         """Steps of input that one step's worth of output depends on; None if on all before it.
 
         The phase of a source and the position in a table of noise remember everything.
         """
-        first, last = self._block
-        return last - int(first) + 1 if math.isfinite(first) else None
-
-    @property
-    def lookahead(self) -> int:
-        """Steps of input behind a step until all of its output is final."""
-        return self._block[1] - _INSIDE
-
-    @property
-    def latency(self) -> int:
-        """Steps of output by which a stream stays behind its input, when fed step by step."""
-        end = high = (_INSIDE + 1) * int(self.rate)
-        low = high - (self.lookahead + 2) * int(self.rate)
-        while low < high:  # the first step of output that needs more than these steps of input
-            middle = (low + high) // 2
-            if self._needs(middle, middle)[1] > _INSIDE:
-                high = middle
-            else:
-                low = middle + 1
-        return end - low
+        size = max(last - first + 1 for first, last in map(self._block, self._period))
+        return int(size) if math.isfinite(size) else None
 
     @cached_property
-    def _block(self) -> Span:
+    def lookahead(self) -> int:
+        """Steps of input behind a step until all of its output is final."""
+        return max(self._block(step)[1] - step for step in self._period)
+
+    @cached_property
+    def latency(self) -> int:
+        """Steps of output by which a stream stays behind its input, at most, fed step by step."""
+        self._block(_INSIDE)  # or there is none
+        rate = int(self.rate)
+        steps = range(self._period[0] * rate, (self._period[-1] + 1) * rate)
+        # While the last input that a step needs is still to come, the step is what is made next.
+        return max(self._needs(step, step)[1] * rate - step for step in steps)
+
+    def _block(self, step: int) -> Span:
+        """What the output of one step of the input needs."""
         if self.rate.denominator > 1:
             raise ConfigError(
                 f"{self.rate} steps for each of the input have no look-ahead in steps"
             )
-        return self._needs(_INSIDE * int(self.rate), (_INSIDE + 1) * int(self.rate) - 1)
+        return self._needs(step * int(self.rate), (step + 1) * int(self.rate) - 1)
 
     def _needs(self, low: int, high: int) -> Span:
         """Steps of the inputs that these steps of the output need, both included."""

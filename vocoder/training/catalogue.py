@@ -11,21 +11,21 @@ from vocoder.build import build
 from vocoder.nn.weight_norm import count_weights
 from vocoder.training.run import config_folder, plain
 
-HEADINGS = ("system", "generator", "weights", "mel", "discriminators", "game", "losses")
+HEADINGS = ("system", "generator", "weights", "input", "discriminators", "game", "losses")
 _SHOWN = 5
 
 
 class Entry(NamedTuple):
     """One system in words.
 
-    `weights` counts those of the generator, weight norm folded in; `mel` is sample rate, bands and
-    hop. Discriminators and losses go by the names they have in the configuration.
+    `weights` counts those of the generator, weight norm folded in; `input` is sample rate, bands and
+    hop of a mel, or the sample rate of audio whose band is extended. Discriminators and losses go by the names they have in the configuration.
     """
 
     system: str
     generator: str
     weights: str
-    mel: str
+    input: str
     discriminators: str
     game: str
     losses: str
@@ -59,12 +59,13 @@ def _entry(config: dict[str, Any]) -> Entry:
     mel, objective = config["mel"], config["objective"]
     judges, disturbances = ", ".join(config["discriminators"]), ", ".join(config["disturbances"])
     game = objective.get("adversarial")
+    taken = f"{mel['n_mels']} × {mel['hop_length']}" if "mel" in config["features"] else "audio"
     losses = [*objective["reconstruction"], *objective.get("auxiliary", ())]
     return Entry(
         system=config["name"],
         generator=_class(config["generator"]),
         weights=_millions(config["generator"]),
-        mel=f"{mel['sample_rate'] / 1000:g} kHz {mel['n_mels']} × {mel['hop_length']}",
+        input=f"{mel['sample_rate'] / 1000:g} kHz {taken}",
         discriminators=" behind ".join(filter(None, [judges, disturbances])) or "–",
         game=_class(game) if game else "–",
         losses=", ".join(losses) or "–",
