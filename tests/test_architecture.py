@@ -30,7 +30,8 @@ LAYERS = (
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HYDRA = {"hydra", "omegaconf"}
-OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio", "visqol", "yaml"}
+OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio"}
+OPTIONAL |= {"visqol", "yaml"}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

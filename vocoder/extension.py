@@ -21,6 +21,7 @@ from vocoder.dsp.bandwidth import BandwidthMeter
 from vocoder.errors import AudioError, CheckpointError, ConfigError
 from vocoder.generators.base import Widener
 from vocoder.nn.crossover import Crossover, LowPass
+from vocoder.nn.weight_norm import count_weights
 from vocoder.streaming.extension import Chain, ExtensionStream, Planned, Stage
 from vocoder.streaming.plan import Plan
 from vocoder.streaming.windows import Windows
@@ -28,7 +29,7 @@ from vocoder.streaming.windows import Windows
 _log = logging.getLogger(__name__)
 _FULL = 0.9  # share of the band that content reaches where nothing is missing
 _NARROW = 0.8  # share of the lowest edge of the training below which a warning is due
-_PIECE_SECONDS = 2.0  # computed at once where nobody waits
+_PIECE_SECONDS = 0.5  # computed at once where nobody waits: longer pieces leave the cache
 _WINDOW_SECONDS, _OVERLAP_SECONDS = 4.0, 1.0  # for networks that cannot stream
 _BLOCK = 200  # samples, at least, that a crossover filters at once
 
@@ -67,14 +68,10 @@ class Extender:
         self.sample_rate = config.mel.sample_rate
         self.edges = network.edges
         self.device = torch.device(device)
+        self.parameters = count_weights(network)  # some networks merge weights when frozen
         self.network = network.freeze().to(self.device)
         self._planning = threading.Lock()
         self._planned: Plan | ConfigError | None = None
-
-    @property
-    def parameters(self) -> int:
-        """Number of weights, weight norm folded in."""
-        return sum(weight.numel() for weight in self.network.parameters())
 
     def __call__(
         self,
@@ -171,6 +168,7 @@ class Extender:
             to=to,
             channels=channels,
             device=self.device,
+            resampling=self.network.resampling,
         )
 
     @property

@@ -1,16 +1,17 @@
 """Live bandwidth extension: audio in as it comes, with an upper band as soon as that is final."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, Self
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.arrays import Array, like
-from vocoder.streaming.analysis import ResampleStream
+from vocoder.arrays import Array, float_tensor, like
+from vocoder.errors import AudioError
 from vocoder.streaming.chunks import Chunk, State, require_open
 from vocoder.streaming.plan import Plan
+from vocoder.streaming.polyphase import PolyphaseStream
 
 
 class Stage(Protocol):
@@ -75,7 +76,8 @@ class ExtensionStream:
     Whatever the pieces, together they give the same: round(T * to / sample_rate) samples for T.
     Every channel is extended by itself, so equal channels stay equal to the last bit. Memory does
     not grow with time. `chain` makes what one channel runs through at `rate`, between conversions
-    of the sample rate; None if there is nothing to extend.
+    of the sample rate; None if there is nothing to extend. `resampling` are the settings of the
+    first conversion.
     """
 
     _empty: Any  # of the kind and the shape that was pushed last
@@ -92,11 +94,12 @@ class ExtensionStream:
         to: int,
         channels: int,
         device: torch.device,
+        resampling: Mapping[str, Any],
     ) -> None:
         self.sample_rate, self.to, self.channels = sample_rate, to, channels
         self._new_chain, self._device = chain, device
-        self._before = ResampleStream(sample_rate, rate if chain else to, channels=channels)
-        self._behind = ResampleStream(rate if chain else to, to, channels=channels)
+        self._before = PolyphaseStream(sample_rate, rate if chain else to, **resampling)
+        self._behind = PolyphaseStream(rate if chain else to, to)
         self.reset()
 
     def push(self, audio: Array) -> Array:
@@ -106,15 +109,20 @@ class ExtensionStream:
         Shape: [C, T], or [T] for one channel, any T ≥ 0 → same, another T.
         """
         require_open(self._ended)
-        arrived = self._before.push(audio)
-        self._taken += audio.shape[-1]
-        self._empty = arrived[..., :0]
-        return like(self._advance(torch.as_tensor(arrived), last=False), audio)
+        signal = float_tensor(audio, "the audio", AudioError)
+        leading = list(signal.shape[:-1])
+        if signal.ndim == 0 or (leading != [self.channels] and (leading or self.channels > 1)):
+            raise AudioError(
+                f"this stream takes audio [{self.channels}, T]; this piece has the shape "
+                f"{list(signal.shape)}"
+            )
+        self._empty = like(signal[..., :0], audio)
+        return like(self._advance(signal, last=False), audio)
 
     def flush(self) -> Any:
         """The rest, in the kind that was pushed last. Only `reset` makes it usable again."""
         require_open(self._ended)
-        rest = self._advance(torch.as_tensor(self._before.flush()), last=True)
+        rest = self._advance(torch.as_tensor(self._empty), last=True)
         self._ended = True
         return like(rest, self._empty)
 
@@ -134,18 +142,19 @@ class ExtensionStream:
         self.reset()
 
     @torch.inference_mode()
-    def _advance(self, arrived: Tensor, *, last: bool) -> Tensor:
+    def _advance(self, audio: Tensor, *, last: bool) -> Tensor:
         """Shape: [C, t] or [t] → same, another t."""
-        rows = arrived.reshape(self.channels, -1).to(self._device)
+        self._taken += audio.shape[-1]
+        # A copy, as the caller may use its buffer again before these samples have been computed.
+        rows = audio.reshape(self.channels, -1).to(self._device, copy=True)
+        rows = self._before.push(rows, last=last)
         if self._chains:
             made = [c.step(row, last=last) for c, row in zip(self._chains, rows, strict=True)]
             rows = torch.stack(made)
-        rows = rows.cpu()
-        wide = self._behind.push(rows if self.channels > 1 else rows[0])
+        wide = self._behind.push(rows, last=last)
         if last:
-            wide = torch.cat([wide, self._behind.flush()], dim=-1)
             # Two conversions may round the length otherwise than one.
             total = round(self._taken * self.to / self.sample_rate)
             wide = F.pad(wide, (0, total - self._made - wide.shape[-1]))
         self._made += wide.shape[-1]
-        return wide.reshape(*arrived.shape[:-1], -1).clone()
+        return wide.reshape(*audio.shape[:-1], -1).clone()

@@ -101,7 +101,9 @@ class Trainer:
             losses = self.train_discriminators(fake.detach(), real, features, batch)
         if not phase.generator:
             return losses
-        terms = own | self.objective.reconstruct(fake, real) | self.objective.penalise(self.generator)
+        terms = (
+            own | self.objective.reconstruct(fake, real) | self.objective.penalise(self.generator)
+        )
         if phase.discriminators:
             with frozen(self.discriminators):  # so the real verdicts have no graph
                 seen = self.disturbances([fake, real], features)
