@@ -9,11 +9,10 @@ replication) and `resampling`. A recording that itself ends at the edge is left 
 import argparse
 from pathlib import Path
 
-from vocoder.dsp.replication import replicate_band
-
 from vocoder import Extender, VocoderError, load_extender, read_audio, write_audio
 from vocoder.audio import resample
 from vocoder.data.manifest import read_manifest
+from vocoder.dsp.replication import replicate_band
 
 EDGES = (1000, 2000, 4000, 8000, 12000)
 

@@ -66,6 +66,15 @@ def plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Short FFTs round otherwise on several threads, and phases of faint bins hang on that."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
 def full_disk() -> Callable[[], AbstractContextManager[None]]:
     """A context in which no file can grow beyond 4 kB, as on a disk that is full."""
 

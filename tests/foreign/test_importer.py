@@ -41,6 +41,7 @@ def deviation(generator: Generator, case: Case) -> float:
     return ((audio - wav).abs().max() / wav.abs().max()).item()
 
 
+@pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", CASES)
 def test_a_model_of_another_project_sounds_as_it_does_there(
     name: str, vocoder_command: Command, tmp_path: Path

@@ -13,6 +13,8 @@ from vocoder.streaming.plan import Plan
 
 SIZES = {"channels": 8, "hidden": 12, "blocks": 2, "n_fft": 64, "hop_length": 8, "win_length": 32}
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 
 @pytest.fixture
 def generator() -> APBWE:

@@ -93,7 +93,7 @@ IDLE = "layers.5.out."
 
 
 @pytest.fixture(params=WIDENERS)
-def widener(request: pytest.FixtureRequest) -> Widener:
+def widener(request: pytest.FixtureRequest, one_thread: None) -> Widener:
     torch.manual_seed(0)
     return WIDENERS[request.param]().eval()
 

@@ -55,7 +55,8 @@ class Segments(Dataset[Batch]):
     `peak_db`, the peak of the *file* is put at a random level in that range, in dBFS, so that
     quiet passages stay quiet; None leaves levels alone. `speed` is the range of factors at which
     crops are played, pitch and formants with them: a few speakers become many. No clip is slowed
-    so far that its content ends below nine tenths of the band. Clips without content up to three
+    so far that its content ends below nine tenths of the band. `speed_share` of the crops are
+    played so, the others as they were recorded. Clips without content up to three
     quarters of the band are left out with a warning. With `partial` both limits fall, and every
     batch says where its crops end.
 
@@ -85,6 +86,7 @@ class Segments(Dataset[Batch]):
         split: str = "train",
         peak_db: tuple[float, float] | None = (-12.0, -0.5),
         speed: tuple[float, float] = (1.0, 1.0),
+        speed_share: float = 1.0,
         partial: bool = False,
         tones: float = 0.0,
         mel: MelSpec | None = None,
@@ -102,6 +104,8 @@ class Segments(Dataset[Batch]):
             raise ConfigError(f"data.peak_db is {peak_db}; it must rise and end at 0 dBFS or below")
         if not 0.5 <= speed[0] <= speed[1] <= 2.0:
             raise ConfigError(f"data.speed is {speed}; it must rise within 0.5 and 2")
+        if not 0.0 <= speed_share <= 1.0:
+            raise ConfigError(f"data.speed_share is {speed_share}; it is a share of the crops")
         if not 0.0 <= tones < 1.0:
             raise ConfigError(f"data.tones is {tones}; it is a share of the crops, below 1")
         self.manifest, self.tones = manifest, tones
@@ -119,7 +123,8 @@ class Segments(Dataset[Batch]):
         self.silence = torch.tensor(mel.silence if mel else ())[:, None]
         self.sample_rate, self.segment, self.batch_size = sample_rate, segment, batch_size
         self.key = np.array([seed, rank], dtype=np.uint64)
-        self.peak_db, self.speed, self.partial = peak_db, speed, partial
+        self.peak_db, self.partial = peak_db, partial
+        self.speed, self.speed_share = speed, speed_share
         self.ends = np.cumsum([clip.samples / clip.sample_rate for clip in self.clips])
 
     def __getitem__(self, step: int) -> Batch:
@@ -200,7 +205,9 @@ class Segments(Dataset[Batch]):
         low, high = self.speed
         dullest = 0.0 if self.partial else 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
         low = min(max(low, dullest), max(1.0, low))
-        factor = low + (max(high, low) - low) * speed
+        if speed >= self.speed_share:
+            return clip.sample_rate
+        factor = low + (max(high, low) - low) * speed / self.speed_share
         if factor == 1.0:
             return clip.sample_rate
         return round(clip.sample_rate * factor / _RATE_STEP) * _RATE_STEP

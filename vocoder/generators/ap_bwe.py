@@ -92,7 +92,9 @@ class APBWE(Widener):
         """
         bins = self._bins(narrowband)
         given = torch.log(bins.abs() + OFFSET)
-        a, p = self.amplitude.enter(given), self.phase.enter(bins.angle())  # [B, C, F] each
+        # The edges of the spectrum are real. Should the FFT make -0 of 0, π would become -π.
+        angle = torch.atan2(bins.imag + 0.0, bins.real)
+        a, p = self.amplitude.enter(given), self.phase.enter(angle)  # [B, C, F] each
         for block_a, block_p in zip(self.amplitude.convnext, self.phase.convnext, strict=True):
             a = a + p
             p = p + a  # the sum, no longer the amplitudes alone

@@ -31,6 +31,7 @@ torch.fx.wrap("istft")  # one node in a traced graph: streaming knows it by name
 _FLOOR = 1e-4  # of a bin: about what rounding to 16 bit leaves
 _SMOOTHED_BINS = 33  # over which overtones are made equally loud
 _GATE = 1e-9  # mean square of a frame, -90 dBFS, at which excitations are halved
+_QUIET = 16.0  # by which the table is divided: a step of the optimizer is so much larger for it
 _START = -6.0  # log gain before training, in nepers
 
 
@@ -66,7 +67,7 @@ class BandFiller(Widener):
         nn.init.constant_(self.head.bias, _START)
         window = hann_window(n_fft, n_fft)
         self.register_buffer("window", window, persistent=False)
-        self.noise = nn.Parameter(noise_table())
+        self.noise = nn.Parameter(noise_table() / _QUIET)
         self.energy = 0.375 * n_fft  # of the window: a bin's share of white noise of unit variance
 
     def forward(self, narrowband: Tensor) -> Tensor:
@@ -96,7 +97,7 @@ class BandFiller(Widener):
         start: Tensor | int = 0
         if self.training:
             start = torch.randint(len(self.noise), (len(signal), 1)).to(signal.device)
-        return self._stft(indexed_noise(self.noise, signal, start))
+        return self._stft(_QUIET * indexed_noise(self.noise, signal, start))
 
     def _gate(self, spectrum: Tensor) -> Tensor:
         """1 where there is a signal, 0 where there is silence. Shape: [B, K, F] → [B, 1, F]."""

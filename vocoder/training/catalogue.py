@@ -19,8 +19,8 @@ class Entry(NamedTuple):
     """One system in words.
 
     `weights` counts those of the generator, weight norm folded in; `input` is sample rate, bands
-    and hop of a mel, or the sample rate of audio that is extended. Discriminators and losses go by the
-    names they have in the configuration.
+    and hop of a mel, or the sample rate of audio that is extended. Discriminators and losses go by
+    the names they have in the configuration.
     """
 
     system: str

@@ -92,18 +92,14 @@ class Trainer:
         features = self.features(real, batch.features)
         with nullcontext() if phase.generator else at_rest(self.generator):
             audio, own = self.generator.with_losses(real, **features)
-        fake = audio[..., : real.shape[-1]]
-        if batch.edges is not None:
-            rate = self.segments.sample_rate
-            fake, real = (band_limit(x, batch.edges, sample_rate=rate) for x in (fake, real))
+        fake, real = self._known(batch, audio[..., : real.shape[-1]], real)
         losses: dict[str, Tensor] = {}
         if phase.discriminators:
             losses = self.train_discriminators(fake.detach(), real, features, batch)
         if not phase.generator:
             return losses
-        terms = (
-            own | self.objective.reconstruct(fake, real) | self.objective.penalise(self.generator)
-        )
+        terms = self.objective.reconstruct(fake, real) | own
+        terms |= self.objective.penalise(self.generator)
         if phase.discriminators:
             with frozen(self.discriminators):  # so the real verdicts have no graph
                 seen = self.disturbances([fake, real], features)
@@ -143,6 +139,13 @@ class Trainer:
                 f"{_MAX_SKIPPED} updates in a row had no finite gradient (last clips: "
                 f"{', '.join(batch.names)}); lower optim.*.lr or set optim.clip_generator"
             )
+
+    def _known(self, batch: Batch, *signals: Tensor) -> list[Tensor]:
+        """Audio [B, C, T] without what lies above the content of the recordings."""
+        if batch.edges is None:
+            return list(signals)
+        rate = self.segments.sample_rate
+        return [band_limit(signal, batch.edges, sample_rate=rate) for signal in signals]
 
     def _step_seed(self) -> int:
         """Randomness inside networks, too, depends on (seed, step, rank) alone."""

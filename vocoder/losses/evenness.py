@@ -1,0 +1,53 @@
+"""Noise that a network carries in its weights, made to fluctuate less than chance would have it."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.dsp.resolutions import resolutions_from
+from vocoder.dsp.stft import hann_window
+from vocoder.errors import ConfigError
+
+_SLICE = 16384  # samples of the noise that are looked at in a step
+_FLOOR = 1e-6
+
+
+class NoiseEvenness(nn.Module):
+    """Mean deviation of the log-spectra of a generator's `noise` [T] from flat, in nepers.
+
+    Gaussian noise has 0.48: its spectrogram is full of holes, another pattern in every take, and so
+    is whatever a filter makes of it. Noise that is even at all `resolutions` (n_fft, hop_length,
+    win_length) at once, 0.26 after some hundred steps, has the same distribution of samples.
+
+    Maps a generator to an unweighted scalar in float32. Raises ConfigError if it has no `noise`.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolutions: Sequence[Sequence[int]] = (
+            (512, 128, 512),
+            (1024, 256, 1024),
+            (2048, 512, 2048),
+        ),
+    ) -> None:
+        super().__init__()
+        self.resolutions = resolutions_from(resolutions)
+
+    def forward(self, generator: nn.Module) -> Tensor:
+        """A scalar."""
+        noise = getattr(generator, "noise", None)
+        if not isinstance(noise, nn.Parameter):
+            raise ConfigError(f"{type(generator).__name__} has no noise that learns")
+        begin = int(torch.randint(noise.shape[0], ()))
+        part = torch.roll(noise.float(), -begin)[:_SLICE]
+        return torch.stack([_deviation(part, *each) for each in self.resolutions]).mean()
+
+
+def _deviation(noise: Tensor, n_fft: int, hop_length: int, win_length: int) -> Tensor:
+    window = hann_window(win_length, n_fft).to(noise.device)
+    bins = torch.stft(noise, n_fft, hop_length, window=window, center=False, return_complex=True)
+    power = (bins.real.square() + bins.imag.square()) / window.square().sum()
+    level = 0.5 * torch.log(power / power.mean().detach() + _FLOOR)
+    return (level - level.mean()).abs().mean()
