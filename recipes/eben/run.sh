@@ -15,8 +15,8 @@ work=exp/eben
 # Small enough for two CPU cores; the spectral loss and its balance teach most of it in that time.
 small=(objective=eben_vibravox data.batch_size=8 data.segment=16384 trainer.threads=2
     discriminators.bands.channels=3 discriminators.waveform.channels=4
-    trainer.max_steps=4000 trainer.adversarial_start=1500 trainer.adversarial_ramp=500
-    trainer.validate_every=250 trainer.save_every=250)
+    trainer.max_steps=1200 trainer.adversarial_start=1000 trainer.adversarial_ramp=100
+    trainer.validate_every=200 trainer.save_every=100)
 "$here/../demo/run.sh" "$corpus/speech" --work "$work" --stop-stage 3 --system eben \
     --only speaker=kathleen --only speaker=p239 "${small[@]}" "$@"
 

@@ -12,11 +12,14 @@ shift
 here=$(cd "$(dirname "$0")" && pwd)
 demo=$here/../demo_bwe/run.sh
 work=exp/extender
-voices=()
-for speaker in kathleen p239 nathalie flemishguy; do voices+=(--only "speaker=$speaker"); done
 
 common=(--work "$work" --model "$work/train/last")
-"$demo" "$corpus/speech" --system extender "${common[@]}" "${voices[@]}" --stop-stage 3 "$@"
+full_band=(--only speaker=kathleen --only speaker=p239)
+# More voices first, which end at 11 and 12 kHz; then those alone that teach all of the band.
+"$demo" "$corpus/speech" --system extender "${common[@]}" "${full_band[@]}" --only speaker=nathalie \
+    --only speaker=flemishguy --stop-stage 3 "$@" trainer.max_steps=1650
+"$demo" "$corpus/speech" --system extender "${common[@]}" "${full_band[@]}" --stage 2 \
+    --stop-stage 3 "$@"
 
 bin=$here/../../.venv/bin/
 [[ -x ${bin}python ]] || bin=""

@@ -47,6 +47,7 @@ SIZES = {
     "eben_vibravox": 1_942_080,
     "evagan": 197_548_673,
     "evagan_small": 4_509_361,
+    "extender": 3_632_130,
     "fagan": 13_926_017,
     "hifi_sr": 109_627_203,
     "hifigan_24k": 13_997_697,
@@ -93,7 +94,7 @@ def test_parameter_count(name: str) -> None:
 
 @pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize("name", SYSTEMS)
-def test_system_keeps_its_length_law_trains_saves_loads_vocodes_and_streams(
+def test_system_keeps_its_length_law_trains_saves_resumes_loads_and_makes_audio(
     name: str,
     manifest: Path,
     full_band: Path,
@@ -124,13 +125,24 @@ def test_system_keeps_its_length_law_trains_saves_loads_vocodes_and_streams(
     changed = [not torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True)]
     assert any(changed)
 
+    values["trainer"]["max_steps"] = 3
+    again = trainer(values)
+    again.resume()
+    assert again.step == 2
+    resumed = zip(again.generator.parameters(), generator.parameters(), strict=True)
+    assert all(torch.equal(a, b) for a, b in resumed)
+    if extends:  # for the others, tests of the trainer are enough
+        assert again.run() == 0
+        assert again.step == 3
+
     audio, rate = vocoder.read_audio(clips[0])
     audio = audio[..., : rate // 2 + 1]
     if extends:
         extender = vocoder.load_extender(tmp_path / "run" / "last")
-        wider = extender(audio.numpy(), sample_rate=rate)
+        wider = extender(audio.numpy(), sample_rate=rate, edge=rate / 8)
         assert wider.shape == (1, round(audio.shape[-1] * extender.sample_rate / rate))
         assert np.isfinite(wider).all()
+        assert np.abs(wider).max() > 0
         return
     v = vocoder.load(tmp_path / "run" / "last")
     fake = v.resynth(audio.numpy(), sample_rate=rate)
