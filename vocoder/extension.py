@@ -151,7 +151,9 @@ class Extender:
         edge = sample_rate / 2 if edge is None else edge
         to = to or self.sample_rate
         if not 0.0 <= edge <= sample_rate / 2:
-            raise ConfigError(f"edge is {edge} Hz; {sample_rate} Hz can hold {sample_rate / 2} Hz")
+            raise ConfigError(
+                f"edge is {edge} Hz; at {sample_rate} Hz nothing lies above {sample_rate / 2} Hz"
+            )
         complete = keep and edge >= _FULL * min(self.sample_rate, to) / 2
         if complete:
             _log.warning("the content reaches %.0f Hz: nothing is missing, nothing added", edge)

@@ -7,12 +7,13 @@ from torch import Tensor, nn
 
 from vocoder.dsp.lowpass import kaiser_sinc
 
-_WIDTH = 0.04  # of the transition, as a share of its upper edge
+_WIDTH = 0.04  # of the transition, as a share of its upper edge, but at least
+_LEAST_HZ = 100.0
 _ATTENUATION_DB = 90.0
 
 
 class LowPass(nn.Module):
-    """Keeps what lies below 0.96 `edge`, nothing above `edge`: -90 dB, without delay.
+    """Keeps what lies below 0.96 `edge` (or `edge` - 100 Hz), nothing above: -90 dB, without delay.
 
     A sample at a time this would be thousands of products with one number; so it is computed in
     blocks of `block` samples, as a matrix product with the filter at every shift within a block.
@@ -24,7 +25,7 @@ class LowPass(nn.Module):
 
     def __init__(self, edge: float, *, sample_rate: int, block: int) -> None:
         super().__init__()
-        width = _WIDTH * edge / sample_rate
+        width = min(max(_WIDTH * edge, _LEAST_HZ), edge) / sample_rate
         # Kaiser's fit as in `kaiser_sinc`, whose half width this is the double of.
         size = 2 * math.ceil((_ATTENUATION_DB - 7.95) / (2.285 * math.pi * 4.0 * width)) + 3
         cutoff = edge / sample_rate - width / 2
