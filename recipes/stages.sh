@@ -157,10 +157,9 @@ evaluate() {
 
 if stage 5 "evaluate"; then
     if [[ $task == extend ]]; then
-        for folder in "$held_out"/*/; do
-            edge=$(basename "$folder")
+        for edge in $(ls "$held_out" | sort -n); do
             echo "content up to $edge Hz"
-            evaluate "${folder%/}" "$work/scores/$edge" --edge "$edge"
+            evaluate "$held_out/$edge" "$work/scores/$edge" --edge "$edge"
         done
     else
         evaluate "$held_out" "$work/scores"

@@ -26,6 +26,6 @@ pair=$corpus/paired/body_conduction
 made=$work/in-ear
 rm -rf "$made"
 "${bin}python" "$here/pair.py" "$pair/inear_silence.flac" "$pair/ref_silence.flac" \
-    "$work/train/last" "$made"
+    "$work/train/best" "$made"
 "${bin}vocoder" evaluate "$made/recordings" "$made/body" "$made/trained" --edge 2000 \
     -o "$work/scores"
