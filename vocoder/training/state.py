@@ -4,8 +4,10 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor, nn
+
 from vocoder.checkpoint import load_state, save_state
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, ConfigError
 
 log = logging.getLogger(__name__)
 
@@ -60,3 +62,14 @@ def changed_settings(
         elif old != new:
             changes[name] = (old, new)
     return changes
+
+
+def load_into(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
+    """Load what a state holds for a module; ConfigError if it is that of another network."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{path}: saved by a run with other networks; choose another trainer.output "
+            f"({str(error).splitlines()[0]})"
+        ) from error

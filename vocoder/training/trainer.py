@@ -23,7 +23,7 @@ from vocoder.training.monitor import Monitor
 from vocoder.training.ranks import Ranks
 from vocoder.training.side import Side, at_rest, frozen
 from vocoder.training.start import begin
-from vocoder.training.state import States, changed_settings
+from vocoder.training.state import States, changed_settings, load_into
 from vocoder.training.system import Features, System
 from vocoder.training.validation import Validator
 
@@ -262,7 +262,7 @@ class Trainer:
             return
         path, state = found
         for name, module in self._modules().items():
-            _load(module, state.get(name, {}), path)
+            load_into(module, state.get(name, {}), path)
         for name, side in self.sides.items():
             side.optimizer.load_state_dict(state["optimizers"][name])
         self.step, self.best, self.scores = state["step"], state["best"], state["scores"]
@@ -295,13 +295,3 @@ class Trainer:
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-
-def _load(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    try:
-        module.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"{path}: saved by a run with other networks; choose another trainer.output "
-            f"({str(error).splitlines()[0]})"
-        ) from error
