@@ -17,7 +17,7 @@ common=(--work "$work" --model "$work/train/last")
 full_band=(--only speaker=kathleen --only speaker=p239)
 # More voices first, which end at 11 and 12 kHz; then those alone that teach all of the band.
 "$demo" "$corpus/speech" --system extender "${common[@]}" "${full_band[@]}" --only speaker=nathalie \
-    --only speaker=flemishguy --stop-stage 3 "$@" trainer.max_steps=1650
+    --only speaker=flemishguy --stop-stage 3 trainer.max_steps=1650 "$@"
 "$demo" "$corpus/speech" --system extender "${common[@]}" "${full_band[@]}" --stage 2 \
     --stop-stage 3 "$@"
 
