@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.table import Table
 from rich.text import Text
@@ -104,7 +104,8 @@ def builtin_table(models: list[dict[str, Any]]) -> Table:
     """One line per built-in model."""
     table = Table(caption=f"mel presets: {', '.join(sorted(PRESETS))}", caption_justify="left")
     for heading in ("model", "task", "sample rate", "mel bands", "hop", "parameters", "size"):
-        table.add_column(heading, justify="left" if heading in ("model", "task") else "right")
+        justify: Literal["left", "right"] = "left" if heading in ("model", "task") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading == "model")
     for model in models:
         mel = model.get("mel", {})
         table.add_row(
