@@ -103,7 +103,7 @@ def model_table(model: Mapping[str, Any]) -> Table:
 def builtin_table(models: list[dict[str, Any]]) -> Table:
     """One line per built-in model."""
     table = Table(caption=f"mel presets: {', '.join(sorted(PRESETS))}", caption_justify="left")
-    for heading in ("model", "task", "sample rate", "mel bands", "hop", "parameters", "size"):
+    for heading in ("model", "task", "sample rate", "mel bands", "hop", "weights", "size"):
         justify: Literal["left", "right"] = "left" if heading in ("model", "task") else "right"
         table.add_column(heading, justify=justify, no_wrap=heading == "model")
     for model in models:
