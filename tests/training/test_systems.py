@@ -125,13 +125,13 @@ def test_system_keeps_its_length_law_trains_saves_resumes_loads_and_makes_audio(
     changed = [not torch.equal(a, b) for a, b in zip(before, generator.parameters(), strict=True)]
     assert any(changed)
 
-    values["trainer"]["max_steps"] = 3
-    again = trainer(values)
-    again.resume()
-    assert again.step == 2
-    resumed = zip(again.generator.parameters(), generator.parameters(), strict=True)
-    assert all(torch.equal(a, b) for a, b in resumed)
     if extends:  # for the others, tests of the trainer are enough
+        values["trainer"]["max_steps"] = 3
+        again = trainer(values)
+        again.resume()
+        assert again.step == 2
+        resumed = zip(again.generator.parameters(), generator.parameters(), strict=True)
+        assert all(torch.equal(a, b) for a, b in resumed)
         assert again.run() == 0
         assert again.step == 3
 
