@@ -143,14 +143,14 @@ class Segments(Dataset[Batch]):
             audio, given = (torch.stack(items) for items in zip(*pairs, strict=True))
             return Batch(audio, names, {self.paired: given})
         crops = [self._crop(clip, *row) for clip, row in zip(clips, rows[:, 1:], strict=True)]
-        edges = [self._edge(clip, row[4]) for clip, row in zip(clips, rows, strict=True)]
+        edges = torch.tensor([self._edge(c, row[4]) for c, row in zip(clips, rows, strict=True)])
         for index in np.flatnonzero(generator.random(self.batch_size) < self.tones):
             edges[index] = self.sample_rate / 2
             crops[index] = gliding_tone(
                 generator, samples=self.segment, sample_rate=self.sample_rate
             )
         audio = torch.stack(crops)[:, None]
-        return Batch(audio, names, {}, torch.tensor(edges) if self.partial else None)
+        return Batch(audio, names, {}, edges if self.partial else None)
 
     def _with_mel(self, clip: Clip, place: float, _level: float) -> tuple[Tensor, Tensor]:
         """A crop with its mel, silence behind both. Shape: [1, segment], [M, F]."""

@@ -38,7 +38,7 @@ def resample(
     11.025, 12, 16, 22.05, 24, 32, 44.1 and 48 kHz leave aliases and images below -97 dB, in float32
     too; 0.917 of the lower Nyquist frequency passes within 0.1 dB.
 
-    Computes in float32, in float64 for such audio, whatever autocast says. The last 16 filters are
+    Computes in float32, in float64 for such audio, whatever autocast says. The last 128 filters are
     kept: up to 1 MB each for those rates, but 40 MB and seconds to make for 48000 to 47999 Hz; draw
     random rates with a common factor.
 

@@ -14,7 +14,7 @@ from vocoder.arrays import Array, float_tensor, like
 from vocoder.dsp.stft import padding_amounts
 from vocoder.errors import AudioError, ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
-from vocoder.streaming.chunks import require_open
+from vocoder.streaming.chunks import require_channels, require_open
 from vocoder.streaming.plan import Plan
 
 
@@ -44,12 +44,7 @@ class ResampleStream:
         """
         self.require_open()
         signal = float_tensor(audio, "the audio", AudioError)
-        leading = list(signal.shape[:-1])
-        if signal.ndim == 0 or leading != [self.channels] and (leading or self.channels > 1):
-            raise AudioError(
-                f"this stream takes audio [{self.channels}, T]; this piece has the shape "
-                f"{list(signal.shape)}"
-            )
+        require_channels(signal, self.channels)
         self._empty = like(signal[..., :0], audio)
         return like(self._convert(signal, last=False), audio)
 

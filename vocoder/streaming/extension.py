@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vocoder.arrays import Array, float_tensor, like
 from vocoder.errors import AudioError
-from vocoder.streaming.chunks import Chunk, State, require_open
+from vocoder.streaming.chunks import Chunk, State, require_channels, require_open
 from vocoder.streaming.plan import Plan
 from vocoder.streaming.polyphase import PolyphaseStream
 
@@ -110,12 +110,7 @@ class ExtensionStream:
         """
         require_open(self._ended)
         signal = float_tensor(audio, "the audio", AudioError)
-        leading = list(signal.shape[:-1])
-        if signal.ndim == 0 or (leading != [self.channels] and (leading or self.channels > 1)):
-            raise AudioError(
-                f"this stream takes audio [{self.channels}, T]; this piece has the shape "
-                f"{list(signal.shape)}"
-            )
+        require_channels(signal, self.channels)
         self._empty = like(signal[..., :0], audio)
         return like(self._advance(signal, last=False), audio)
 
