@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from vocoder.audio import read_audio, resample
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
+from vocoder.io.audio import read_audio, resample_soxr
 from vocoder.losses.spectral import LogMelL1
 
 
@@ -33,7 +33,7 @@ def main() -> None:
     torch.manual_seed(0)
     spec = MelSpec.preset("hifigan_22k_80")
     audio, rate = read_audio(Path(__file__).parent / "clips" / "lj" / "LJ001-0013.flac")
-    audio = resample(audio, rate, spec.sample_rate)
+    audio = resample_soxr(audio, rate, spec.sample_rate)
     audio = audio[None, :, : audio.shape[-1] // spec.hop_length * spec.hop_length]
     generator = Frames(n_mels=spec.n_mels, hop_length=spec.hop_length)
     mel, loss = MelSpectrogram(spec)(audio), LogMelL1(spec)

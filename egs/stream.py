@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 import vocoder
-from vocoder.streaming.pipe import PcmWriter
+from vocoder.cli.pipe import PcmWriter
 
 CLIP = Path(__file__).parent / "clips" / "kathleen" / "arctic_b0264.flac"
 PLAYERS = (["ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-"], ["aplay", "-q", "-"])

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from vocoder import ConfigError, VocoderError
 from vocoder.data.manifest import SPLITS
-from vocoder.files import replacing_file
+from vocoder.io.atomic import replacing_file
 
 LAYOUTS = ("ljspeech", "libritts", "vctk", "kathleen")
 LIBRITTS = {

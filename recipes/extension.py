@@ -1,37 +1,37 @@
-"""Cut the test split of a manifest off at several edges, and extend it again in several ways.
+"""Cut the test split of a manifest off at several cutoff_range, and extend it again in several ways.
 
-For each edge that the model knows, in OUTPUT/EDGE: `recordings` at their own rate or the model's if
-that is lower, what is left of them at twice the edge in `narrow`, and at the model's rate the
+For each cutoff that the model knows, in OUTPUT/CUTOFF: `recordings` at their own rate or the model's if
+that is lower, what is left of them at twice the cutoff in `narrow`, and at the model's rate the
 estimates `trained` (the model), `extender` (the embedded one), `replication` (spectral band
-replication) and `resampling`. A recording that itself ends at the edge is left out.
+replication) and `resampling`. A recording that itself ends at the cutoff is left out.
 """
 
 import argparse
 from pathlib import Path
 
 from vocoder import Extender, VocoderError, load_extender, read_audio, write_audio
-from vocoder.audio import resample
 from vocoder.data.manifest import read_manifest
-from vocoder.dsp.replication import replicate_band
+from vocoder.evaluation.replication import replicate_band
+from vocoder.io.audio import resample_soxr
 
-EDGES = (1000, 2000, 4000, 8000, 12000)
+CUTOFFS = (1000, 2000, 4000, 8000, 12000)
 
 
 def compare(recording: Path, name: str, folder: Path, models: dict[str, Extender]) -> None:
-    """Write one recording and all estimates of it; the edge is the name of the folder."""
-    edge, rate = int(folder.name), models["trained"].sample_rate
-    audio, have = read_audio(recording)
-    if have <= 2 * edge:
+    """Write one recording and all estimates of it; the cutoff is the name of the folder."""
+    cutoff, rate = int(folder.name), models["trained"].sample_rate
+    audio, orig_rate = read_audio(recording)
+    if orig_rate <= 2 * cutoff:
         return
-    full = resample(audio.mean(dim=0), have, min(have, rate))
+    full = resample_soxr(audio.mean(dim=0), orig_rate, min(orig_rate, rate))
     narrow = folder / "narrow" / name
-    write_audio(folder / "recordings" / name, full, min(have, rate))
-    write_audio(narrow, resample(full, min(have, rate), 2 * edge), 2 * edge)
+    write_audio(folder / "recordings" / name, full, min(orig_rate, rate))
+    write_audio(narrow, resample_soxr(full, min(orig_rate, rate), 2 * cutoff), 2 * cutoff)
     for model, extender in models.items():
         extender.file(narrow, folder / model / name)
-    plain = resample(read_audio(narrow)[0][0], 2 * edge, rate)
+    plain = resample_soxr(read_audio(narrow)[0][0], 2 * cutoff, rate)
     write_audio(folder / "resampling" / name, plain, rate)
-    replicated = replicate_band(plain, sample_rate=rate, edge=0.97 * edge)
+    replicated = replicate_band(plain, sample_rate=rate, cutoff=0.97 * cutoff)
     write_audio(folder / "replication" / name, replicated, rate)
 
 
@@ -50,12 +50,12 @@ def main() -> None:
         clips = read_manifest(arguments.manifest, split="test")
         if not clips:
             raise VocoderError(f"{arguments.manifest}: no clip has split test")
-        low, high = trained.edges
-        edges = [edge for edge in EDGES if low <= edge <= high]
-        for edge in edges or [round(high)]:
+        low, high = trained.cutoff_range
+        cutoff_range = [cutoff for cutoff in CUTOFFS if low <= cutoff <= high]
+        for cutoff in cutoff_range or [round(high)]:
             for clip in clips:
                 name = f"{clip.speaker}/{clip.path.stem}.flac"
-                compare(clip.path, name, arguments.output / str(edge), models)
+                compare(clip.path, name, arguments.output / str(cutoff), models)
     except VocoderError as error:
         parser.exit(2, f"error: {error}\n")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import vocoder
 from vocoder import VocoderError, read_audio, write_audio
-from vocoder.audio import resample
 from vocoder.data.manifest import read_manifest
+from vocoder.io.audio import resample_soxr
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         for clip in clips:
             audio, rate = read_audio(clip.path)
             path = arguments.output / clip.speaker / f"{clip.path.stem}.flac"
-            write_audio(path, resample(audio.mean(dim=0), rate, wanted), wanted)
+            write_audio(path, resample_soxr(audio.mean(dim=0), rate, wanted), wanted)
     except VocoderError as error:
         parser.exit(2, f"error: {error}\n")
     print(wanted)

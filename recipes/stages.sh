@@ -7,7 +7,7 @@ task_stages() {
         cat <<TEXT
   4 extend     the held-out set, cut off at 4, 8 and 12 kHz (those that the model knows), by the
                trained model, the embedded one, spectral band replication and plain resampling
-  5 evaluate   score them against the recordings, a table for each edge
+  5 evaluate   score them against the recordings, a table for each cutoff
 TEXT
     else
         cat <<TEXT
@@ -157,9 +157,9 @@ evaluate() {
 
 if stage 5 "evaluate"; then
     if [[ $task == extend ]]; then
-        for edge in $(ls "$held_out" | sort -n); do
-            echo "content up to $edge Hz"
-            evaluate "$held_out/$edge" "$work/scores/$edge" --edge "$edge"
+        for cutoff in $(ls "$held_out" | sort -n); do
+            echo "content up to $cutoff Hz"
+            evaluate "$held_out/$cutoff" "$work/scores/$cutoff" --cutoff "$cutoff"
         done
     else
         evaluate "$held_out" "$work/scores"

@@ -12,9 +12,12 @@ import torch
 
 from vocoder.build import build
 from vocoder.checkpoint import ModelConfig, save_model
-from vocoder.cli import main
+from vocoder.cli.app import main
 from vocoder.features.mel import MelSpec
-from vocoder.synthesis import Vocoder
+from vocoder.generators.hifigan import HiFiGAN
+from vocoder.generators.pitched.nsf import NSFHiFiGAN
+from vocoder.inference.vocoder import Vocoder
+from vocoder.nn.pitch import MelPitch
 
 TINY: dict[str, Any] = {
     "_target_": "vocoder.generators.hifigan.HiFiGAN",
@@ -25,6 +28,17 @@ TINY: dict[str, Any] = {
     "resblock": "2",
     "resblock_kernel_sizes": [3],
     "resblock_dilations": [[1, 3]],
+}
+
+
+SPEC = MelSpec(sample_rate=8000, n_fft=128, hop_length=32, win_length=128, n_mels=20)
+SMALL = {
+    "upsample_rates": [8, 4],
+    "upsample_kernel_sizes": [16, 8],
+    "channels": 16,
+    "resblock": "1",
+    "resblock_kernel_sizes": [3, 5],
+    "resblock_dilations": [[1, 3], [1, 2]],
 }
 
 
@@ -135,3 +149,33 @@ def streaming_error() -> Callable[..., float]:
         return ((audio - whole).abs().max() / whole.abs().max()).item()
 
     return measure
+
+
+def small_vocoder(*, causal: bool = False) -> Vocoder:
+    torch.manual_seed(0)
+    generator = HiFiGAN(n_mels=SPEC.n_mels, hop_length=SPEC.hop_length, causal=causal, **SMALL)
+    return Vocoder(generator, ModelConfig(name="tiny", mel=SPEC, generator={}))
+
+
+@pytest.fixture(scope="session")
+def vocoder() -> Vocoder:
+    return small_vocoder()
+
+
+@pytest.fixture(scope="session")
+def causal_vocoder() -> Vocoder:
+    return small_vocoder(causal=True)
+
+
+@pytest.fixture(scope="session")
+def pitched_vocoder() -> Vocoder:
+    torch.manual_seed(0)
+    pitch = MelPitch(SPEC, channels=8, blocks=1)
+    generator = NSFHiFiGAN(mel=SPEC, pitch=pitch, **SMALL)
+    return Vocoder(generator, ModelConfig(name="pitched", mel=SPEC, generator={}))
+
+
+@pytest.fixture
+def mel() -> torch.Tensor:
+    torch.manual_seed(1)
+    return torch.randn(SPEC.n_mels, 60) - 5.0

@@ -24,7 +24,7 @@ from vocoder.checkpoint import (
     save_state,
 )
 from vocoder.errors import CheckpointError, VocoderError
-from vocoder.files import replacing_file
+from vocoder.io.atomic import replacing_file
 
 FullDisk = Callable[[], AbstractContextManager[None]]
 

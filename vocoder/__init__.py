@@ -22,11 +22,11 @@ from vocoder.errors import (
 )
 
 if TYPE_CHECKING:
-    from vocoder.audio import read_audio, write_audio
-    from vocoder.extension import Extender, load_extender
     from vocoder.features.mel import MelSpec
-    from vocoder.melfile import read_mel, write_mel
-    from vocoder.synthesis import Vocoder, load
+    from vocoder.inference.extender import Extender, load_extender
+    from vocoder.inference.vocoder import Vocoder, load
+    from vocoder.io.audio import read_audio, write_audio
+    from vocoder.io.mel_file import read_mel, write_mel
 
 __version__ = "0.1.0"
 
@@ -49,15 +49,15 @@ __all__ = [
 
 # Imported on first use, so that `import vocoder` is instant.
 _LAZY = {
-    "Extender": "vocoder.extension",
+    "Extender": "vocoder.inference.extender",
     "MelSpec": "vocoder.features.mel",
-    "Vocoder": "vocoder.synthesis",
-    "load": "vocoder.synthesis",
-    "load_extender": "vocoder.extension",
-    "read_audio": "vocoder.audio",
-    "read_mel": "vocoder.melfile",
-    "write_audio": "vocoder.audio",
-    "write_mel": "vocoder.melfile",
+    "Vocoder": "vocoder.inference.vocoder",
+    "load": "vocoder.inference.vocoder",
+    "load_extender": "vocoder.inference.extender",
+    "read_audio": "vocoder.io.audio",
+    "read_mel": "vocoder.io.mel_file",
+    "write_audio": "vocoder.io.audio",
+    "write_mel": "vocoder.io.mel_file",
 }
 
 

@@ -1,6 +1,6 @@
 """`python -m vocoder`: the same as the command `vocoder`, for torchrun."""
 
-from vocoder.cli import main
+from vocoder.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -4,8 +4,9 @@
     → HiFiGAN(n_mels=80, …)
 
 A configuration may come with a downloaded model, so it must not be able to run code: a target is a
-class whose own module lies in `vocoder` (or `torch.optim`, for training). Arguments are checked
-against the signature before the call, so a misspelt key is an error that lists the accepted ones.
+class whose own module lies in `vocoder` (or `torch.optim`, for training), or below a prefix that the
+caller has declared trusted with `trust`; never because a file says so. Arguments are checked against
+the signature before the call, so a misspelt key is an error that lists the accepted ones.
 """
 
 import functools
@@ -15,9 +16,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from vocoder.errors import ConfigError
+from vocoder.io.upgrade import ARGUMENTS, upgrade_target
 
-_ALLOWED = ("vocoder.", "torch.optim.")
 _SPECIAL = {"_target_", "_partial_"}
+_allowed = ["vocoder.", "torch.optim."]
+
+
+def trust(prefix: str) -> None:
+    """Let configurations in this process name classes of the package or module `prefix`.
+
+    Whoever calls this vouches for that code: it is imported and run when a model or a configuration
+    names one of its classes. Raises ConfigError for what is not a dotted name.
+    """
+    if not all(part.isidentifier() for part in prefix.split(".")):
+        raise ConfigError(
+            f"trust {prefix!r}: give the name of a package or module, such as my_vocoder"
+        )
+    if f"{prefix}." not in _allowed:
+        _allowed.append(f"{prefix}.")
 
 
 def build(node: Any, origin: str = "config") -> Any:
@@ -46,8 +62,11 @@ def _construct(target: str, arguments: dict[str, Any], partial: bool, origin: st
     unknown = sorted(arguments.keys() - signature.parameters.keys())
     if unknown:
         accepted = ", ".join(signature.parameters)
+        renamed = ARGUMENTS.get(cls.__name__, {})
+        hints = [f"{old} is now called {renamed[old]}" for old in unknown if old in renamed]
         raise ConfigError(
-            f"{origin}: {cls.__name__} has no argument {unknown}; it takes {accepted}"
+            f"{origin}: {cls.__name__} has no argument {unknown}; "
+            f"{', '.join(hints) or f'it takes {accepted}'}"
         )
     if partial:
         return functools.partial(cls, **arguments)
@@ -65,16 +84,23 @@ def _construct(target: str, arguments: dict[str, Any], partial: bool, origin: st
 
 
 def find_class(target: str, origin: str = "config") -> type:
-    """The class that `target` names, if it is one that a configuration may name."""
+    """The class that `target` names, if it is one that a configuration may name.
+
+    Classes that have moved since an earlier release are found under their old names, too.
+    """
+    target = upgrade_target(target)
     module_name, _, name = target.rpartition(".")
-    if not target.startswith(_ALLOWED):
-        raise ConfigError(f"{origin}: _target_ {target!r} lies outside this package; not built")
+    if not target.startswith(tuple(_allowed)):
+        raise ConfigError(
+            f"{origin}: _target_ {target!r} lies outside this package; not built "
+            "(vocoder.trust, or --trust on the command line, lets it be, if you trust its code)"
+        )
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{origin}: there is no {target!r} ({error})") from error
-    # An imported name such as vocoder.audio.os would pass the prefix; its real module does not.
-    if not inspect.isclass(found) or not f"{found.__module__}.".startswith(_ALLOWED):
+    # An imported name such as vocoder.build.inspect would pass the prefix; its real module does not.
+    if not inspect.isclass(found) or not f"{found.__module__}.".startswith(tuple(_allowed)):
         raise ConfigError(
             f"{origin}: _target_ {target!r} is not a class of this package; not built"
         )

@@ -8,6 +8,7 @@ renamed, so a reader sees the old one or the new one, never half of one.
 """
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,15 +22,17 @@ from torch import Tensor, nn
 from vocoder.build import build
 from vocoder.errors import CheckpointError, VocoderError
 from vocoder.features.mel import MelSpec
-from vocoder.files import replacing_directory, replacing_file
 from vocoder.generators.base import Generator
+from vocoder.io.atomic import replacing_directory, replacing_file
+from vocoder.io.upgrade import upgrade_config, upgrade_state, upgrade_weights
 
 FORMAT = 1
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 START_NAME = "start.pt"
-EXTENDER = "extender"  # the embedded model that extends bands
-GRIFFIN_LIM = "griffin-lim"  # built in, but made by vocoder.synthesis: it has no weights to load
+DEFAULT, EXTENDER = "default", "extender"  # what is loaded if nothing is asked for
+ALIASES = {DEFAULT: "source_filter_22k", EXTENDER: "band_filler_48k"}  # of the embedded models
+GRIFFIN_LIM = "griffin-lim"  # built in, without weights: vocoder.inference.vocoder makes it
 _ASSETS = Path(__file__).parent / "assets"
 
 
@@ -75,7 +78,7 @@ class ModelConfig:
                 f"unknown {sorted(unknown)}, not a mapping {sorted(wrong)})"
             )
         mel = MelSpec.from_dict(values.pop("mel"), f"{origin}: mel")
-        return cls(mel=mel, **values)
+        return cls(mel=mel, **upgrade_config(values))
 
 
 def builtin_models() -> dict[str, Path]:
@@ -83,18 +86,35 @@ def builtin_models() -> dict[str, Path]:
     return {path.parent.name: path.parent for path in sorted(_ASSETS.glob(f"*/{CONFIG_NAME}"))}
 
 
+def is_builtin(name: str | Path, builtin: str) -> bool:
+    """Whether `name` means the built-in model of that name, and not a directory."""
+    return str(name) == builtin and not _is_directory(name)
+
+
 def find_model(name: str | Path) -> Path:
-    """The directory that `name` means: a local path first, then a built-in model."""
-    path = Path(name)
-    if path.exists():
+    """The directory that `name` means.
+
+    What has a path separator, or is a folder with a config.json, is a path; anything else is the
+    name of a built-in model, or its alias. Raises CheckpointError if there is no such model.
+    """
+    path, builtin = Path(name), builtin_models()
+    if _is_directory(name):
         return path if path.is_dir() else path.parent
-    builtin = builtin_models()
-    if str(name) in builtin:
-        return builtin[str(name)]
+    known = ALIASES.get(str(name), str(name))
+    if known in builtin:
+        return builtin[known]
     raise CheckpointError(
         f"{name}: no such model directory, and the built-in models are "
-        f"{', '.join([GRIFFIN_LIM, *builtin])}"
+        f"{', '.join([GRIFFIN_LIM, *ALIASES, *builtin])}"
     )
+
+
+def _is_directory(name: str | Path) -> bool:
+    """Whether a name means a model directory, or a file in one, rather than a built-in model."""
+    path, text = Path(name), str(name)
+    separated = isinstance(name, Path) or any(mark in text for mark in (os.sep, os.altsep) if mark)
+    named = text in ALIASES or text == GRIFFIN_LIM or text in builtin_models()
+    return path.exists() and (separated or (path / CONFIG_NAME).is_file() or not named)
 
 
 def save_model(
@@ -184,7 +204,9 @@ def load_start(directory: Path) -> dict[str, Any] | None:
     start = _load_plain(path, "start of a fine-tuning run")
     if not isinstance(start, dict) or not {"discriminators", "optimizers"} <= start.keys():
         raise CheckpointError(f"{path}: not a start of a fine-tuning run")
-    return start
+    members = {name: upgrade_weights(each) for name, each in start["discriminators"].items()}
+    moments = {name: upgrade_weights(each) for name, each in start["optimizers"].items()}
+    return {**start, "discriminators": members, "optimizers": moments}
 
 
 def load_weights(
@@ -227,7 +249,7 @@ def load_state(path: Path) -> dict[str, Any]:
     state = _load_plain(path, "training state")
     if not isinstance(state, dict) or "step" not in state:
         raise CheckpointError(f"{path}: not a training state of this toolkit")
-    return state
+    return upgrade_state(state)
 
 
 def _load_plain(path: Path, what: str) -> Any:

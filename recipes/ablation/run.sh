@@ -20,7 +20,7 @@ TEXT
 
 # name : overrides. The objective is least squares with feature matching unless it says otherwise.
 combinations=(
-    "spectral:discriminators=none objective=ablation_spectral trainer.discriminator_warmup=0"
+    "spectral:discriminators=none objective=mel_stft trainer.discriminator_warmup=0"
     "mpd:discriminators=small_mpd"
     "msd:discriminators=small_msd"
     "mrd:discriminators=small_mrd"
@@ -62,15 +62,15 @@ if [[ ! -f $manifest ]]; then
     "$here/../stages.sh" "$corpus" --work "$work" --stop-stage 2 "${only[@]}"
 fi
 
-"${bin}vocoder" train system=ablation discriminators=none objective=ablation_spectral \
+"${bin}vocoder" train system=vocos_small_22k discriminators=none objective=mel_stft \
     trainer.discriminator_warmup=0 trainer.max_steps="$start_steps" trainer.output="$work/start" \
-    data.manifest="$manifest" optim.generator.lr=1e-3
+    data.manifest="$manifest" optim.generator.optimizer.lr=1e-3
 
 train() {
     local name=${1%%:*}
     read -ra own <<<"${1#*:}"
     echo "── $name"
-    "${bin}vocoder" train system=ablation "${own[@]}" trainer.start="$start" \
+    "${bin}vocoder" train system=vocos_small_22k "${own[@]}" trainer.init_from="$start" \
         trainer.output="$work/$name" data.manifest="$manifest" "${overrides[@]}"
 }
 running=0

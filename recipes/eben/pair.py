@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from vocoder import VocoderError, load_extender, read_audio, write_audio
-from vocoder.audio import resample
+from vocoder.io.audio import resample_soxr
 
 
 def main() -> None:
@@ -25,10 +25,10 @@ def main() -> None:
         rate, name = extender.sample_rate, f"{arguments.body.stem}.flac"
         for folder, path in (("recordings", arguments.reference), ("body", arguments.body)):
             audio, have = read_audio(path)
-            audio = resample(audio.mean(dim=0), have, rate)
+            audio = resample_soxr(audio.mean(dim=0), have, rate)
             write_audio(arguments.output / folder / name, audio, rate)
         # Body conduction colours all of the band: none of it is to be kept as it is.
-        made = extender(audio, sample_rate=rate, keep=False)
+        made = extender(audio, sample_rate=rate, preserve_low_band=False)
         write_audio(arguments.output / "trained" / name, made, rate)
     except VocoderError as error:
         parser.exit(2, f"error: {error}\n")

@@ -27,5 +27,5 @@ made=$work/in-ear
 rm -rf "$made"
 "${bin}python" "$here/pair.py" "$pair/inear_silence.flac" "$pair/ref_silence.flac" \
     "$work/train/best" "$made"
-"${bin}vocoder" evaluate "$made/recordings" "$made/body" "$made/trained" --edge 2000 \
+"${bin}vocoder" evaluate "$made/recordings" "$made/body" "$made/trained" --cutoff 2000 \
     -o "$work/scores"

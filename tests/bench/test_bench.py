@@ -19,12 +19,12 @@ from vocoder.bench import stream as bench
 from vocoder.bench import table as bench_table
 from vocoder.bench.pace import Arrival, head_start, pace, under_runs
 from vocoder.errors import ConfigError
-from vocoder.streaming.stream import Stream
-from vocoder.synthesis import Vocoder
+from vocoder.inference.streams.synthesis import Stream
+from vocoder.inference.vocoder import Vocoder
 
 Command = Callable[..., Any]
 SHORT = ("--seconds", "0.2", "--repeats", "1", "--chunks", "4,2")
-SMALL = bench.Settings(chunks=(4, 1), seconds=0.2, repeats=2, long=0.02, pace=0.003)
+SMALL = bench.StreamBenchSettings(chunks=(4, 1), seconds=0.2, repeats=2, long=0.02, pace=0.003)
 RATE = 22050
 
 
@@ -76,7 +76,7 @@ def test_everything_is_measured_and_finite(tiny: Vocoder) -> None:
     result = bench.measure(tiny, SMALL)
     numbers = [leaf for leaf in leaves(asdict(result)) if not isinstance(leaf, str)]
     assert all(math.isfinite(number) and number >= 0 for number in numbers)
-    assert (result.model, result.parameters) == ("tiny", tiny.parameters)
+    assert (result.model, result.parameters) == ("tiny", tiny.num_parameters)
     assert [cost.chunk for cost in result.overhead] == [4, 1]
     for cost in result.overhead:
         assert 0 < cost.lowest <= cost.ratio <= cost.highest
@@ -86,7 +86,7 @@ def test_everything_is_measured_and_finite(tiny: Vocoder) -> None:
 
 
 def test_what_is_not_asked_for_is_not_measured(tiny: Vocoder) -> None:
-    result = bench.measure(tiny, bench.Settings(chunks=(8,), seconds=0.1, repeats=1))
+    result = bench.measure(tiny, bench.StreamBenchSettings(chunks=(8,), seconds=0.1, repeats=1))
     assert (result.flat, result.pace) == (None, None)
 
 
@@ -213,7 +213,7 @@ def test_command_prints_markdown_with_its_machine(
     assert [row.split("|")[1].strip() for row in rows] == ["tiny", "demo"]
     assert len({row.count("|") for row in (heading, rule, *rows)}) == 1
     machine = bench.machine(torch.device("cpu"))
-    measured = bench.Settings(chunks=(4, 2), seconds=0.2, repeats=1)
+    measured = bench.StreamBenchSettings(chunks=(4, 2), seconds=0.2, repeats=1)
     assert caption == bench_table.conditions(machine, measured)
     assert machine.device in caption and torch.__version__ in caption
 

@@ -16,24 +16,27 @@ from vocoder.bench import extend_table
 from vocoder.bench.stream import in_turn, machine
 from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.errors import ConfigError
-from vocoder.extension import Extender
 from vocoder.features.mel import MelSpec
-from vocoder.generators.band_filler import BandFiller
-from vocoder.generators.base import Widener
-from vocoder.streaming.extension import ExtensionStream, Planned
+from vocoder.generators.bandwidth_extension.band_filler import BandFiller
+from vocoder.generators.base import BandwidthExtender
+from vocoder.inference.extender import Extender
+from vocoder.inference.streams.extension import ExtensionStream, Planned
 
 Command = Callable[..., Any]
-SIZES: dict[str, Any] = {"channels": 8, "hidden": 8, "blocks": 1, "edges": [3400.0, 12000.0]}
+SIZES: dict[str, Any] = {"channels": 8, "hidden": 8, "blocks": 1, "cutoff_range": [3400.0, 12000.0]}
 CONFIG = ModelConfig(
     name="small",
     mel=MelSpec.preset("hifigan_48k_128"),
-    generator={"_target_": "vocoder.generators.band_filler.BandFiller", **SIZES},
+    generator={
+        "_target_": "vocoder.generators.bandwidth_extension.band_filler.BandFiller",
+        **SIZES,
+    },
 )
 SHORT = ("--seconds", "0.3", "--repeats", "1", "--pieces", "50,100")
-SMALL = bench.Settings(pieces=(50.0, 100.0), seconds=0.3, repeats=2)
+SMALL = bench.ExtendBenchSettings(pieces=(50.0, 100.0), seconds=0.3, repeats=2)
 
 
-class Centred(Widener):
+class Centred(BandwidthExtender):
     """A network that has to see all of a signal."""
 
     def forward(self, narrowband: Tensor) -> Tensor:
@@ -48,7 +51,7 @@ def extender() -> Extender:
 
 @pytest.fixture
 def whole() -> Extender:
-    return Extender(Centred(hop_length=100, edges=[100.0, 4000.0]), CONFIG)
+    return Extender(Centred(hop_length=100, cutoff_range=[100.0, 4000.0]), CONFIG)
 
 
 @pytest.fixture
@@ -59,7 +62,7 @@ def model(tmp_path: Path, extender: Extender) -> Path:
 
 def test_everything_is_measured(extender: Extender) -> None:
     result, plan = bench.measure(extender, SMALL), extender.plan()
-    assert (result.model, result.parameters) == ("small", extender.parameters)
+    assert (result.model, result.parameters) == ("small", extender.num_parameters)
     assert (result.lookahead, result.latency) == (plan.lookahead, plan.latency)
     assert result.refused is None
     assert result.live is not None
@@ -71,7 +74,7 @@ def test_everything_is_measured(extender: Extender) -> None:
 
 
 def test_pieces_are_whole_hops_and_narrow_ones_of_their_rate(extender: Extender) -> None:
-    result, hop = bench.measure(extender, SMALL), extender.network.hop_length
+    result, hop = bench.measure(extender, SMALL), extender.generator.hop_length
     for cost in result.planned:
         least = cost.milliseconds * 48
         assert cost.samples % hop == 0
@@ -80,9 +83,9 @@ def test_pieces_are_whole_hops_and_narrow_ones_of_their_rate(extender: Extender)
     assert (result.live.sample_rate, result.live.samples) == (8000, 400)
 
 
-@pytest.mark.parametrize(("rate", "edge"), [(None, 3400.0), (16000, 3400.0), (6000, 3000.0)])
+@pytest.mark.parametrize(("rate", "cutoff"), [(None, 3400.0), (16000, 3400.0), (6000, 3000.0)])
 def test_a_live_stream_comes_at_the_rate_that_is_asked_for(
-    extender: Extender, monkeypatch: pytest.MonkeyPatch, rate: int | None, edge: float
+    extender: Extender, monkeypatch: pytest.MonkeyPatch, rate: int | None, cutoff: float
 ) -> None:
     stream, asked = extender.stream, []
 
@@ -91,8 +94,10 @@ def test_a_live_stream_comes_at_the_rate_that_is_asked_for(
         return stream(**options)
 
     monkeypatch.setattr(extender, "stream", spy)
-    found = bench.measure(extender, bench.Settings(pieces=(50.0,), seconds=0.1, sample_rate=rate))
-    assert asked == [{"sample_rate": rate or 8000, "edge": edge}]
+    found = bench.measure(
+        extender, bench.ExtendBenchSettings(pieces=(50.0,), seconds=0.1, sample_rate=rate)
+    )
+    assert asked == [{"sample_rate": rate or 8000, "cutoff": cutoff}]
     assert found.live is not None
     assert found.live.sample_rate == (rate or 8000)
 
@@ -112,14 +117,14 @@ def test_call_and_plan_are_given_the_same_audio(
 
     monkeypatch.setattr(Planned, "step", spy)
     monkeypatch.setattr(
-        extender.network, "forward", lambda audio: calls.append(audio) or torch.zeros_like(audio)
+        extender.generator, "forward", lambda audio: calls.append(audio) or torch.zeros_like(audio)
     )
-    bench.measure(extender, bench.Settings(pieces=(20.0,), seconds=0.1, repeats=1))
+    bench.measure(extender, bench.ExtendBenchSettings(pieces=(20.0,), seconds=0.1, repeats=1))
     assert len(calls) == 2 * 3  # alone, beside the plan, beside the whole stream
     assert all(torch.equal(audio, calls[0]) for audio in calls)
     streamed = torch.cat(pushed, dim=-1)
     samples = calls[0].shape[-1]
-    assert samples == pytest.approx(4800, abs=extender.network.hop_length)
+    assert samples == pytest.approx(4800, abs=extender.generator.hop_length)
     assert torch.equal(streamed[..., : 2 * samples], torch.cat([calls[0]] * 2, dim=-1))
 
 
@@ -140,7 +145,9 @@ def test_a_ratio_above_one_is_a_faster_stream(
 
     monkeypatch.setattr(bench, "in_turn", measured)
     monkeypatch.setattr(bench, "timed", lambda call: (call(), 0.01)[1])
-    cost = bench.measure(extender, bench.Settings(pieces=(100.0,), seconds=0.3, repeats=3)).live
+    cost = bench.measure(
+        extender, bench.ExtendBenchSettings(pieces=(100.0,), seconds=0.3, repeats=3)
+    ).live
     assert cost is not None
     assert (cost.lowest, cost.ratio, cost.highest) == (2.0, 3.0, 4.0)
     assert cost.compute == pytest.approx(2.0 / 0.3)
@@ -195,7 +202,7 @@ def test_command_prints_markdown_and_measures_systems(
     heading, rule, *rows, _, caption = result.out.rstrip().splitlines()
     assert [row.split("|")[1].strip() for row in rows] == ["small", "eben"]
     assert len({row.count("|") for row in (heading, rule, *rows)}) == 1
-    short = bench.Settings(pieces=(50.0, 100.0), seconds=0.3, repeats=1)
+    short = bench.ExtendBenchSettings(pieces=(50.0, 100.0), seconds=0.3, repeats=1)
     assert caption == extend_table.conditions(machine(torch.device("cpu")), short)
 
 
@@ -228,7 +235,7 @@ def test_bad_options_are_exit_code_2(
 
 
 def test_pieces_as_long_as_the_noise_can_be_measured(extender: Extender) -> None:
-    settings = bench.Settings(pieces=(33.3,), seconds=0.0333, repeats=1)
+    settings = bench.ExtendBenchSettings(pieces=(33.3,), seconds=0.0333, repeats=1)
     assert bench.measure(extender, settings).planned[0].push_p99 > 0
     with pytest.raises(ConfigError):
-        bench.Settings(pieces=(33.4,), seconds=0.0333)
+        bench.ExtendBenchSettings(pieces=(33.4,), seconds=0.0333)

@@ -6,9 +6,9 @@ import pytest
 import soundfile
 import torch
 
-from vocoder.audio import read_audio, resample, write_audio
 from vocoder.data.audit import Audit, audit, measure
 from vocoder.errors import AudioError, ConfigError
+from vocoder.io.audio import read_audio, resample_soxr, write_audio
 
 CLIPS = Path(__file__).parents[2] / "egs/clips"
 SPEECH = CLIPS / "lj/LJ001-0013.flac"
@@ -27,8 +27,8 @@ def save(path: Path, audio: np.ndarray) -> Path:
 
 def upsampled(path: Path, rate: int, floor: float) -> Path:
     """Real speech at another rate, over a steady noise floor of this RMS."""
-    audio, have = read_audio(SPEECH)
-    audio = resample(audio, have, rate)
+    audio, recorded_at = read_audio(SPEECH)
+    audio = resample_soxr(audio, recorded_at, rate)
     write_audio(
         path, audio + floor * torch.randn(audio.shape, generator=torch.manual_seed(0)), rate
     )

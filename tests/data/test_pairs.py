@@ -10,7 +10,6 @@ import pytest
 import soundfile
 import torch
 
-from vocoder.audio import read_audio, resample
 from vocoder.data.audit import Audit, audit
 from vocoder.data.crops import read_with_mel, read_with_narrowband
 from vocoder.data.manifest import Clip, write_manifest
@@ -18,7 +17,8 @@ from vocoder.data.pairs import read_paired_mel
 from vocoder.data.segments import Segments, loader, validation_clips
 from vocoder.errors import AudioError, ConfigError, MelMismatchError
 from vocoder.features.mel import MelSpec
-from vocoder.melfile import write_mel
+from vocoder.io.audio import read_audio, resample_soxr
+from vocoder.io.mel_file import write_mel
 
 RATE, HOP = 8000, 64
 SPEC = MelSpec(sample_rate=RATE, n_fft=256, hop_length=HOP, win_length=256, n_mels=6)
@@ -198,7 +198,7 @@ def test_crop_is_a_cut_of_the_whole_pair(
     off: int, spec: MelSpec, rate: int, channels: int, tmp_path: Path
 ) -> None:
     clip = paired(tmp_path, off=off, spec=spec, rate=rate, channels=channels)
-    audio = resample(read_audio(clip.path)[0].mean(0, keepdim=True), rate, RATE)
+    audio = resample_soxr(read_audio(clip.path)[0].mean(0, keepdim=True), rate, RATE)
     frames = min(spec.frames(audio.shape[-1]), spec.frames(audio.shape[-1]) + off)
     mel = torch.from_numpy(np.load(clip.mel))[:, :frames]
     count = spec.frames(SEGMENT)
@@ -327,7 +327,7 @@ def copied(
 ) -> Clip:
     """A clip and its copy: half the amplitude, the other sign, and `more` samples of its own."""
     path = record(tmp_path / "a.wav", samples, rate=rates[0], channels=channels)
-    audio = resample(read_audio(path)[0].mean(0, keepdim=True), *rates)
+    audio = resample_soxr(read_audio(path)[0].mean(0, keepdim=True), *rates)
     end = -0.5 * torch.nn.functional.pad(audio, (0, more))
     soundfile.write(tmp_path / "copy.wav", end.T.numpy(), rates[1], subtype="FLOAT")
     return Clip(
@@ -388,7 +388,7 @@ def test_both_crops_are_the_same_moments(rates: tuple[int, int], more: int, tmp_
     clip = copied(tmp_path, more=more, rates=rates, channels=2)
     files = read_audio(clip.path)[0], read_audio(clip.narrowband)[0]
     whole = [
-        resample(audio.mean(0, keepdim=True), rate, RATE)
+        resample_soxr(audio.mean(0, keepdim=True), rate, RATE)
         for audio, rate in zip(files, rates, strict=True)
     ]
     shorter = min(audio.shape[-1] for audio in whole)

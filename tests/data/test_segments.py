@@ -12,12 +12,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vocoder.audio import read_audio, resample
 from vocoder.data.audit import audit
 from vocoder.data.crops import read_crop
 from vocoder.data.manifest import Clip, read_manifest, write_manifest
 from vocoder.data.segments import Batch, Segments, loader, validation_clips
 from vocoder.errors import AudioError, ConfigError
+from vocoder.io.audio import read_audio, resample_soxr
 
 CLIPS = Path(__file__).parents[2] / "egs/clips"
 RATE = 8000
@@ -110,33 +110,33 @@ def test_workers_outlive_the_signals_of_their_group(real: Path) -> None:
     assert not multiprocessing.active_children()
 
 
-@pytest.mark.parametrize("want", [16000, 22050, 24000, 44100])
-def test_crop_equals_slice_of_the_converted_file(real: Path, want: int) -> None:
+@pytest.mark.parametrize("new_rate", [16000, 22050, 24000, 44100])
+def test_crop_equals_slice_of_the_converted_file(real: Path, new_rate: int) -> None:
     for clip in read_manifest(real):
-        whole = resample(read_audio(clip.path)[0], clip.sample_rate, want)
+        whole = resample_soxr(read_audio(clip.path)[0], clip.sample_rate, new_rate)
         end = whole.shape[-1]
         for start in (0, 1, 137, end // 2 + 1, end - SEGMENT - 1, end - SEGMENT):
-            crop = read_crop(clip, start=start, samples=SEGMENT, sample_rate=want)
+            crop = read_crop(clip, start=start, samples=SEGMENT, sample_rate=new_rate)
             torch.testing.assert_close(crop, whole[:, start : start + SEGMENT], atol=1e-5, rtol=0)
 
 
 @given(
     samples=st.integers(1, 6000),
-    want=st.sampled_from([4000, 8000, 7999, 11025, 16000]),
+    new_rate=st.sampled_from([4000, 8000, 7999, 11025, 16000]),
     place=st.floats(0, 1),
     length=st.integers(1, 3000),
 )
 @settings(max_examples=60, deadline=None)
 def test_crop_law_for_any_length_and_rate(
-    tmp_path_factory: pytest.TempPathFactory, samples: int, want: int, place: float, length: int
+    tmp_path_factory: pytest.TempPathFactory, samples: int, new_rate: int, place: float, length: int
 ) -> None:
     audio = np.random.default_rng(samples).uniform(-0.9, 0.9, (samples, 2))
     clip = synthetic(tmp_path_factory.getbasetemp() / "law/a.wav", audio)
-    whole = resample(read_audio(clip.path)[0], RATE, want)
+    whole = resample_soxr(read_audio(clip.path)[0], RATE, new_rate)
     start = int(place * max(whole.shape[-1] - 1, 0))
     length = min(length, whole.shape[-1] - start)
     if length > 0:
-        crop = read_crop(clip, start=start, samples=length, sample_rate=want)
+        crop = read_crop(clip, start=start, samples=length, sample_rate=new_rate)
         torch.testing.assert_close(crop, whole[:, start : start + length], atol=1e-5, rtol=0)
 
 
@@ -145,16 +145,16 @@ def test_crop_reaches_the_last_sample_however_the_length_is_rounded(
     samples: int, tmp_path: Path
 ) -> None:
     clip = synthetic(tmp_path / "a.wav", ramp(samples))
-    whole = resample(read_audio(clip.path)[0], RATE, RATE // 2)
+    whole = resample_soxr(read_audio(clip.path)[0], RATE, RATE // 2)
     end = whole.shape[-1]
     for start in range(end - 9, end):
         crop = read_crop(clip, start=start, samples=end - start, sample_rate=RATE // 2)
         torch.testing.assert_close(crop, whole[:, start:], atol=1e-5, rtol=0)
 
 
-@pytest.mark.parametrize("want", [RATE, 16000, 7350])
+@pytest.mark.parametrize("new_rate", [RATE, 16000, 7350])
 def test_long_file_costs_no_more_than_a_short_one(
-    want: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    new_rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
     original = soundfile.SoundFile.read
@@ -169,11 +169,11 @@ def test_long_file_costs_no_more_than_a_short_one(
         noise = np.random.default_rng(0).uniform(-0.5, 0.5, (seconds * RATE, 1))
         clip = synthetic(tmp_path / f"{seconds}.flac", noise)
         write_manifest(tmp_path / "m.csv", [clip])
-        data = segments(tmp_path / "m.csv", sample_rate=want, batch_size=20)
+        data = segments(tmp_path / "m.csv", sample_rate=new_rate, batch_size=20)
         read.clear()
         assert data[0].audio.abs().amax(-1).min() > 0
         assert len(read) == 20
-        assert max(read) <= SEGMENT * RATE / want + (want != RATE) * 1200
+        assert max(read) <= SEGMENT * RATE / new_rate + (new_rate != RATE) * 1200
 
 
 def test_every_second_is_equally_likely(tmp_path: Path) -> None:

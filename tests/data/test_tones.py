@@ -36,9 +36,9 @@ def test_the_share_of_tones_is_what_was_asked_for(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.csv"
     write_manifest(manifest, audit(CLIPS).clips)
     common = {"manifest": manifest, "sample_rate": 48000, "segment": 4096, "batch_size": 8}
-    plain, mixed = Segments(**common), Segments(**common, tones=0.4)
+    plain, mixed = Segments(**common), Segments(**common, tone_share=0.4)
     same = [a.equal(b) for i in range(20) for a, b in zip(plain[i][0], mixed[i][0], strict=True)]
     assert 0.45 < sum(same) / len(same) < 0.75  # of 160; the other crops are the same
-    assert torch.equal(mixed[3].audio, Segments(**common, tones=0.4)[3].audio)
-    with pytest.raises(ConfigError, match=r"data\.tones"):
-        Segments(**common, tones=1.0)
+    assert torch.equal(mixed[3].audio, Segments(**common, tone_share=0.4)[3].audio)
+    with pytest.raises(ConfigError, match=r"data\.tone_share"):
+        Segments(**common, tone_share=1.0)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from vocoder.discriminators.verdict import Discriminators
+from vocoder.discriminators.output import Discriminators
 
 ROOT = Path(__file__).parents[2]
 
@@ -28,11 +28,11 @@ def example() -> type[nn.Module]:
 def test_example_is_a_discriminator(
     example: type[nn.Module], audio_channels: int, samples: int
 ) -> None:
-    judge = Discriminators({"envelope": example(channels=4, audio_channels=audio_channels)})
+    discriminator = Discriminators({"envelope": example(channels=4, audio_channels=audio_channels)})
     audio = torch.zeros(2, audio_channels, samples, requires_grad=True)
-    (verdict,) = judge(audio + 0.01, {})
-    assert verdict.logits.shape[0] == 2
-    assert len(verdict.features) == 3
-    verdict.logits.square().mean().backward()
-    assert all(torch.isfinite(p.grad).all() for p in judge.parameters())
+    (output,) = discriminator(audio + 0.01, {})
+    assert output.logits.shape[0] == 2
+    assert len(output.feature_maps) == 3
+    output.logits.square().mean().backward()
+    assert all(torch.isfinite(p.grad).all() for p in discriminator.parameters())
     assert audio.grad is not None and torch.isfinite(audio.grad).all()

@@ -16,23 +16,23 @@ from torch import Tensor, nn
 
 from vocoder.build import build
 from vocoder.discriminators import melgan_scale
-from vocoder.discriminators.amplitude_phase import MultiAmplitude, MultiPhase
-from vocoder.discriminators.band import MultiBand
-from vocoder.discriminators.complex_stft import MultiScaleComplexSTFT
-from vocoder.discriminators.cqt import MultiScaleCQT
 from vocoder.discriminators.dilated import Dilated
 from vocoder.discriminators.melgan_scale import MelGANMultiScale
-from vocoder.discriminators.period import MultiPeriod, PeriodJudge, fold
+from vocoder.discriminators.output import DiscriminatorOutput, Discriminators
+from vocoder.discriminators.period import MultiPeriod, PeriodDiscriminator, fold
 from vocoder.discriminators.pqmf import GroupedWaveform, PQMFBands
 from vocoder.discriminators.projected import Projected, RandomFeatures
-from vocoder.discriminators.resolution import (
+from vocoder.discriminators.scale import MultiScale, halve
+from vocoder.discriminators.spectral.amplitude_phase import MultiAmplitude, MultiPhase
+from vocoder.discriminators.spectral.band import MultiBand
+from vocoder.discriminators.spectral.complex_stft import MultiScaleComplexSTFT
+from vocoder.discriminators.spectral.cqt import MultiScaleCQT
+from vocoder.discriminators.spectral.resolution import (
     MultiResolution,
     Resolution,
-    ResolutionJudge,
+    ResolutionDiscriminator,
     resolutions_from,
 )
-from vocoder.discriminators.scale import MultiScale, halve
-from vocoder.discriminators.verdict import Discriminators, Verdict
 from vocoder.discriminators.wave_mel import MelMap, MultiRate
 from vocoder.discriminators.wavelet import WaveletMultiScale
 from vocoder.discriminators.weighted import Weighted
@@ -44,16 +44,16 @@ from vocoder.training.run import compose, config_folder
 
 
 class WithMel(nn.Module):
-    """A conditional judge with a hop of 8 and 3 mel bands, and one mel for all signals."""
+    """A conditional discriminator with a hop of 8 and 3 mel bands, and one mel for all signals."""
 
-    def __init__(self, judge: nn.Module) -> None:
+    def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
-        self.judge = judge
+        self.discriminator = discriminator
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
         frames = max(audio.shape[-1] // 8, 1)
         mel = torch.sin(torch.arange(3.0 * frames)).reshape(1, 3, frames)
-        return self.judge(audio, mel=mel.expand(audio.shape[0], -1, -1))
+        return self.discriminator(audio, mel=mel.expand(audio.shape[0], -1, -1))
 
 
 FEW_BANDS = MelSpec(
@@ -141,8 +141,8 @@ SIGNALS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def verdict_tensors(verdicts: list[Verdict]) -> list[Tensor]:
-    return [tensor for verdict in verdicts for tensor in (verdict.logits, *verdict.features)]
+def output_tensors(outputs: list[DiscriminatorOutput]) -> list[Tensor]:
+    return [tensor for output in outputs for tensor in (output.logits, *output.feature_maps)]
 
 
 @pytest.fixture(autouse=True)
@@ -187,9 +187,9 @@ def test_any_signal_gives_finite_verdicts_and_gradients(
     noise = torch.randn(1, audio_channels, samples)
     for signal in SIGNALS.values():
         audio = signal(noise).requires_grad_()
-        verdicts = model(audio)
-        assert all(tensor.isfinite().all() for tensor in verdict_tensors(verdicts))
-        sum(verdict.logits.sum() for verdict in verdicts).backward()
+        outputs = model(audio)
+        assert all(tensor.isfinite().all() for tensor in output_tensors(outputs))
+        sum(output.logits.sum() for output in outputs).backward()
         assert audio.grad is not None and audio.grad.isfinite().all()
 
 
@@ -197,7 +197,7 @@ def test_any_signal_gives_finite_verdicts_and_gradients(
 def test_gradient_reaches_every_channel_and_all_weights(name: str) -> None:
     model = SMALL[name](2)
     audio = torch.randn(1, 2, 1000, requires_grad=True)
-    sum(verdict.logits.square().sum() for verdict in model(audio)).backward()
+    sum(output.logits.square().sum() for output in model(audio)).backward()
     assert audio.grad is not None and (audio.grad.abs().sum(-1) > 0).all()
     assert all(weight.grad is not None for weight in model.parameters())
 
@@ -217,16 +217,16 @@ def test_signals_of_a_batch_are_judged_alone(name: str) -> None:
     model = SMALL[name](1).eval()
     audio = torch.randn(3, 1, 900)
     for together, alone in zip(
-        verdict_tensors(model(audio)), verdict_tensors(model(audio[1:2])), strict=True
+        output_tensors(model(audio)), output_tensors(model(audio[1:2])), strict=True
     ):
         torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", sorted(SMALL.keys() - WITHOUT_LOGITS_AMONG_FEATURES))
 def test_last_feature_is_the_logits(name: str) -> None:
-    for verdict in SMALL[name](1)(torch.randn(2, 1, 700)):
-        assert torch.equal(verdict.features[-1].flatten(1), verdict.logits)
-        assert all(feature.shape[0] == 2 for feature in verdict.features)
+    for output in SMALL[name](1)(torch.randn(2, 1, 700)):
+        assert torch.equal(output.feature_maps[-1].flatten(1), output.logits)
+        assert all(feature.shape[0] == 2 for feature in output.feature_maps)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_last_feature_is_the_logits(name: str) -> None:
 def test_maps_widen_and_shrink_as_in_the_papers(
     name: str, widths: tuple[int, ...], first_map: float, divisors: tuple[int, ...]
 ) -> None:
-    features = SMALL[name](1)(torch.randn(1, 1, 2050))[0].features
+    features = SMALL[name](1)(torch.randn(1, 1, 2050))[0].feature_maps
     halved = 3 if name in ("resolution", "cqt") else 2  # there time, here frequency
     assert tuple(feature.shape[1] for feature in features) == widths
     assert [f.shape[halved] for f in features] == [math.ceil(first_map / d) for d in divisors]
@@ -252,24 +252,24 @@ def test_maps_widen_and_shrink_as_in_the_papers(
 @pytest.mark.parametrize("name", SMALL)
 def test_verdicts_are_finite_under_autocast(name: str) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        verdicts = SMALL[name](1)(torch.randn(1, 1, 1000))
-    assert all(tensor.isfinite().all() for tensor in verdict_tensors(verdicts))
+        outputs = SMALL[name](1)(torch.randn(1, 1, 1000))
+    assert all(tensor.isfinite().all() for tensor in output_tensors(outputs))
 
 
 @pytest.mark.parametrize("name", SMALL)
 def test_same_audio_twice_gives_the_same_verdict_in_evaluation(name: str) -> None:
     model = SMALL[name](1).eval()
     audio = torch.randn(1, 1, 600)
-    first, second = verdict_tensors(model(audio)), verdict_tensors(model(audio))
+    first, second = output_tensors(model(audio)), output_tensors(model(audio))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
 def test_ensemble_lists_the_verdicts_of_all_members_in_order() -> None:
     members = {name: make(1).eval() for name, make in SMALL.items()}
     audio = torch.randn(1, 1, 500)
-    expected = [verdict.logits for member in members.values() for verdict in member(audio)]
-    verdicts = Discriminators(members)(audio, {})
-    assert all(torch.equal(v.logits, e) for v, e in zip(verdicts, expected, strict=True))
+    expected = [output.logits for member in members.values() for output in member(audio)]
+    outputs = Discriminators(members)(audio, {})
+    assert all(torch.equal(v.logits, e) for v, e in zip(outputs, expected, strict=True))
 
 
 @pytest.mark.parametrize(("channels", "weights"), [(32, 285_981), (128, 4_452_765)])
@@ -289,12 +289,12 @@ def test_cqt_judges_like_the_public_implementation() -> None:
         {k.removeprefix(prefix): torch.tensor(golden[k]) for k in golden if k.startswith(prefix)}
     )
     audio = torch.tensor(golden["pcm"] / 32768.0, dtype=torch.float32)[None, None]
-    for scale, verdict in enumerate(model(audio)):
+    for scale, output in enumerate(model(audio)):
         expected = torch.tensor(golden[f"logits{scale}"])[None]
-        torch.testing.assert_close(verdict.logits, expected, rtol=0.0, atol=1e-6)
-        shapes = [list(feature.shape) for feature in verdict.features]
+        torch.testing.assert_close(output.logits, expected, rtol=0.0, atol=1e-6)
+        shapes = [list(feature.shape) for feature in output.feature_maps]
         assert shapes == golden[f"feature_shapes{scale}"].tolist()
-        means = [feature.mean().item() for feature in verdict.features]
+        means = [feature.mean().item() for feature in output.feature_maps]
         assert means == pytest.approx(golden[f"feature_means{scale}"], abs=1e-6)
 
 
@@ -312,9 +312,9 @@ def test_cqt_looks_as_low_at_any_rate(sample_rate: int, octaves: int) -> None:
         audio_channels=2,
     )
     seen: list[Tensor] = []
-    (judge,) = model.discriminators
-    judge.conv_pres = nn.ModuleList(nn.Identity() for _ in range(octaves))
-    judge.convs[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    (discriminator,) = model.discriminators
+    discriminator.conv_pres = nn.ModuleList(nn.Identity() for _ in range(octaves))
+    discriminator.convs[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
     time = torch.arange(int(1.5 * sample_rate)) / sample_rate
     tones = [torch.sin(2 * math.pi * 32.7 * 2 ** (steps / 24) * time) for steps in (55, 80)]
     model(torch.stack(tones)[None])
@@ -336,8 +336,8 @@ def test_fold_keeps_samples_in_order_and_reflects_the_tail(samples: int, period:
 
 def test_columns_of_a_period_never_mix() -> None:
     audio = torch.randn(1, 1, 300, requires_grad=True)
-    judge = PeriodJudge(5, channels=2, audio_channels=1)
-    judge(audio).features[-1][..., 2].sum().backward()
+    discriminator = PeriodDiscriminator(5, channels=2, audio_channels=1)
+    discriminator(audio).feature_maps[-1][..., 2].sum().backward()
     assert audio.grad is not None
     energy = audio.grad.reshape(-1, 5).abs().sum(0)
     assert energy[2] > 0 and energy.sum() == energy[2]
@@ -353,8 +353,8 @@ def test_halve_averages_four_samples_with_zeros_outside() -> None:
 def test_each_scale_judges_audio_halved_once_more() -> None:
     model = MultiScale(channels=16).eval()
     audio = torch.randn(1, 1, 1001)
-    for judge, verdict in zip(model.discriminators, model(audio), strict=True):
-        assert torch.equal(judge(audio).logits, verdict.logits)
+    for discriminator, output in zip(model.discriminators, model(audio), strict=True):
+        assert torch.equal(discriminator(audio).logits, output.logits)
         audio = halve(audio)
 
 
@@ -383,24 +383,26 @@ def test_melgan_judges_each_scale_as_published(samples: int) -> None:
     """Written out once more: the mirrored ends, groups of four, slope 0.2."""
     model = MelGANMultiScale(strides=(4, 2), channels=8, max_channels=32).eval()
     audio = torch.randn(1, 1, samples)
-    for judge, verdict in zip(model.discriminators, model(audio), strict=True):
+    for discriminator, output in zip(model.discriminators, model(audio), strict=True):
         x = torch.from_numpy(np.pad(audio.numpy(), ((0, 0), (0, 0), (7, 7)), mode="reflect"))
         for conv, (stride, padding, groups) in zip(
-            judge.convs, [(1, 0, 1), (4, 20, 2), (2, 10, 8), (1, 2, 1)], strict=True
+            discriminator.convs, [(1, 0, 1), (4, 20, 2), (2, 10, 8), (1, 2, 1)], strict=True
         ):
             x = F.conv1d(x, conv.weight, conv.bias, stride, padding, groups=groups)
             x = F.leaky_relu(x, 0.2)
-        torch.testing.assert_close(verdict.features[-1], x)
-        logits = F.conv1d(x, judge.conv_post.weight, judge.conv_post.bias, padding=1)
-        torch.testing.assert_close(verdict.logits, logits[:, 0])
+        torch.testing.assert_close(output.feature_maps[-1], x)
+        logits = F.conv1d(
+            x, discriminator.conv_post.weight, discriminator.conv_post.bias, padding=1
+        )
+        torch.testing.assert_close(output.logits, logits[:, 0])
         audio = melgan_scale.halve(audio)
 
 
 def test_dilated_layers_see_twice_their_index() -> None:
     audio = torch.randn(1, 1, 101, requires_grad=True)
-    (verdict,) = Dilated(layers=6, channels=4)(audio)
-    assert verdict.logits.shape == (1, 101)
-    verdict.logits[0, 50].backward()
+    (output,) = Dilated(layers=6, channels=4)(audio)
+    assert output.logits.shape == (1, 101)
+    output.logits[0, 50].backward()
     assert audio.grad is not None
     seen = audio.grad[0, 0].nonzero().flatten()
     reach = 1 + 1 + 2 + 3 + 4 + 1
@@ -412,8 +414,8 @@ def test_only_the_first_scale_is_bounded_in_gain() -> None:
     for _ in range(50):  # power iterations
         model(torch.zeros(1, 1, 64))
     gains = [
-        torch.linalg.matrix_norm(judge.convs[-1].weight.flatten(1), ord=2).item()
-        for judge in model.discriminators
+        torch.linalg.matrix_norm(discriminator.convs[-1].weight.flatten(1), ord=2).item()
+        for discriminator in model.discriminators
     ]
     assert gains[0] == pytest.approx(1.0, abs=0.05)
     assert all(abs(gain - 1.0) > 0.05 for gain in gains[1:])
@@ -421,7 +423,9 @@ def test_only_the_first_scale_is_bounded_in_gain() -> None:
 
 def test_spectrogram_is_rectangular_and_centered_between_hops() -> None:
     n_fft, hop_length, win_length = 64, 10, 32
-    judge = ResolutionJudge(Resolution(n_fft, hop_length, win_length), channels=2, audio_channels=2)
+    discriminator = ResolutionDiscriminator(
+        Resolution(n_fft, hop_length, win_length), channels=2, audio_channels=2
+    )
     audio = torch.randn(1, 2, 205)
     padded = np.pad(audio.numpy(), ((0, 0), (0, 0), ((n_fft - hop_length) // 2,) * 2), "reflect")
     start = (n_fft - win_length) // 2
@@ -430,7 +434,7 @@ def test_spectrogram_is_rectangular_and_centered_between_hops() -> None:
     ]
     expected = np.stack([np.abs(np.fft.rfft(frame, n_fft)) for frame in frames], axis=-1)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        spectrogram = judge.spectrogram(audio)
+        spectrogram = discriminator.spectrogram(audio)
     np.testing.assert_allclose(spectrogram.numpy(), expected, atol=1e-4)
 
 
@@ -439,10 +443,11 @@ def test_first_map_is_left_out_on_request_and_nothing_else() -> None:
     without = MultiPeriod(periods=(2, 11), channels=2, first_map=False)
     without.load_state_dict(model.state_dict())
     audio = torch.randn(1, 1, 500)
-    for verdict, other in zip(model(audio), without(audio), strict=True):
-        assert torch.equal(verdict.logits, other.logits)
+    for output, other in zip(model(audio), without(audio), strict=True):
+        assert torch.equal(output.logits, other.logits)
         assert all(
-            torch.equal(a, b) for a, b in zip(verdict.features[1:], other.features, strict=True)
+            torch.equal(a, b)
+            for a, b in zip(output.feature_maps[1:], other.feature_maps, strict=True)
         )
 
 
@@ -486,7 +491,7 @@ NARROWEST = {
 
 
 def narrowed(values: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    """The same discriminators, narrow; `settings` go to each judge that is `channels` wide."""
+    """The same discriminators, narrow; `settings` go to each discriminator that is `channels` wide."""
     narrow = {
         key: narrowed(value, **settings) if isinstance(value, dict) else value
         for key, value in values.items()
@@ -505,10 +510,10 @@ def group(name: str) -> dict[str, Any]:
 
 
 def test_verdicts_of_a_member_weigh_together_what_it_says() -> None:
-    judge = SMALL["period"](1)
-    verdicts = Weighted(judge, weight=0.1)(torch.randn(1, 1, 300))
-    assert [verdict.weight for verdict in verdicts] == pytest.approx([0.05, 0.05])
-    assert all(verdict.weight == 1.0 for verdict in judge(torch.randn(1, 1, 300)))
+    discriminator = SMALL["period"](1)
+    outputs = Weighted(discriminator, weight=0.1)(torch.randn(1, 1, 300))
+    assert [output.weight for output in outputs] == pytest.approx([0.05, 0.05])
+    assert all(output.weight == 1.0 for output in discriminator(torch.randn(1, 1, 300)))
 
 
 GROUPS = sorted(path.stem for path in (config_folder() / "discriminators").glob("*"))
@@ -550,7 +555,7 @@ def test_every_ensemble_hears_any_rate(name: str, audio_channels: int, sample_ra
         audio[1] = 0.0
         audio.requires_grad_()
         mel = torch.zeros(2, 100, samples // 256 + 1)
-        tensors = verdict_tensors(ensemble(audio, {"mel": mel}))
+        tensors = output_tensors(ensemble(audio, {"mel": mel}))
         if tensors:
             torch.stack([tensor.square().mean() for tensor in tensors]).sum().backward()
             assert all(torch.isfinite(tensor).all() for tensor in tensors)

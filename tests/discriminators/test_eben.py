@@ -59,29 +59,37 @@ def test_each_dilation_is_judged_as_published(audio_channels: int) -> None:
     layers = [(3, 1, 1), *[(7, 2, 3)] * 5, (5, 1, 2)]
     model = PQMFBands(channels=1, audio_channels=audio_channels).eval()
     audio = torch.randn(1, audio_channels, 4000)
-    verdicts = model(audio)
-    for dilation, judge, verdict in zip((1, 2, 3), model.discriminators, verdicts, strict=True):
+    outputs = model(audio)
+    for dilation, discriminator, output in zip(
+        (1, 2, 3), model.discriminators, outputs, strict=True
+    ):
         x = F.pad(model.analysis(audio), (1, 1), mode="reflect")
-        for conv, (_, stride, padding) in zip(judge.convs, layers, strict=True):
+        for conv, (_, stride, padding) in zip(discriminator.convs, layers, strict=True):
             x = F.conv1d(x, conv.weight, conv.bias, stride, padding, dilation, groups=3)
             x = F.leaky_relu(x, 0.2)
-        torch.testing.assert_close(verdict.features[-1], x)
-        logits = F.conv1d(x, judge.conv_post.weight, judge.conv_post.bias, padding=1)
-        torch.testing.assert_close(verdict.logits, logits[:, 0])
+        torch.testing.assert_close(output.feature_maps[-1], x)
+        logits = F.conv1d(
+            x, discriminator.conv_post.weight, discriminator.conv_post.bias, padding=1
+        )
+        torch.testing.assert_close(output.logits, logits[:, 0])
 
 
 @pytest.mark.parametrize("dilation", [1, 2, 3, 4])
 def test_shortest_signal_gives_one_logit(dilation: int) -> None:
-    (judge,) = PQMFBands(dilations=[dilation], channels=1).discriminators
-    for samples, logits in [(1, 1), (max(judge.shortest - 2, 1), 1), (judge.shortest + 30, 2)]:
-        assert judge(torch.randn(1, 3, samples)).logits.shape == (1, logits)
+    (discriminator,) = PQMFBands(dilations=[dilation], channels=1).discriminators
+    for samples, logits in [
+        (1, 1),
+        (max(discriminator.shortest - 2, 1), 1),
+        (discriminator.shortest + 30, 2),
+    ]:
+        assert discriminator(torch.randn(1, 3, samples)).logits.shape == (1, logits)
 
 
 def test_waveform_is_judged_in_four_groups() -> None:
-    (verdict,) = GroupedWaveform(channels=4)(torch.randn(1, 1, 3000))
-    assert [f.shape[1] for f in verdict.features] == [4, 16, 64, 256, 256, 256]
-    assert [f.shape[2] for f in verdict.features] == [3000, 750, 188, 47, 12, 12]
-    assert {c.groups for c in GroupedWaveform(channels=4).judge.convs[1:5]} == {4}
+    (output,) = GroupedWaveform(channels=4)(torch.randn(1, 1, 3000))
+    assert [f.shape[1] for f in output.feature_maps] == [4, 16, 64, 256, 256, 256]
+    assert [f.shape[2] for f in output.feature_maps] == [3000, 750, 188, 47, 12, 12]
+    assert {c.groups for c in GroupedWaveform(channels=4).discriminator.convs[1:5]} == {4}
 
 
 def test_impossible_sizes_are_named() -> None:

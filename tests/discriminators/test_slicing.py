@@ -10,16 +10,16 @@ from torch.nn.utils import parametrize
 
 from vocoder.discriminators.dilated import Dilated
 from vocoder.discriminators.melgan_scale import MelGANMultiScale
+from vocoder.discriminators.output import DiscriminatorOutput, Discriminators, requested_features
 from vocoder.discriminators.period import MultiPeriod
-from vocoder.discriminators.resolution import MultiResolution
 from vocoder.discriminators.scale import MultiScale
 from vocoder.discriminators.slicing import Sliced, SlicedLayer
-from vocoder.discriminators.verdict import Discriminators, Verdict, asked_features
+from vocoder.discriminators.spectral.resolution import MultiResolution
 from vocoder.discriminators.weighted import Weighted
 from vocoder.errors import ConfigError
 from vocoder.losses.adversarial import Slicing
 from vocoder.losses.feature_matching import FeatureMatching
-from vocoder.nn.conv import MirroredConv1d
+from vocoder.nn.conv import ReflectConv1d
 from vocoder.nn.weight_norm import weight_norm
 
 SMALL: dict[str, Callable[[], nn.Module]] = {
@@ -33,7 +33,7 @@ LAYERS: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
     "conv1d": lambda: (nn.Conv1d(6, 2, 3, padding=1), torch.randn(4, 6, 10)),
     "grouped": lambda: (nn.Conv1d(6, 2, 3, groups=2, bias=False), torch.randn(4, 6, 10)),
     "conv2d": lambda: (weight_norm(nn.Conv2d(6, 1, (3, 1), (2, 1))), torch.randn(4, 6, 9, 5)),
-    "mirrored": lambda: (MirroredConv1d(6, 1, 5), torch.randn(4, 6, 10)),
+    "mirrored": lambda: (ReflectConv1d(6, 1, 5), torch.randn(4, 6, 10)),
     "linear": lambda: (nn.Linear(6, 1), torch.randn(4, 6)),
 }
 
@@ -53,15 +53,15 @@ class WithLinear(nn.Module):
         self.conv = nn.Conv1d(1, 4, 3)
         self.conv_post = nn.Linear(4, 1)
 
-    def forward(self, audio: Tensor, mel: Tensor) -> list[Verdict]:
+    def forward(self, audio: Tensor, mel: Tensor) -> list[DiscriminatorOutput]:
         x = self.conv(audio).tanh().mean(-1) + mel.mean()
-        return [Verdict(self.conv_post(x), [x])]
+        return [DiscriminatorOutput(self.conv_post(x), [x])]
 
 
 class Mixing(WithLinear):
-    def forward(self, audio: Tensor, mel: Tensor) -> list[Verdict]:
-        (verdict,) = super().forward(audio, mel)
-        return [verdict._replace(logits=verdict.logits.reshape(audio.shape[0], -1))]
+    def forward(self, audio: Tensor, mel: Tensor) -> list[DiscriminatorOutput]:
+        (output,) = super().forward(audio, mel)
+        return [output._replace(logits=output.logits.reshape(audio.shape[0], -1))]
 
 
 def directions(module: nn.Module) -> set[str]:
@@ -84,12 +84,14 @@ def test_it_starts_as_the_judge_without_the_last_bias(name: str) -> None:
     for before, after in zip(plain.eval()(audio), sliced(audio), strict=True):
         assert after.direction is None
         torch.testing.assert_close(after.logits, before.logits)
-        assert len(after.features) == len(before.features)
-        for ours, theirs in zip(after.features, before.features, strict=True):
+        assert len(after.feature_maps) == len(before.feature_maps)
+        for ours, theirs in zip(after.feature_maps, before.feature_maps, strict=True):
             torch.testing.assert_close(ours, theirs)
 
 
-@pytest.mark.parametrize("name", SMALL.keys() - {"scale"})  # whose spectral norm moves in training
+@pytest.mark.parametrize(
+    "name", sorted(SMALL.keys() - {"scale"})
+)  # whose spectral norm moves in training
 @pytest.mark.parametrize("batch", [1, 3])
 def test_training_has_the_values_of_evaluation(name: str, batch: int) -> None:
     sliced, audio = Sliced(SMALL[name]()), torch.randn(batch, 1, 901)
@@ -97,7 +99,7 @@ def test_training_has_the_values_of_evaluation(name: str, batch: int) -> None:
     for ours, theirs in zip(learning, judging, strict=True):
         torch.testing.assert_close(ours.logits, theirs.logits)
         torch.testing.assert_close(ours.direction, theirs.logits)
-        assert [f.shape for f in ours.features] == [f.shape for f in theirs.features]
+        assert [f.shape for f in ours.feature_maps] == [f.shape for f in theirs.feature_maps]
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -107,7 +109,7 @@ def test_logits_teach_all_but_the_direction_which_direction_teaches(name: str) -
     apart, everything = directions(sliced), set(names)
     assert len(apart) == len(sliced(audio))
     for field, taught in (("logits", everything - apart), ("direction", apart)):
-        total = sum(getattr(verdict, field).square().sum() for verdict in sliced(audio))
+        total = sum(getattr(output, field).square().sum() for output in sliced(audio))
         *gradients, heard = torch.autograd.grad(total, [*weights, audio])
         assert {n for n, g in zip(names, gradients, strict=True) if g.any()} == taught
         assert heard.any() == (field == "logits")
@@ -168,7 +170,7 @@ def test_gradients_are_those_of_the_two_separate_problems() -> None:
 
 def test_the_ensemble_plays_with_sliced_members() -> None:
     members = {"a": Sliced(SMALL["period"]()), "b": Weighted(Sliced(WithLinear()), weight=2.0)}
-    assert asked_features(members["b"]) == ("mel",)
+    assert requested_features(members["b"]) == ("mel",)
     ensemble, mel = Discriminators(members), torch.randn(2, 4, 5)
     real, fake = torch.randn(2, 2, 1, 400)
     judged = ensemble(real, {"mel": mel}), ensemble(fake, {"mel": mel})
@@ -200,7 +202,7 @@ def test_what_cannot_be_sliced_is_named() -> None:
 
 def test_only_the_last_layers_are_parametrised_anew() -> None:
     plain, sliced = SMALL["period"](), Sliced(SMALL["period"]())
-    for old, new in zip(plain.discriminators, sliced.judge.discriminators, strict=True):
+    for old, new in zip(plain.discriminators, sliced.discriminator.discriminators, strict=True):
         assert [n for n, _ in old.convs.named_parameters()] == [
             n for n, _ in new.convs.named_parameters()
         ]

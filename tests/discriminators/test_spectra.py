@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.discriminators.amplitude_phase import MultiAmplitude, MultiPhase, phase
-from vocoder.discriminators.band import MultiBand, levelled
-from vocoder.discriminators.complex_stft import MultiScaleComplexSTFT
-from vocoder.discriminators.resolution import MultiResolution
-from vocoder.discriminators.spectrum import Spectrum
+from vocoder.discriminators.spectral.amplitude_phase import MultiAmplitude, MultiPhase, phase
+from vocoder.discriminators.spectral.band import MultiBand, levelled
+from vocoder.discriminators.spectral.complex_stft import MultiScaleComplexSTFT
+from vocoder.discriminators.spectral.resolution import MultiResolution
+from vocoder.discriminators.spectral.spectrum import Spectrum
 
 TWO = ((128, 32, 128), (64, 16, 60))
 
@@ -22,12 +22,16 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def written_out(judge: nn.Module, x: Tensor, layers: list[tuple[int, ...]], slope: float) -> Tensor:
-    """The convolutions of a judge once more; layers are (stride, padding, dilation) by axis."""
-    for conv, (*stride, up, across, dilation) in zip(judge.convs, layers, strict=True):
+def written_out(
+    discriminator: nn.Module, x: Tensor, layers: list[tuple[int, ...]], slope: float
+) -> Tensor:
+    """The convolutions of a discriminator once more; layers are (stride, padding, dilation) by axis."""
+    for conv, (*stride, up, across, dilation) in zip(discriminator.convs, layers, strict=True):
         x = F.conv2d(x, conv.weight, conv.bias, stride, (up, across), (dilation, 1))
         x = F.leaky_relu(x, slope)
-    return F.conv2d(x, judge.conv_post.weight, judge.conv_post.bias, padding=1).flatten(1)
+    return F.conv2d(
+        x, discriminator.conv_post.weight, discriminator.conv_post.bias, padding=1
+    ).flatten(1)
 
 
 def centered(audio: Tensor, n_fft: int, hop_length: int, window: Tensor) -> Tensor:
@@ -43,10 +47,10 @@ def test_hann_resolution_judges_as_published(samples: int) -> None:
         resolutions=TWO, channels=4, window="hann", padding="center", halved="frequency"
     ).eval()
     layers = [(1, 1, 1, 4, 1), *[(1, 2, 1, 4, 1)] * 3, (1, 1, 1, 1, 1)]
-    for judge, (n_fft, hop, win) in zip(model.discriminators, TWO, strict=True):
+    for discriminator, (n_fft, hop, win) in zip(model.discriminators, TWO, strict=True):
         spectrogram = centered(audio, n_fft, hop, torch.hann_window(win)).abs().mT[:, None]
-        expected = written_out(judge, spectrogram, layers, 0.1)
-        torch.testing.assert_close(judge(audio).logits, expected, atol=1e-5, rtol=1e-4)
+        expected = written_out(discriminator, spectrogram, layers, 0.1)
+        torch.testing.assert_close(discriminator(audio).logits, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize("samples", [128, 1237])
@@ -54,16 +58,16 @@ def test_complex_scales_judge_as_published(samples: int) -> None:
     audio = torch.randn(2, 1, samples)
     model = MultiScaleComplexSTFT(resolutions=TWO, channels=4).eval()
     layers = [(1, 1, 1, 4, 1), *((1, 2, d, 4, d) for d in (1, 2, 4)), (1, 1, 1, 1, 1)]
-    for judge, (n_fft, hop, win) in zip(model.discriminators, TWO, strict=True):
+    for discriminator, (n_fft, hop, win) in zip(model.discriminators, TWO, strict=True):
         window = torch.hann_window(win)
         bins = (
             torch.stft(audio[:, 0], n_fft, hop, win, window, center=False, return_complex=True)
             / window.square().sum().sqrt()
         )  # [B, K, F]
         parts = torch.view_as_real(bins).permute(0, 3, 2, 1)  # [B, 2, F, K]
-        expected = written_out(judge, parts, layers, 0.2)
-        torch.testing.assert_close(judge(audio).logits, expected, atol=1e-5, rtol=1e-4)
-    assert not hasattr(judge.convs[0], "parametrizations")
+        expected = written_out(discriminator, parts, layers, 0.2)
+        torch.testing.assert_close(discriminator(audio).logits, expected, atol=1e-5, rtol=1e-4)
+    assert not hasattr(discriminator.convs[0], "parametrizations")
 
 
 @pytest.mark.parametrize(("kind", "view"), [(MultiAmplitude, torch.abs), (MultiPhase, torch.angle)])
@@ -73,10 +77,10 @@ def test_amplitude_and_phase_judge_as_published(
     audio = torch.randn(2, 1, 1237)
     model = kind(resolutions=TWO, channels=4).eval()
     layers = [(2, 2, 3, 2, 1), (2, 1, 2, 1, 1), (2, 2, 2, 1, 1), (2, 1, 1, 1, 1), (2, 2, 1, 1, 1)]
-    for judge, (n_fft, hop, win) in zip(model.discriminators, TWO, strict=True):
+    for discriminator, (n_fft, hop, win) in zip(model.discriminators, TWO, strict=True):
         seen = view(centered(audio, n_fft, hop, torch.ones(win)))[:, None]
-        expected = written_out(judge, seen, layers, 0.1)
-        torch.testing.assert_close(judge(audio).logits, expected, atol=1e-5, rtol=1e-4)
+        expected = written_out(discriminator, seen, layers, 0.1)
+        torch.testing.assert_close(discriminator(audio).logits, expected, atol=1e-5, rtol=1e-4)
 
 
 def test_bands_judge_as_published() -> None:
@@ -84,7 +88,7 @@ def test_bands_judge_as_published() -> None:
     level = 0.8 * (audio - audio.mean(-1, keepdim=True))
     level = level / (audio - audio.mean(-1, keepdim=True)).abs().amax(-1, keepdim=True)
     model = MultiBand(win_lengths=(128, 64), channels=4).eval()
-    for judge, win, cuts in zip(
+    for discriminator, win, cuts in zip(
         model.discriminators,
         (128, 64),
         [(0, 6, 16, 32, 48, 65), (0, 3, 8, 16, 24, 33)],
@@ -93,7 +97,7 @@ def test_bands_judge_as_published() -> None:
         bins = centered(level, win, win // 4, torch.hann_window(win))
         parts = torch.view_as_real(bins).permute(0, 3, 2, 1)  # [B, 2, F, K]
         maps, ends = [], []
-        for convs, low, high in zip(judge.band_convs, cuts, cuts[1:], strict=False):
+        for convs, low, high in zip(discriminator.band_convs, cuts, cuts[1:], strict=False):
             x = parts[..., low:high]
             for conv, stride in zip(convs, (1, 2, 2, 2, 1), strict=True):
                 padding = [size // 2 for size in conv.kernel_size]
@@ -101,9 +105,9 @@ def test_bands_judge_as_published() -> None:
                 maps.append(x)
             ends.append(x)
         kept = [x for index, x in enumerate(maps) if index % 5]
-        post = judge.conv_post
+        post = discriminator.conv_post
         kept.append(F.conv2d(torch.cat(ends, -1), post.weight, post.bias, padding=1))
-        features = judge(levelled(audio)).features
+        features = discriminator(levelled(audio)).feature_maps
         assert len(features) == 21
         for feature, expected in zip(features, kept, strict=True):
             torch.testing.assert_close(feature, expected, atol=1e-5, rtol=1e-4)
@@ -112,8 +116,8 @@ def test_bands_judge_as_published() -> None:
 def test_level_and_offset_are_no_business_of_the_bands() -> None:
     audio = torch.randn(1, 2, 999)
     model = MultiBand(win_lengths=(64,), channels=4, audio_channels=2).eval()
-    for verdict, other in zip(model(audio), model(0.01 * audio + 3.0), strict=True):
-        torch.testing.assert_close(verdict.logits, other.logits, atol=1e-3, rtol=1e-3)
+    for output, other in zip(model(audio), model(0.01 * audio + 3.0), strict=True):
+        torch.testing.assert_close(output.logits, other.logits, atol=1e-3, rtol=1e-3)
     peaks = levelled(torch.stack([audio[0], audio[0] * torch.tensor([[1.0], [0.1]])])).abs()
     assert peaks.amax((1, 2)).tolist() == pytest.approx([0.8, 0.8])
     assert peaks[1, 1].max() < 0.2  # the balance between channels is kept

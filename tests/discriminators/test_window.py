@@ -39,7 +39,9 @@ def test_size_is_that_of_the_published_layers(monkeypatch: pytest.MonkeyPatch) -
         with torch.device("meta"):
             model = kind()
         ours = sum(
-            w.numel() for judge in model.discriminators for w in judge.conv_post.parameters()
+            w.numel()
+            for discriminator in model.discriminators
+            for w in discriminator.conv_post.parameters()
         )
         assert sum(w.numel() for w in model.parameters()) - ours == blocks
 
@@ -52,7 +54,7 @@ def test_draws_follow_the_generator_and_differ_between_calls() -> None:
     def logits(seed: int | None = None) -> list[float]:
         if seed is not None:
             torch.manual_seed(seed)
-        return [round(verdict.logits.item(), 4) for verdict in model(audio)]
+        return [round(output.logits.item(), 4) for output in model(audio)]
 
     first, second = logits(seed=1), logits()
     assert first != second
@@ -107,10 +109,10 @@ def test_mel_decides() -> None:
 
 def test_folding_lays_consecutive_samples_side_by_side() -> None:
     """In the second window two samples make a step: both reach the same places of the map."""
-    judge = small().discriminators[1]
+    discriminator = small().discriminators[1]
     maps = []
-    judge.blocks[0].shortcut.register_forward_pre_hook(lambda _, args: maps.append(args[0]))
-    judge(torch.arange(32.0)[None, None])
+    discriminator.blocks[0].shortcut.register_forward_pre_hook(lambda _, args: maps.append(args[0]))
+    discriminator(torch.arange(32.0)[None, None])
     assert maps[0].tolist() == [[list(range(0, 32, 2)), list(range(1, 32, 2))]]
 
 

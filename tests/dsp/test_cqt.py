@@ -152,8 +152,8 @@ def test_silence_is_silent() -> None:
 
 def test_low_pass_is_the_one_of_nnaudio() -> None:
     """Its design goes on with a transition of 0.1 % instead of none: 7e-7 of a tap at most."""
-    edges = [0.0, 0.5 / 1.001, 0.5 * 1.001, 1.0]
-    expected = scipy.signal.firwin2(256, edges, [1.0, 1.0, 0.0, 0.0])
+    cutoff_range = [0.0, 0.5 / 1.001, 0.5 * 1.001, 1.0]
+    expected = scipy.signal.firwin2(256, cutoff_range, [1.0, 1.0, 0.0, 0.0])
     np.testing.assert_allclose(HALVING[:256, 0].numpy(), expected, atol=1e-6)
 
 

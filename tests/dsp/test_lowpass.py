@@ -30,7 +30,7 @@ def test_filter_is_that_of_scipy(size: int, cutoff: float, half_width: float) ->
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("samples", [1, 2, 5, 33])
 def test_lengths_and_constants(samples: int, causal: bool) -> None:
-    """Held edges: a constant stays one, up to the ripple between the two phases of 12 taps."""
+    """Held cutoffs: a constant stays one, up to the ripple between the two phases of 12 taps."""
     up = upsample2(torch.ones(2, 3, samples), TAPS, causal=causal)
     assert up.shape == (2, 3, 2 * samples)
     assert (up - 1.0).abs().max() < 2e-2

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from vocoder.audio import read_audio
 from vocoder.dsp.pitch import autocorrelation, pitch_bins, track_pitch
 from vocoder.dsp.stft import Padding
+from vocoder.io.audio import read_audio
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
 HOP = 256
@@ -29,8 +29,8 @@ def voice(hz: Tensor, *, rate: int, harmonics: int = 8) -> Tensor:
 
 def inside(values: Tensor, *, rate: int) -> Tensor:
     """Frames whose window, three periods of 60 Hz, lies within the signal."""
-    edge = math.ceil(0.025 * rate / HOP) + 1
-    return values[:, edge:-edge]
+    cutoff = math.ceil(0.025 * rate / HOP) + 1
+    return values[:, cutoff:-cutoff]
 
 
 def cents(have: Tensor, want: Tensor | float) -> Tensor:

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder import audio as files
 from vocoder.dsp.resample import resample
 from vocoder.errors import AudioError, ConfigError
+from vocoder.io import audio as files
 
 PAIRS = [*permutations((8000, 11025, 24000, 44100, 48000), 2), (22050, 16000), (32000, 12000)]
 FADE = 0.1  # seconds
@@ -29,72 +29,80 @@ def peak_db(audio: Tensor) -> float:
     return 20.0 * math.log10(float(audio.abs().max()))
 
 
-def above(audio: Tensor, rate: int, edge: float) -> Tensor:
+def above(audio: Tensor, rate: int, cutoff: float) -> Tensor:
     """What lies over a frequency."""
     spectrum = torch.fft.rfft(audio)
-    spectrum[torch.fft.rfftfreq(len(audio), 1 / rate) < edge] = 0.0
+    spectrum[torch.fft.rfftfreq(len(audio), 1 / rate) < cutoff] = 0.0
     return torch.fft.irfft(spectrum, n=len(audio))
 
 
-def direct(audio: Tensor, have: int, want: int, zeros: int, rolloff: float, beta: float) -> Tensor:
+def direct(
+    audio: Tensor, orig_rate: int, new_rate: int, zeros: int, rolloff: float, beta: float
+) -> Tensor:
     """The definition: every output is a sum over all inputs, at their distances in time."""
-    cutoff = min(have, want) * rolloff
-    outputs = np.arange(round(len(audio) * want / have))[:, None] / want
-    crossings = (np.arange(len(audio)) / have - outputs) * cutoff
+    cutoff = min(orig_rate, new_rate) * rolloff
+    outputs = np.arange(round(len(audio) * new_rate / orig_rate))[:, None] / new_rate
+    crossings = (np.arange(len(audio)) / orig_rate - outputs) * cutoff
     inside = np.sqrt(np.clip(1.0 - (crossings / zeros) ** 2, 0.0, None))
     window = np.i0(beta * inside) / np.i0(beta) * (np.abs(crossings) < zeros)
-    return torch.from_numpy((np.sinc(crossings) * window * cutoff / have) @ audio.numpy())
+    return torch.from_numpy((np.sinc(crossings) * window * cutoff / orig_rate) @ audio.numpy())
 
 
-@pytest.mark.parametrize(("have", "want"), PAIRS)
+@pytest.mark.parametrize(("orig_rate", "new_rate"), PAIRS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_what_both_rates_can_hold_passes(have: int, want: int, dtype: torch.dtype) -> None:
-    low = min(have, want) / 2
-    converted = resample(sweep(have, 0.0, 0.91 * low).to(dtype), have, want)
+def test_what_both_rates_can_hold_passes(orig_rate: int, new_rate: int, dtype: torch.dtype) -> None:
+    low = min(orig_rate, new_rate) / 2
+    converted = resample(sweep(orig_rate, 0.0, 0.91 * low).to(dtype), orig_rate, new_rate)
     assert converted.dtype == dtype
-    assert peak_db(converted.double() - sweep(want, 0.0, 0.91 * low)) < -97.0
+    assert peak_db(converted.double() - sweep(new_rate, 0.0, 0.91 * low)) < -97.0
 
 
-@pytest.mark.parametrize(("have", "want"), PAIRS)
-def test_no_alias_and_no_image(have: int, want: int) -> None:
-    if want < have:
-        alias = resample(sweep(have, want / 2, have / 2), have, want)
+@pytest.mark.parametrize(("orig_rate", "new_rate"), PAIRS)
+def test_no_alias_and_no_image(orig_rate: int, new_rate: int) -> None:
+    if new_rate < orig_rate:
+        alias = resample(sweep(orig_rate, new_rate / 2, orig_rate / 2), orig_rate, new_rate)
         assert peak_db(alias) < -97.0
     else:
-        converted = resample(sweep(have, 0.0, have / 2), have, want)
-        assert peak_db(above(converted, want, have / 2)) < -97.0
+        converted = resample(sweep(orig_rate, 0.0, orig_rate / 2), orig_rate, new_rate)
+        assert peak_db(above(converted, new_rate, orig_rate / 2)) < -97.0
 
 
-@pytest.mark.parametrize(("have", "want"), [(8000, 48000), (48000, 8000), (44100, 48000)])
-def test_the_pass_band_is_flat(have: int, want: int) -> None:
-    frequency = 0.917 * min(have, want) / 2
-    tone = torch.sin(2 * math.pi * frequency / have * torch.arange(have, dtype=torch.float64))
-    inner = resample(tone, have, want)[want // 4 : -want // 4]
+@pytest.mark.parametrize(("orig_rate", "new_rate"), [(8000, 48000), (48000, 8000), (44100, 48000)])
+def test_the_pass_band_is_flat(orig_rate: int, new_rate: int) -> None:
+    frequency = 0.917 * min(orig_rate, new_rate) / 2
+    tone = torch.sin(
+        2 * math.pi * frequency / orig_rate * torch.arange(orig_rate, dtype=torch.float64)
+    )
+    inner = resample(tone, orig_rate, new_rate)[new_rate // 4 : -new_rate // 4]
     assert 10 * math.log10(float(2 * inner.square().mean())) == pytest.approx(0.0, abs=0.1)
 
 
 @pytest.mark.parametrize("settings", [(64, 0.95, 10.0), (16, 0.945, 14.77), (6, 0.99, 0.0)])
 @pytest.mark.parametrize(
-    ("have", "want"), [(8, 48), (48, 8), (441, 480), (480, 441), (2, 1), (1, 9), (97, 91)]
+    ("orig_rate", "new_rate"), [(8, 48), (48, 8), (441, 480), (480, 441), (2, 1), (1, 9), (97, 91)]
 )
 def test_it_is_the_sum_that_defines_it(
-    have: int, want: int, settings: tuple[int, float, float]
+    orig_rate: int, new_rate: int, settings: tuple[int, float, float]
 ) -> None:
     zeros, rolloff, beta = settings
     audio = torch.randn(300, generator=torch.manual_seed(0), dtype=torch.float64)
-    ours = resample(audio, have, want, zeros=zeros, rolloff=rolloff, beta=beta)
-    torch.testing.assert_close(ours, direct(audio, have, want, *settings), rtol=0.0, atol=1e-11)
-    single = resample(audio.float(), have, want, zeros=zeros, rolloff=rolloff, beta=beta)
+    ours = resample(audio, orig_rate, new_rate, zeros=zeros, rolloff=rolloff, beta=beta)
+    torch.testing.assert_close(
+        ours, direct(audio, orig_rate, new_rate, *settings), rtol=0.0, atol=1e-11
+    )
+    single = resample(audio.float(), orig_rate, new_rate, zeros=zeros, rolloff=rolloff, beta=beta)
     torch.testing.assert_close(single.double(), ours, rtol=0.0, atol=5e-6)
 
 
-@pytest.mark.parametrize(("have", "want"), [*PAIRS, (3, 7), (7, 3), (1, 9), (9, 1), (5, 5)])
+@pytest.mark.parametrize(
+    ("orig_rate", "new_rate"), [*PAIRS, (3, 7), (7, 3), (1, 9), (9, 1), (5, 5)]
+)
 @pytest.mark.parametrize("samples", [0, 1, 2, 3, 5, 63, 1000])
-def test_lengths_are_those_of_files(have: int, want: int, samples: int) -> None:
+def test_lengths_are_those_of_files(orig_rate: int, new_rate: int, samples: int) -> None:
     audio = torch.ones(2, 3, samples)
-    converted = resample(audio, have, want)
-    assert converted.shape == (2, 3, round(samples * want / have))
-    assert converted.shape == files.resample(audio, have, want).shape
+    converted = resample(audio, orig_rate, new_rate)
+    assert converted.shape == (2, 3, round(samples * new_rate / orig_rate))
+    assert converted.shape == files.resample_soxr(audio, orig_rate, new_rate).shape
 
 
 @pytest.mark.parametrize("shape", [(50,), (0, 50), (2, 3, 50), (1, 1, 1, 50)])
@@ -107,20 +115,24 @@ def test_any_leading_shape_and_no_row_knows_another(shape: tuple[int, ...]) -> N
     torch.testing.assert_close(converted, expected, rtol=0.0, atol=1e-6)
 
 
-@pytest.mark.parametrize(("have", "want"), [(8000, 48000), (44100, 48000)])
-def test_it_agrees_with_soxr_on_a_real_recording(have: int, want: int, clips: list[Path]) -> None:
+@pytest.mark.parametrize(("orig_rate", "new_rate"), [(8000, 48000), (44100, 48000)])
+def test_it_agrees_with_soxr_on_a_real_recording(
+    orig_rate: int, new_rate: int, clips: list[Path]
+) -> None:
     audio, rate = files.read_audio(clips[0])
-    audio = files.resample(files.resample(audio, rate, have // 2), have // 2, have)
-    error = resample(audio, have, want) - files.resample(audio, have, want)
-    assert peak_db(error[..., want // 20 : -want // 20]) < peak_db(audio) - 90.0
+    audio = files.resample_soxr(
+        files.resample_soxr(audio, rate, orig_rate // 2), orig_rate // 2, orig_rate
+    )
+    error = resample(audio, orig_rate, new_rate) - files.resample_soxr(audio, orig_rate, new_rate)
+    assert peak_db(error[..., new_rate // 20 : -new_rate // 20]) < peak_db(audio) - 90.0
 
 
 def test_it_is_differentiable_even_when_inference_came_first() -> None:
     audio = torch.randn(2, 12, dtype=torch.float64, requires_grad=True)
-    for have, want in ((17, 19), (19, 17), (2, 1)):
+    for orig_rate, new_rate in ((17, 19), (19, 17), (2, 1)):
         with torch.inference_mode():
-            resample(audio.detach(), have, want, zeros=2)
-        assert torch.autograd.gradcheck(lambda x: resample(x, have, want, zeros=2), audio)  # noqa: B023
+            resample(audio.detach(), orig_rate, new_rate, zeros=2)
+        assert torch.autograd.gradcheck(lambda x: resample(x, orig_rate, new_rate, zeros=2), audio)  # noqa: B023
 
 
 def test_autocast_leaves_it_in_single_precision() -> None:

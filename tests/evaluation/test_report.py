@@ -14,17 +14,17 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from vocoder.audio import read_audio, resample, write_audio
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING
 from vocoder.evaluation.report import (
     FileScore,
-    Pair,
     Report,
+    ScoredPair,
     evaluate,
     find_pairs,
     score_pair,
 )
+from vocoder.io.audio import read_audio, resample_soxr, write_audio
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
 RATE = 24000
@@ -66,7 +66,9 @@ def test_pairs_by_relative_path_without_suffix(folders: tuple[Path, Path]) -> No
     reference, estimate = folders
     pairs, left_over = find_pairs(reference, estimate)
     assert [pair.name for pair in pairs] == ["a/good", "broken", "silent"]
-    assert pairs[0] == Pair("a/good", reference / "a" / "good.flac", estimate / "a" / "good.wav")
+    assert pairs[0] == ScoredPair(
+        "a/good", reference / "a" / "good.flac", estimate / "a" / "good.wav"
+    )
     assert left_over == {
         "only_estimate": f"no counterpart in {reference}",
         "only_reference": f"no counterpart in {estimate}",
@@ -98,10 +100,10 @@ def test_the_difference_in_length_is_reported(report: Report) -> None:
 
 def test_different_rates_meet_at_the_lower_one(tmp_path: Path) -> None:
     audio = speech()
-    low = write(tmp_path / "low.wav", resample(audio, RATE, 16000), 16000)
+    low = write(tmp_path / "low.wav", resample_soxr(audio, RATE, 16000), 16000)
     high = write(tmp_path / "high.wav", audio)
     for reference, estimate in ((low, high), (high, low)):
-        score = score_pair(Pair("x", reference, estimate), metrics=["log_mel", "pesq_wb"])
+        score = score_pair(ScoredPair("x", reference, estimate), metrics=["log_mel", "pesq_wb"])
         assert score.sample_rate == 16000
         assert score.scores["log_mel"] < 0.02
         assert score.scores["pesq_wb"] > 4.5
@@ -115,18 +117,18 @@ def test_channels_are_scored_one_by_one(tmp_path: Path) -> None:
     swapped = write(tmp_path / "swapped.wav", left_right.flip(0))
     mono = write(tmp_path / "mono.wav", audio)
     scores = [
-        score_pair(Pair("x", straight, estimate), metrics=["log_mel"]).scores["log_mel"]
+        score_pair(ScoredPair("x", straight, estimate), metrics=["log_mel"]).scores["log_mel"]
         for estimate in (straight, swapped)
     ]
     assert scores[0] == 0.0
     assert scores[1] > 1.0
     with pytest.raises(AudioError, match="1 channels, its reference has 2"):
-        score_pair(Pair("x", straight, mono))
+        score_pair(ScoredPair("x", straight, mono))
 
 
 def test_too_little_in_common_cannot_be_compared(tmp_path: Path) -> None:
     long, short = speech(), speech()[:, :2000]
-    pair = Pair("x", write(tmp_path / "l.wav", long), write(tmp_path / "s.wav", short))
+    pair = ScoredPair("x", write(tmp_path / "l.wav", long), write(tmp_path / "s.wav", short))
     with pytest.raises(AudioError, match=r"under 0\.1 s"):
         score_pair(pair)
 
@@ -152,9 +154,9 @@ def test_json_holds_scores_definitions_and_versions(report: Report, tmp_path: Pa
 def test_an_edge_asks_for_the_metrics_of_an_extension(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    report = evaluate(*folders, edge=4000.0)
+    report = evaluate(*folders, cutoff=4000.0)
     assert tuple(report.metrics) == EXTENSION
-    edged = {name for name, about in report.metrics.items() if about.get("edge") == "4000 Hz"}
+    edged = {name for name, about in report.metrics.items() if about.get("cutoff") == "4000 Hz"}
     assert edged == {"lsd_high", "snr_low"}
     good, silent = report.files
     assert good.scores.keys() == set(EXTENSION)
@@ -165,15 +167,15 @@ def test_an_edge_asks_for_the_metrics_of_an_extension(
 
 
 def test_an_edge_above_the_files_is_a_reason_not_a_crash(folders: tuple[Path, Path]) -> None:
-    report = evaluate(*folders, metrics=["lsd", "lsd_high"], edge=16000.0)
+    report = evaluate(*folders, metrics=["lsd", "lsd_high"], cutoff=16000.0)
     assert report.summary.keys() == {"lsd"}
-    assert all("above the edge 16000 Hz" in file.skipped["lsd_high"] for file in report.files)
+    assert all("above the cutoff 16000 Hz" in file.skipped["lsd_high"] for file in report.files)
 
 
 def test_the_command_takes_an_edge_and_metrics(
     folders: tuple[Path, Path], vocoder_command: Callable[..., Any]
 ) -> None:
-    result = vocoder_command("evaluate", *folders, "--edge", "4000", "--markdown")
+    result = vocoder_command("evaluate", *folders, "--cutoff", "4000", "--markdown")
     assert result.out.startswith("| model | log-mel L1 (Np) ↓ | PESQ-wb ↑ | LSD ↓ | LSD high ↓ |")
     assert "narrow band up to 4000 Hz" in result.out
     result = vocoder_command("evaluate", *folders, "--metrics", "lsd,log_mel", "--markdown")
@@ -232,10 +234,10 @@ def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) ->
     reference, estimate = folders
     with pytest.raises(ConfigError, match=r"unknown metrics \['mcd'\]; choose from .*'pesq_wb'"):
         evaluate(reference, estimate, metrics=["mcd"])
-    with pytest.raises(ConfigError, match="LSD high is measured at the edge"):
+    with pytest.raises(ConfigError, match="LSD high is measured at the cutoff"):
         evaluate(reference, estimate, metrics=["lsd_high"])
-    with pytest.raises(ConfigError, match="edge is 0 Hz"):
-        evaluate(reference, estimate, edge=0.0)
+    with pytest.raises(ConfigError, match="cutoff is 0 Hz"):
+        evaluate(reference, estimate, cutoff=0.0)
     with pytest.raises(AudioError, match="not a directory"):
         evaluate(reference, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()

@@ -102,9 +102,9 @@ def test_numbers_of_different_definitions_are_not_put_side_by_side() -> None:
         comparison(reports)
 
 
-def extension(edge: float) -> Report:
+def extension(cutoff: float) -> Report:
     """A report of all metrics of bandwidth extension."""
-    metrics = {name: METRICS[name].facts(edge) for name in EXTENSION}
+    metrics = {name: METRICS[name].facts(cutoff) for name in EXTENSION}
     scores = dict.fromkeys(EXTENSION, 1.25)
     files = [dataclasses.replace(file, scores=scores) for file in REPORTS["[mine]"].files]
     return Report(metrics=metrics, versions={}, files=tuple(files), unscored={})
@@ -116,6 +116,6 @@ def test_the_edge_is_said_and_numbers_of_two_edges_are_not_put_side_by_side() ->
     for expected in ("LSD high", "SNR low", "(dB) ↑", "convergence", "PESQ-wb"):
         assert expected in text
     assert "…" not in text
-    with pytest.raises(ConfigError, match="b: lsd_high was measured by another .*edge"):
+    with pytest.raises(ConfigError, match="b: lsd_high was measured by another .*cutoff"):
         markdown({"a": extension(4000.0), "b": extension(8000.0)})
     assert "narrow band" not in markdown(REPORTS)

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.audio import read_audio
 from vocoder.dsp.pitch import track_pitch
 from vocoder.features.f0 import F0
 from vocoder.features.mel import PRESETS, MelSpec, MelSpectrogram
+from vocoder.io.audio import read_audio
 
 SPEC = MelSpec.preset("hifigan_22k_80")
 

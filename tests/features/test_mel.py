@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vocoder.audio import read_audio, resample
 from vocoder.errors import ConfigError, MelMismatchError
-from vocoder.features.fit import convert, differences
 from vocoder.features.mel import PRESETS, LogBase, MelSpec, MelSpectrogram, magnitude
+from vocoder.features.mel_conversion import convert, differences
+from vocoder.io.audio import read_audio, resample_soxr
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
 BASE = MelSpec.preset("hifigan_22k_80")
@@ -69,7 +69,7 @@ def test_preset_is_librosas_mel(name: str, clip: str) -> None:
     """
     spec = MelSpec.preset(name)
     audio, rate = read_audio(CLIPS / f"{clip}.flac")
-    audio = resample(audio, rate, spec.sample_rate)
+    audio = resample_soxr(audio, rate, spec.sample_rate)
     ours = MelSpectrogram(spec)(audio[None])[0].double().numpy()
     linear = reference_mel(audio[0].double().numpy(), spec)
     theirs = np.log(np.maximum(linear, spec.log_floor)) / PER_UNIT[spec.log]
@@ -151,16 +151,18 @@ def test_converted_mel_is_the_mel_of_the_other_spec(
 ) -> None:
     """And back again, for every pair of logarithms with and without mean and scale."""
     plain: dict[str, Any] = {"mean": (), "scale": ()}
-    have = normalised(source, **({} if statistics in ("both", "source") else plain))
-    want = normalised(target, **({} if statistics in ("both", "target") else plain))
-    mel = MelSpectrogram(have)(speech)
-    converted = convert(mel, have, want)
-    nepers = PER_UNIT[target] * min(want.scale, default=1.0)
+    source_spec = normalised(source, **({} if statistics in ("both", "source") else plain))
+    target_spec = normalised(target, **({} if statistics in ("both", "target") else plain))
+    mel = MelSpectrogram(source_spec)(speech)
+    converted = convert(mel, source_spec, target_spec)
+    nepers = PER_UNIT[target] * min(target_spec.scale, default=1.0)
     torch.testing.assert_close(
-        converted, MelSpectrogram(want)(speech), rtol=1e-6, atol=1e-5 / nepers
+        converted, MelSpectrogram(target_spec)(speech), rtol=1e-6, atol=1e-5 / nepers
     )
-    nepers = PER_UNIT[source] * min(have.scale, default=1.0)
-    torch.testing.assert_close(convert(converted, want, have), mel, rtol=1e-6, atol=1e-5 / nepers)
+    nepers = PER_UNIT[source] * min(source_spec.scale, default=1.0)
+    torch.testing.assert_close(
+        convert(converted, target_spec, source_spec), mel, rtol=1e-6, atol=1e-5 / nepers
+    )
 
 
 def test_equal_specs_leave_the_mel_alone(speech: Tensor) -> None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.errors import ConfigError
-from vocoder.generators.ap_bwe import APBWE, OFFSET
+from vocoder.generators.bandwidth_extension.ap_bwe import APBWE, OFFSET
 from vocoder.streaming.plan import Plan
 
 SIZES = {"channels": 8, "hidden": 12, "blocks": 2, "n_fft": 64, "hop_length": 8, "win_length": 32}
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 @pytest.fixture
 def generator() -> APBWE:
     torch.manual_seed(0)
-    return APBWE(**SIZES, edges=[4000.0, 4000.0])
+    return APBWE(**SIZES, cutoff_range=[4000.0, 4000.0])
 
 
 def stft(audio: Tensor) -> Tensor:
@@ -100,4 +100,4 @@ def test_pieces_do_not_decide_between_phases_of_plus_and_minus_pi(generator: APB
 @pytest.mark.parametrize("wrong", [{"n_fft": 63}, {"win_length": 65}, {"hop_length": 33}])
 def test_windows_that_do_not_fit_are_an_error(wrong: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="win_length"):
-        APBWE(**{**SIZES, **wrong}, edges=[4000.0, 4000.0])
+        APBWE(**{**SIZES, **wrong}, cutoff_range=[4000.0, 4000.0])

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.generators.band_filler import BandFiller
+from vocoder.generators.bandwidth_extension.band_filler import BandFiller
 
 RATE = 48000
 
@@ -14,7 +14,7 @@ RATE = 48000
 @pytest.fixture(scope="module")
 def network() -> BandFiller:
     torch.manual_seed(0)
-    return BandFiller(channels=8, hidden=8, blocks=1, edges=[3400.0, 12000.0]).eval()
+    return BandFiller(channels=8, hidden=8, blocks=1, cutoff_range=[3400.0, 12000.0]).eval()
 
 
 def harmonics(hz: float, count: int) -> Tensor:

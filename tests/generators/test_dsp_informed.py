@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.generators.dsp_informed import EXCITATION, DSPInformed
+from vocoder.generators.bandwidth_extension.dsp_informed import EXCITATION, DSPInformed
 
-EDGE, FRAMES = 4000.0, 200
+CUTOFF, FRAMES = 4000.0, 200
 
 narrow = partial(
     DSPInformed,
@@ -22,7 +22,7 @@ narrow = partial(
     context_channels=8,
     hidden=8,
     blocks=1,
-    edges=[EDGE, EDGE],
+    cutoff_range=[CUTOFF, CUTOFF],
 )
 
 
@@ -42,7 +42,7 @@ def test_response_is_not_negative_and_one_below_the_edge(
     network: DSPInformed, strength: float
 ) -> None:
     response = network.filter.response(slope(strength))
-    below = torch.linspace(0.0, 24000.0, 513) < EDGE
+    below = torch.linspace(0.0, 24000.0, 513) < CUTOFF
     assert torch.isfinite(response).all()
     assert (response >= 0.0).all()
     assert (response[:, below] == 1.0).all()

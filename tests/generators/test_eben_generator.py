@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
-from vocoder.generators.eben import EBEN
+from vocoder.generators.bandwidth_extension.eben import EBEN
 
-EDGES = [400.0, 2000.0]
+CUTOFFS = [400.0, 2000.0]
 
 
 def noise(*shape: int) -> Tensor:
@@ -22,7 +22,7 @@ def test_without_the_network_all_bands_give_the_recording_back_to_its_ends(
     bands: int, cutoff: float
 ) -> None:
     bank = {"bands": bands, "lowest": bands, "filter_size": 8 * bands, "cutoff": cutoff}
-    model = EBEN(edges=EDGES, channels=2, strides=[2, 2], **bank)  # type: ignore[arg-type]
+    model = EBEN(cutoff_range=CUTOFFS, channels=2, strides=[2, 2], **bank)  # type: ignore[arg-type]
     nn.init.zeros_(model.last_conv.weight)
     audio = 1e-3 * noise(1, 1, 100 * model.hop_length)  # so soft that tanh does nothing
     error = (model(audio) - audio).square().mean() / audio.square().mean()
@@ -30,7 +30,7 @@ def test_without_the_network_all_bands_give_the_recording_back_to_its_ends(
 
 
 def test_the_upper_bands_are_not_heard() -> None:
-    model = EBEN(edges=EDGES, channels=2).eval()
+    model = EBEN(cutoff_range=CUTOFFS, channels=2).eval()
     time = torch.arange(40 * model.hop_length) / 16000
     low = 0.1 * torch.sin(2 * math.pi * 1000 * time)[None, None]
     high = 0.1 * torch.sin(2 * math.pi * 5000 * time)[None, None]
@@ -43,7 +43,7 @@ def test_the_upper_bands_are_not_heard() -> None:
 def test_a_recording_filled_up_with_zeros_is_computed_as_the_authors_do() -> None:
     """Written out once more for `filter_size` samples less than whole hops: no step is mirrored."""
     torch.manual_seed(0)
-    model = EBEN(edges=EDGES, channels=2, lowest=2, strides=[2, 4]).eval()
+    model = EBEN(cutoff_range=CUTOFFS, channels=2, lowest=2, strides=[2, 4]).eval()
     audio = 0.1 * noise(1, 1, 40 * model.hop_length - 32)
     kernels = model.filters.flip(-1)
     low = F.conv1d(audio, kernels[:2], stride=4, padding=31)
@@ -56,8 +56,8 @@ def test_a_recording_filled_up_with_zeros_is_computed_as_the_authors_do() -> Non
 
 
 def test_the_hop_is_that_of_the_filter_bank_times_the_strides() -> None:
-    assert EBEN(edges=EDGES, channels=2).hop_length == 256
-    assert EBEN(edges=EDGES, channels=2, bands=2, strides=[3]).hop_length == 6
+    assert EBEN(cutoff_range=CUTOFFS, channels=2).hop_length == 256
+    assert EBEN(cutoff_range=CUTOFFS, channels=2, bands=2, strides=[3]).hop_length == 6
 
 
 @pytest.mark.parametrize(
@@ -69,9 +69,9 @@ def test_the_hop_is_that_of_the_filter_bank_times_the_strides() -> None:
         ({"strides": [2, 1]}, "the least are 1 and one of 2"),
         ({"channels": 0}, "channels is 0"),
         ({"filter_size": 30}, "twice their number"),
-        ({"edges": [2000.0, 400.0]}, "edges"),
+        ({"cutoff_range": [2000.0, 400.0]}, "cutoff_range"),
     ],
 )
 def test_impossible_sizes_are_named(change: dict[str, object], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        EBEN(**{"edges": EDGES, "channels": 2} | change)  # type: ignore[arg-type]
+        EBEN(**{"cutoff_range": CUTOFFS, "channels": 2} | change)  # type: ignore[arg-type]

@@ -142,7 +142,7 @@ def test_items_of_a_batch_are_independent(generator: Generator) -> None:
 
 
 def test_a_frame_later_is_a_hop_later(generator: Generator) -> None:
-    """Away from the edges, which are zeros, the audio moves along with the frames."""
+    """Away from the cutoff_range, which are zeros, the audio moves along with the frames."""
     given_features, hop, margin = features(generator, 100), generator.hop_length, 40
     audio = generator(**given_features)
     moved = generator(**{name: value[..., 1:] for name, value in given_features.items()})

@@ -5,7 +5,7 @@ import torch
 
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
-from vocoder.generators.hifi_sr import HiFiSR
+from vocoder.generators.bandwidth_extension.hifi_sr import HiFiSR
 
 
 def hifi_sr(**mel: object) -> HiFiSR:
@@ -20,7 +20,7 @@ def hifi_sr(**mel: object) -> HiFiSR:
         upsample_kernel_sizes=[8, 8],
         resblock_kernel_sizes=[3],
         resblock_dilations=[[1]],
-        edges=[2000.0, 4000.0],
+        cutoff_range=[2000.0, 4000.0],
     ).eval()
 
 

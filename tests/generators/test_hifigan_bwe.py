@@ -10,10 +10,10 @@ from torch import Tensor
 
 from vocoder.dsp.resample import resample
 from vocoder.errors import ConfigError
-from vocoder.generators.hifigan_bwe import HiFiGANBWE
+from vocoder.generators.bandwidth_extension.hifigan_bwe import HiFiGANBWE
 from vocoder.nn.weight_norm import count_weights, fold_weight_norm
 
-narrow = partial(HiFiGANBWE, layers=4, stacks=2, channels=6, edges=[4000.0, 12000.0])
+narrow = partial(HiFiGANBWE, layers=4, stacks=2, channels=6, cutoff_range=[4000.0, 12000.0])
 REACH = 2 * (1 + 3)
 
 
@@ -52,7 +52,10 @@ def test_outside_of_the_recording_it_is_silent() -> None:
 
 
 def test_frozen_once_or_twice_it_computes_the_same_with_less() -> None:
-    generator, given = HiFiGANBWE(channels=8, edges=[4000.0, 12000.0]), torch.randn(2, 1, 300)
+    generator, given = (
+        HiFiGANBWE(channels=8, cutoff_range=[4000.0, 12000.0]),
+        torch.randn(2, 1, 300),
+    )
     audio, weights = generator(given), count_weights(generator)
     for _ in range(2):
         frozen = generator.freeze()
@@ -70,7 +73,7 @@ def test_its_input_is_resampled_in_its_own_way() -> None:
 
 def test_published_size() -> None:
     with torch.device("meta"):
-        generator = HiFiGANBWE(edges=[4000.0, 12000.0])
+        generator = HiFiGANBWE(cutoff_range=[4000.0, 12000.0])
     assert count_weights(generator) == 1_055_105
     assert generator.reach == 6560
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vocoder.dsp.stft import hann_window
 from vocoder.features.mel import MelSpec
-from vocoder.generators.hiftnet import HiFTNet
+from vocoder.generators.pitched.hiftnet import HiFTNet
 from vocoder.nn.pitch import MelPitch
 from vocoder.nn.weight_norm import fold_weight_norm
 

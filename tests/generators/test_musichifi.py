@@ -1,4 +1,4 @@
-"""MusicHiFi's band extension adds above the kept band, and nothing below it."""
+"""MusicHiFi's band extension adds above the preserve_below band, and nothing below it."""
 
 import pytest
 import torch
@@ -6,8 +6,8 @@ from torch import Tensor
 
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
+from vocoder.generators.bandwidth_extension.musichifi import MusicHiFiBWE
 from vocoder.generators.base import Generator
-from vocoder.generators.musichifi import MusicHiFiBWE
 
 RATE, HOP, KEPT, SAMPLES = 44100, 512, 10000.0, 64 * 512
 MEL = MelSpec(sample_rate=RATE, n_fft=2048, hop_length=HOP, win_length=2048, n_mels=8)
@@ -28,7 +28,9 @@ class Saying(Generator):
 
 def added(made: Tensor) -> Tensor:
     """What is added to silence when the vocoder makes `made`."""
-    network = MusicHiFiBWE(mel=MEL, vocoder=Saying(made), kept=KEPT, edges=[11025.0, 11025.0])
+    network = MusicHiFiBWE(
+        mel=MEL, vocoder=Saying(made), preserve_below=KEPT, cutoff_range=[11025.0, 11025.0]
+    )
     change: Tensor = network(torch.zeros(1, 1, SAMPLES))
     return change
 
@@ -63,15 +65,22 @@ def test_the_narrow_band_passes_and_what_is_added_is_on_time() -> None:
     click[..., 9000] = 1.0
     assert added(click)[0, 0].argmax() == 9000
     network = MusicHiFiBWE(
-        mel=MEL, vocoder=Saying(torch.zeros(1, 1, SAMPLES)), kept=KEPT, edges=[11025.0, 11025.0]
+        mel=MEL,
+        vocoder=Saying(torch.zeros(1, 1, SAMPLES)),
+        preserve_below=KEPT,
+        cutoff_range=[11025.0, 11025.0],
     )
     assert torch.equal(network(sweep()), sweep())
 
 
 def test_parts_must_fit() -> None:
     silent = Saying(torch.zeros(1, 1, 1))
-    with pytest.raises(ConfigError, match="kept is 12000.0 Hz, but a band ends at 11025.0"):
-        MusicHiFiBWE(mel=MEL, vocoder=silent, kept=12000.0, edges=[11025.0, 11025.0])
+    with pytest.raises(
+        ConfigError, match="preserve_below is 12000.0 Hz, but a band ends at 11025.0"
+    ):
+        MusicHiFiBWE(
+            mel=MEL, vocoder=silent, preserve_below=12000.0, cutoff_range=[11025.0, 11025.0]
+        )
     silent.hop_length = 256
     with pytest.raises(ConfigError, match="hop_length 256"):
-        MusicHiFiBWE(mel=MEL, vocoder=silent, kept=KEPT, edges=[11025.0, 11025.0])
+        MusicHiFiBWE(mel=MEL, vocoder=silent, preserve_below=KEPT, cutoff_range=[11025.0, 11025.0])

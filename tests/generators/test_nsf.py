@@ -8,7 +8,7 @@ import torch
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.hifigan import HiFiGAN
-from vocoder.generators.nsf import NSFHiFiGAN
+from vocoder.generators.pitched.nsf import NSFHiFiGAN
 from vocoder.nn.pitch import MelPitch
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, hop_length=64, win_length=256, n_mels=32)

@@ -13,13 +13,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.audio import read_audio, resample
 from vocoder.features.f0 import F0
 from vocoder.features.mel import MelSpec, MelSpectrogram
-from vocoder.generators.hiftnet import HiFTNet
-from vocoder.generators.nsf import NSFHiFiGAN
-from vocoder.generators.pitched import PitchedGenerator
-from vocoder.nn.jdc import JDC
+from vocoder.generators.pitched.base import PitchedGenerator
+from vocoder.generators.pitched.hiftnet import HiFTNet
+from vocoder.generators.pitched.jdc import JDC
+from vocoder.generators.pitched.nsf import NSFHiFiGAN
+from vocoder.io.audio import read_audio, resample_soxr
 from vocoder.nn.pitch import MelPitch
 from vocoder.nn.weight_norm import fold_weight_norm
 
@@ -68,7 +68,7 @@ def generator(request: pytest.FixtureRequest) -> PitchedGenerator:
 def speech() -> Tensor:
     clips = Path(__file__).parents[2] / "egs" / "clips"
     audio, rate = read_audio(clips / "lj" / "LJ001-0013.flac")
-    return resample(audio, rate, SPEC.sample_rate)[None, :, : 64 * 100]
+    return resample_soxr(audio, rate, SPEC.sample_rate)[None, :, : 64 * 100]
 
 
 def mel_of(frames: int, *, batch: int = 1) -> Tensor:

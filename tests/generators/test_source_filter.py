@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.audio import read_audio, resample
 from vocoder.dsp.pitch import track_pitch
 from vocoder.errors import ConfigError
 from vocoder.features.mel import PRESETS, MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 from vocoder.generators.griffin_lim import GriffinLim
-from vocoder.generators.source_filter import SourceFilter
-from vocoder.nn.consistency import MelConsistency
+from vocoder.generators.pitched.consistency import MelConsistency
+from vocoder.generators.pitched.source_filter import SourceFilter
+from vocoder.io.audio import read_audio, resample_soxr
 
 SPEC = MelSpec.preset("hifigan_22k_80")
 SMALL = {"channels": 16, "hidden": 16, "blocks": 1, "pitch_channels": 8, "pitch_blocks": 1}
@@ -28,7 +28,7 @@ def source_filter(iterations: int = 4, mel: MelSpec = SPEC) -> SourceFilter:
 def speech() -> Tensor:
     clips = Path(__file__).parents[2] / "egs" / "clips"
     audio, rate = read_audio(clips / "lj" / "LJ001-0013.flac")
-    audio = resample(audio, rate, SPEC.sample_rate)
+    audio = resample_soxr(audio, rate, SPEC.sample_rate)
     return audio[None, :, : audio.shape[-1] // 256 * 256]
 
 

@@ -8,14 +8,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.errors import ConfigError
 from vocoder.losses.adversarial import (
-    Game,
+    AdversarialLoss,
     Hinge,
     LeastSquares,
     NonSaturating,
-    OverVerdicts,
+    OverOutputs,
     Reduction,
     Relativistic,
     RelativisticLeastSquares,
@@ -25,7 +25,7 @@ from vocoder.losses.adversarial import (
 )
 
 Array = NDArray[np.float64]
-GAMES: dict[str, Callable[[Reduction], Game]] = {
+ADVERSARIAL_LOSSES: dict[str, Callable[[Reduction], AdversarialLoss]] = {
     kind.__name__: lambda reduction, kind=kind: kind(reduction=reduction)  # type: ignore[misc]
     for kind in (
         LeastSquares,
@@ -40,7 +40,7 @@ GAMES: dict[str, Callable[[Reduction], Game]] = {
 }
 # Where a side is behind, RelativisticLeastSquares asks it to catch up with the median lead, and the
 # median not to run away.
-MONOTONE = sorted(GAMES.keys() - {"RelativisticLeastSquares"})
+MONOTONE = sorted(ADVERSARIAL_LOSSES.keys() - {"RelativisticLeastSquares"})
 
 
 def softplus(x: Array) -> Array:
@@ -54,7 +54,7 @@ def truncated(ahead: Array, behind: Array) -> float:
     return float(min((late**2).mean(), 0.04))
 
 
-# Loss of the generator and of the discriminator for one verdict; reals r and fakes f.
+# Loss of the generator and of the discriminator for one output; reals r and fakes f.
 FORMULAS: dict[str, tuple[Callable[[Array, Array], float], Callable[[Array, Array], float]]] = {
     "LeastSquares": (
         lambda r, f: ((f - 1) ** 2).mean(),
@@ -89,9 +89,9 @@ FORMULAS: dict[str, tuple[Callable[[Array, Array], float], Callable[[Array, Arra
 }  # fmt: skip
 
 
-def verdicts(*logits: Tensor, game: str, weight: float = 1.0) -> list[Verdict]:
+def outputs(*logits: Tensor, game: str, weight: float = 1.0) -> list[DiscriminatorOutput]:
     sliced = game == "Slicing"
-    return [Verdict(x, [], 2.0 * x if sliced else None, weight) for x in logits]
+    return [DiscriminatorOutput(x, [], 2.0 * x if sliced else None, weight) for x in logits]
 
 
 def logits(seed: int, scale: float = 1.0) -> list[Tensor]:
@@ -100,7 +100,7 @@ def logits(seed: int, scale: float = 1.0) -> list[Tensor]:
     return [scale * torch.randn(2, n, generator=generator) for n in (7, 4)]
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 @pytest.mark.parametrize("scale", [0.1, 1.0, 5.0])
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 def test_numbers_are_the_papers_formulas(name: str, scale: float, reduction: Reduction) -> None:
@@ -108,8 +108,8 @@ def test_numbers_are_the_papers_formulas(name: str, scale: float, reduction: Red
     pairs = [(r.double().numpy(), f.double().numpy()) for r, f in zip(real, fake, strict=True)]
     combine = np.sum if reduction == "sum" else np.mean
     generator, discriminator = FORMULAS[name]
-    game = GAMES[name](reduction)
-    judged = verdicts(*real, game=name), verdicts(*fake, game=name)
+    game = ADVERSARIAL_LOSSES[name](reduction)
+    judged = outputs(*real, game=name), outputs(*fake, game=name)
     assert game.generator(judged[1], judged[0]).item() == pytest.approx(
         combine([generator(r, f) for r, f in pairs]), rel=1e-5
     )
@@ -129,17 +129,19 @@ def test_numbers_are_the_papers_formulas(name: str, scale: float, reduction: Red
         (Wasserstein(), -1.0 - 0.5, (1.0 - 0.75) + (0.5 + 1.0)),
     ],
 )
-def test_numbers_by_hand(game: Game, for_generator: float, for_discriminator: float) -> None:
-    fake = verdicts(torch.tensor([[3.0, -1.0]]), torch.tensor([[0.5]]), game="")
-    real = verdicts(torch.tensor([[0.5, 1.0]]), torch.tensor([[-1.0]]), game="")
+def test_numbers_by_hand(
+    game: AdversarialLoss, for_generator: float, for_discriminator: float
+) -> None:
+    fake = outputs(torch.tensor([[3.0, -1.0]]), torch.tensor([[0.5]]), game="")
+    real = outputs(torch.tensor([[0.5, 1.0]]), torch.tensor([[-1.0]]), game="")
     assert game.generator(fake, real).item() == pytest.approx(for_generator)
     assert game.discriminator(real, fake).item() == pytest.approx(for_discriminator)
 
 
 @pytest.mark.parametrize("game", [LeastSquares(), Hinge()])
 def test_games_end_where_they_should(game: LeastSquares | Hinge) -> None:
-    one = verdicts(torch.ones(1, 1), game="")
-    lowest = verdicts(torch.full((1, 1), 0.0 if isinstance(game, LeastSquares) else -1.0), game="")
+    one = outputs(torch.ones(1, 1), game="")
+    lowest = outputs(torch.full((1, 1), 0.0 if isinstance(game, LeastSquares) else -1.0), game="")
     assert game.generator(one, one).item() == 0.0
     assert game.discriminator(one, lowest).item() == 0.0
 
@@ -149,8 +151,8 @@ def test_generator_raises_fakes_and_discriminator_parts_them(name: str) -> None:
     real, fake = (
         [(0.5 + 0.3 * x.tanh()).requires_grad_() for x in logits(seed)] for seed in (2, 3)
     )
-    game = GAMES[name]("sum")
-    judged = verdicts(*real, game=name), verdicts(*fake, game=name)
+    game = ADVERSARIAL_LOSSES[name]("sum")
+    judged = outputs(*real, game=name), outputs(*fake, game=name)
     raised = torch.autograd.grad(game.generator(judged[1], judged[0]), fake)
     assert all((gradient < 0).all() for gradient in raised)
     parted = torch.autograd.grad(game.discriminator(*judged), [*real, *fake])
@@ -158,7 +160,7 @@ def test_generator_raises_fakes_and_discriminator_parts_them(name: str) -> None:
     assert all((gradient > 0).all() for gradient in parted[2:])
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 @pytest.mark.parametrize("real_logit", [-1e4, 0.0, 1e4])
 @pytest.mark.parametrize("fake_logit", [-1e4, 0.0, 1e4])
 def test_extreme_logits_give_finite_losses_and_gradients(
@@ -166,30 +168,30 @@ def test_extreme_logits_give_finite_losses_and_gradients(
 ) -> None:
     real, fake = (x + shift for x, shift in zip(logits(4), (real_logit, fake_logit), strict=True))
     real, fake = real[:, :4].requires_grad_(), fake[:, :4].requires_grad_()
-    game = GAMES[name]("sum")
-    judged = verdicts(real, game=name), verdicts(fake, game=name)
+    game = ADVERSARIAL_LOSSES[name]("sum")
+    judged = outputs(real, game=name), outputs(fake, game=name)
     for loss in (game.generator(judged[1], judged[0]), game.discriminator(*judged)):
         loss.backward()
         assert loss.isfinite()
     assert all(x.grad is not None and x.grad.isfinite().all() for x in (real, fake))
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_losses_are_float32_whatever_the_logits_are(name: str) -> None:
     real, fake = ([x.bfloat16() for x in logits(seed)] for seed in (5, 6))
-    game = GAMES[name]("sum")
-    half = verdicts(*real, game=name), verdicts(*fake, game=name)
+    game = ADVERSARIAL_LOSSES[name]("sum")
+    half = outputs(*real, game=name), outputs(*fake, game=name)
     full = ([v._replace(logits=v.logits.float()) for v in side] for side in half)
     assert torch.equal(game.discriminator(*half), game.discriminator(*full))
     assert game.generator(half[1], half[0]).dtype == torch.float32
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_weights_multiply_the_losses_of_their_verdicts(name: str, reduction: Reduction) -> None:
-    game, weights = GAMES[name](reduction), (0.5, 3.0)
+    game, weights = ADVERSARIAL_LOSSES[name](reduction), (0.5, 3.0)
     real, fake = (
-        [verdicts(x, game=name, weight=w)[0] for x, w in zip(logits(seed), weights, strict=True)]
+        [outputs(x, game=name, weight=w)[0] for x, w in zip(logits(seed), weights, strict=True)]
         for seed in (7, 8)
     )
     for loss in (lambda r, f: game.generator(f, r), game.discriminator):
@@ -204,17 +206,17 @@ def test_weights_multiply_the_losses_of_their_verdicts(name: str, reduction: Red
 @pytest.mark.parametrize("name", ["Relativistic", "Wasserstein"])
 def test_only_differences_count(name: str) -> None:
     real, fake = logits(9), logits(10)
-    game = GAMES[name]("sum")
-    here = game.discriminator(verdicts(*real, game=name), verdicts(*fake, game=name))
+    game = ADVERSARIAL_LOSSES[name]("sum")
+    here = game.discriminator(outputs(*real, game=name), outputs(*fake, game=name))
     real, fake = ([x + 5.0 for x in side] for side in (real, fake))
-    there = game.discriminator(verdicts(*real, game=name), verdicts(*fake, game=name))
+    there = game.discriminator(outputs(*real, game=name), outputs(*fake, game=name))
     assert there.item() == pytest.approx(here.item(), rel=1e-5)
 
 
 def test_least_squares_without_anybody_behind_is_the_plain_one() -> None:
     game = RelativisticLeastSquares()
     fake = torch.zeros(2, 5, requires_grad=True)
-    judged = verdicts(fake + 0.25, game=""), verdicts(fake, game="")
+    judged = outputs(fake + 0.25, game=""), outputs(fake, game="")
     loss = game.generator(judged[1], judged[0])
     assert torch.equal(loss, LeastSquares().generator(judged[1], judged[0]))
     (gradient,) = torch.autograd.grad(loss, fake)
@@ -224,7 +226,7 @@ def test_least_squares_without_anybody_behind_is_the_plain_one() -> None:
 @pytest.mark.parametrize(("last", "extra"), [(0.4, 0.01), (0.35, 0.0225), (0.2, 0.04)])
 def test_who_is_behind_pays_the_squared_distance_up_to_a_limit(last: float, extra: float) -> None:
     lead, zero = torch.tensor([[1.0, 0.5, last]]), torch.zeros(1, 3)
-    ahead, behind = verdicts(lead, game=""), verdicts(zero, game="")
+    ahead, behind = outputs(lead, game=""), outputs(zero, game="")
     game, plain = RelativisticLeastSquares(truncation=0.04), LeastSquares()
     for loss, without in (
         (game.generator, plain.generator),
@@ -235,9 +237,9 @@ def test_who_is_behind_pays_the_squared_distance_up_to_a_limit(last: float, extr
 
 def test_who_is_too_far_behind_is_given_up() -> None:
     lead = torch.tensor([[0.0, 0.1, 0.2, -5.0]], requires_grad=True)
-    zero = verdicts(torch.zeros(1, 4), game="")
+    zero = outputs(torch.zeros(1, 4), game="")
     relativistic, plain = (
-        torch.autograd.grad(game.generator(verdicts(lead, game=""), zero), lead)[0]
+        torch.autograd.grad(game.generator(outputs(lead, game=""), zero), lead)[0]
         for game in (RelativisticLeastSquares(), LeastSquares())
     )
     assert torch.equal(relativistic, plain)
@@ -246,25 +248,29 @@ def test_who_is_too_far_behind_is_given_up() -> None:
 def test_slicing_parts_features_from_direction() -> None:
     real, fake = logits(11), logits(12)
     directions = [x.clone().requires_grad_() for x in (*real, *fake)]
-    judged = [Verdict(x, [], d) for x, d in zip([*real, *fake], directions, strict=True)]
+    judged = [
+        DiscriminatorOutput(x, [], d) for x, d in zip([*real, *fake], directions, strict=True)
+    ]
     gradients = torch.autograd.grad(Slicing().discriminator(judged[:2], judged[2:]), directions)
     assert all((gradient < 0).all() for gradient in gradients[:2])
     assert all((gradient > 0).all() for gradient in gradients[2:])
 
 
 def test_games_and_last_layers_must_fit() -> None:
-    plain, sliced = ([Verdict(torch.zeros(1, 2), [], d)] for d in (None, torch.zeros(1, 2)))
+    plain, sliced = (
+        [DiscriminatorOutput(torch.zeros(1, 2), [], d)] for d in (None, torch.zeros(1, 2))
+    )
     with pytest.raises(ConfigError, match="Sliced"):
         Slicing().discriminator(sliced, plain)
-    for name in GAMES.keys() - {"Slicing"}:
+    for name in ADVERSARIAL_LOSSES.keys() - {"Slicing"}:
         with pytest.raises(ConfigError, match=f"{name}.*Slicing"):
-            GAMES[name]("sum").discriminator(sliced, sliced)
+            ADVERSARIAL_LOSSES[name]("sum").discriminator(sliced, sliced)
 
 
-@pytest.mark.parametrize("kind", GAMES)
+@pytest.mark.parametrize("kind", ADVERSARIAL_LOSSES)
 def test_misspelt_reduction_is_named(kind: str) -> None:
     with pytest.raises(ConfigError, match="'avg'"):
-        GAMES[kind]("avg")  # type: ignore[arg-type]
+        ADVERSARIAL_LOSSES[kind]("avg")  # type: ignore[arg-type]
 
 
 def test_truncation_must_leave_something() -> None:
@@ -272,11 +278,11 @@ def test_truncation_must_leave_something() -> None:
         RelativisticLeastSquares(truncation=0.0)
 
 
-@pytest.mark.parametrize("name", GAMES)
+@pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_different_ensembles_cannot_be_paired(name: str) -> None:
-    one = verdicts(torch.zeros(1, 2), game=name)
+    one = outputs(torch.zeros(1, 2), game=name)
     with pytest.raises(ValueError, match="zip"):
-        GAMES[name]("sum").discriminator(one, one * 2)
+        ADVERSARIAL_LOSSES[name]("sum").discriminator(one, one * 2)
 
 
 def test_all_games_are_here() -> None:
@@ -286,4 +292,6 @@ def test_all_games_are_here() -> None:
             *map(below, kinds)
         )
 
-    assert {name for name in below(OverVerdicts) if not name.startswith("_")} == GAMES.keys()
+    assert {
+        name for name in below(OverOutputs) if not name.startswith("_")
+    } == ADVERSARIAL_LOSSES.keys()

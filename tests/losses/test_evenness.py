@@ -35,7 +35,7 @@ def test_it_can_be_learned_away() -> None:
 
 
 def test_what_the_extender_learned_is_even_and_normally_distributed() -> None:
-    network = vocoder.load_extender().network
+    network = vocoder.load_extender().generator
     noise = network.get_parameter("noise").detach()
     assert noise.unique().numel() > 1000
     standard = (noise - noise.mean()) / noise.std()

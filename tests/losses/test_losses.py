@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.dsp.pqmf import pqmf_analysis, pqmf_filters
 from vocoder.dsp.resolutions import RESOLUTIONS
 from vocoder.errors import ConfigError
@@ -107,8 +107,10 @@ REFERENCE = {
 }
 
 
-def verdict(logits: list[float], *features: list[float]) -> Verdict:
-    return Verdict(torch.tensor([logits]), [torch.tensor([feature]) for feature in features])
+def output(logits: list[float], *features: list[float]) -> DiscriminatorOutput:
+    return DiscriminatorOutput(
+        torch.tensor([logits]), [torch.tensor([feature]) for feature in features]
+    )
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -201,32 +203,34 @@ MATCHING = [FeatureMatching, MeanFeatureMatching, NormalisedFeatureMatching]
 
 @pytest.mark.parametrize(("reduction", "expected"), [("sum", 8.5), ("mean", 4.25)])
 def test_feature_matching_sums_maps_and_reduces_verdicts(reduction: str, expected: float) -> None:
-    fake = [verdict([0.0], [1.0, 2.0], [3.0]), verdict([0.0], [0.0])]
-    real = [verdict([9.0], [2.0, 4.0], [0.0]), verdict([9.0], [4.0])]
+    fake = [output([0.0], [1.0, 2.0], [3.0]), output([0.0], [0.0])]
+    real = [output([9.0], [2.0, 4.0], [0.0]), output([9.0], [4.0])]
     loss = FeatureMatching(reduction=reduction)  # type: ignore[arg-type]
     assert loss(fake, real).item() == pytest.approx(expected)
     assert loss(real, real).item() == 0.0
 
 
 def test_mean_feature_matching_takes_the_mean_of_maps() -> None:
-    fake = [verdict([0.0], [1.0, 2.0], [3.0]), verdict([0.0], [0.0])]
-    real = [verdict([9.0], [2.0, 4.0], [0.0]), verdict([9.0], [4.0])]
+    fake = [output([0.0], [1.0, 2.0], [3.0]), output([0.0], [0.0])]
+    real = [output([9.0], [2.0, 4.0], [0.0]), output([9.0], [4.0])]
     assert MeanFeatureMatching()(fake, real).item() == pytest.approx((1.5 + 3.0) / 2 + 4.0)
 
 
 def test_normalised_feature_matching_is_relative_to_the_real_maps() -> None:
-    fake = [verdict([0.0], [1.0, 2.0], [3.0]), verdict([0.0], [0.0])]
-    real = [verdict([9.0], [2.0, -4.0], [2.0]), verdict([9.0], [4.0])]
+    fake = [output([0.0], [1.0, 2.0], [3.0]), output([0.0], [0.0])]
+    real = [output([9.0], [2.0, -4.0], [2.0]), output([9.0], [4.0])]
     loss = NormalisedFeatureMatching()
     assert loss(fake, real).item() == pytest.approx((3.5 / 3 + 1 / 2) / 2 + 1)
     assert loss(real, real).item() == 0.0
-    louder = [[verdict([0.0], [100.0, 200.0])], [verdict([0.0], [200.0, -400.0])]]
+    louder = [[output([0.0], [100.0, 200.0])], [output([0.0], [200.0, -400.0])]]
     assert loss(*louder).item() == pytest.approx(3.5 / 3)
-    assert loss([verdict([0.0], [1.0])], [verdict([0.0], [0.0])]).isfinite()
+    assert loss([output([0.0], [1.0])], [output([0.0], [0.0])]).isfinite()
 
 
-def weigh(verdicts: list[Verdict], weights: Sequence[float]) -> list[Verdict]:
-    return [v._replace(weight=weight) for v, weight in zip(verdicts, weights, strict=True)]
+def weigh(
+    outputs: list[DiscriminatorOutput], weights: Sequence[float]
+) -> list[DiscriminatorOutput]:
+    return [v._replace(weight=weight) for v, weight in zip(outputs, weights, strict=True)]
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
@@ -234,8 +238,8 @@ def weigh(verdicts: list[Verdict], weights: Sequence[float]) -> list[Verdict]:
 def test_feature_matching_multiplies_verdicts_by_their_weights(
     kind: type[FeatureMatching], reduction: Reduction
 ) -> None:
-    fake = [verdict([0.0], [1.0, 2.0], [3.0]), verdict([0.0], [0.0])]
-    real = [verdict([9.0], [2.0, 4.0], [1.0]), verdict([9.0], [4.0])]
+    fake = [output([0.0], [1.0, 2.0], [3.0]), output([0.0], [0.0])]
+    real = [output([9.0], [2.0, 4.0], [1.0]), output([9.0], [4.0])]
     loss, weights = kind(reduction=reduction), (0.5, 3.0)
     apart = [w * loss([a], [b]) for w, a, b in zip(weights, fake, real, strict=True)]
     expected = sum(apart) / (2 if reduction == "mean" else 1)
@@ -245,9 +249,11 @@ def test_feature_matching_multiplies_verdicts_by_their_weights(
 
 @pytest.mark.parametrize("kind", MATCHING)
 def test_feature_matching_moves_only_the_fake(kind: type[FeatureMatching]) -> None:
-    fake, real = (Verdict(torch.zeros(1, 1), [torch.randn(1, 3).requires_grad_()]) for _ in "ab")
+    fake, real = (
+        DiscriminatorOutput(torch.zeros(1, 1), [torch.randn(1, 3).requires_grad_()]) for _ in "ab"
+    )
     kind()([fake], [real]).backward()
-    assert fake.features[0].grad is not None and real.features[0].grad is None
+    assert fake.feature_maps[0].grad is not None and real.feature_maps[0].grad is None
 
 
 @pytest.mark.parametrize("kind", MATCHING)
@@ -257,7 +263,7 @@ def test_misspelt_reduction_is_named(kind: type[FeatureMatching]) -> None:
 
 
 def test_different_ensembles_cannot_be_paired() -> None:
-    one, two = [verdict([0.0], [0.0])], [verdict([0.0], [0.0])] * 2
+    one, two = [output([0.0], [0.0])], [output([0.0], [0.0])] * 2
     with pytest.raises(ValueError, match="zip"):
         FeatureMatching()(one, two)
 
@@ -269,8 +275,14 @@ def test_scales_that_do_not_pair_up_are_named() -> None:
 
 def test_verdicts_without_features_are_not_matched() -> None:
     """As those on random windows, which are not the same for real and fake."""
-    fake = [Verdict(torch.zeros(1, 1), []), Verdict(torch.zeros(1, 1), [torch.tensor([1.0])])]
-    real = [Verdict(torch.zeros(1, 1), []), Verdict(torch.zeros(1, 1), [torch.tensor([3.0])])]
+    fake = [
+        DiscriminatorOutput(torch.zeros(1, 1), []),
+        DiscriminatorOutput(torch.zeros(1, 1), [torch.tensor([1.0])]),
+    ]
+    real = [
+        DiscriminatorOutput(torch.zeros(1, 1), []),
+        DiscriminatorOutput(torch.zeros(1, 1), [torch.tensor([3.0])]),
+    ]
     assert FeatureMatching(reduction="mean")(fake, real).item() == 2.0
     with pytest.raises(ConfigError, match="drop feature_matching"):
         FeatureMatching()(fake[:1], real[:1])

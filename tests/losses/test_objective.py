@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.errors import ConfigError
 from vocoder.losses.adversarial import LeastSquares
 from vocoder.losses.balancer import Balancer
@@ -14,8 +14,8 @@ from vocoder.losses.feature_matching import FeatureMatching
 from vocoder.losses.objective import Objective
 
 WEIGHTS = {"adversarial": 1.0, "feature_matching": 2.0, "wave": 45.0, "pitch": 0.5}
-FAKE = [Verdict(torch.tensor([[0.0]]), [torch.tensor([[1.0]])])]
-REAL = [Verdict(torch.tensor([[1.0]]), [torch.tensor([[4.0]])])]
+FAKE = [DiscriminatorOutput(torch.tensor([[0.0]]), [torch.tensor([[1.0]])])]
+REAL = [DiscriminatorOutput(torch.tensor([[1.0]]), [torch.tensor([[4.0]])])]
 
 
 def objective(**changes: Any) -> Objective:
@@ -31,7 +31,7 @@ def objective(**changes: Any) -> Objective:
 
 def test_total_is_the_weighted_sum_of_all_terms() -> None:
     whole = objective()
-    terms = whole.adversary(FAKE, REAL)
+    terms = whole.adversarial_terms(FAKE, REAL)
     terms |= whole.reconstruct(torch.zeros(1, 1, 8), torch.full((1, 1, 8), 0.1))
     terms["pitch"] = torch.tensor(4.0)
     assert {name: round(term.item(), 6) for name, term in terms.items()} == {
@@ -54,7 +54,7 @@ def test_gradient_of_each_term_is_its_weight() -> None:
 
 def test_ramp_scales_the_adversary_alone() -> None:
     terms = {name: torch.tensor(1.0, requires_grad=True) for name in WEIGHTS}
-    objective().total(terms, adversary=0.25).backward()
+    objective().total(terms, adversarial_weight=0.25).backward()
     expected = WEIGHTS | {"adversarial": 0.25, "feature_matching": 0.5}
     assert {name: term.grad.item() for name, term in terms.items() if term.grad is not None} == (
         expected
@@ -104,18 +104,18 @@ def test_without_a_game_there_is_no_adversary() -> None:
     spectral = objective(
         weights={"wave": 2.0}, adversarial=None, feature_matching=None, auxiliary=()
     )
-    assert spectral.adversary(FAKE, REAL) == {}
+    assert spectral.adversarial_terms(FAKE, REAL) == {}
     assert spectral.total({"wave": torch.tensor(3.0)}).item() == 6.0
     with pytest.raises(ConfigError, match="no adversarial loss"):
         spectral.discriminator(REAL, FAKE)
 
 
 def test_nothing_to_minimise_is_an_error() -> None:
-    game_only = objective(
+    adversarial_only = objective(
         weights={"adversarial": 1.0}, reconstruction={}, feature_matching=None, auxiliary=()
     )
     with pytest.raises(ConfigError, match="terms are"):
-        game_only.total({})
+        adversarial_only.total({})
 
 
 def test_reconstruction_losses_move_with_the_objective() -> None:
@@ -132,8 +132,8 @@ class Loudness:
 
     every = 3
 
-    def __call__(self, judge: Any, real: Tensor, fake: Tensor) -> Tensor:
-        return judge(real)[0].logits.mean() + fake.abs().mean()
+    def __call__(self, discriminators: Any, real: Tensor, fake: Tensor) -> Tensor:
+        return discriminators(real)[0].logits.mean() + fake.abs().mean()
 
 
 def test_regularisers_weigh_as_much_as_the_steps_they_stand_for() -> None:

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.discriminators.period import MultiPeriod
-from vocoder.discriminators.resolution import MultiResolution
 from vocoder.discriminators.scale import MultiScale
 from vocoder.discriminators.slicing import Sliced
-from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.discriminators.spectral.resolution import MultiResolution
 from vocoder.errors import ConfigError
-from vocoder.losses.objective import Judge
+from vocoder.losses.objective import Discriminator
 from vocoder.losses.regularisers import (
     R1,
     R2,
@@ -23,7 +23,7 @@ from vocoder.losses.regularisers import (
 )
 
 KINDS: dict[str, Callable[..., Any]] = {"gp": GradientPenalty, "r1": R1, "r2": R2}
-JUDGES: dict[str, Callable[[], nn.Module]] = {
+DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {
     "period": lambda: MultiPeriod(periods=(2, 5), channels=2, audio_channels=2),
     "scale": lambda: MultiScale(scales=2, channels=16, audio_channels=2),
     "resolution": lambda: MultiResolution(
@@ -38,16 +38,17 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def linear(weight: Tensor, *weights_of_verdicts: float) -> Judge:
-    """One logit per verdict, whose gradient is `weight` everywhere."""
+def linear(weight: Tensor, *weights_of_verdicts: float) -> Discriminator:
+    """One logit per output, whose gradient is `weight` everywhere."""
     return lambda audio: [
-        Verdict((audio * weight).sum((1, 2))[:, None], [], None, w) for w in weights_of_verdicts
+        DiscriminatorOutput((audio * weight).sum((1, 2))[:, None], [], None, w)
+        for w in weights_of_verdicts
     ]
 
 
-def quadratic(audio: Tensor) -> list[Verdict]:
+def quadratic(audio: Tensor) -> list[DiscriminatorOutput]:
     """One logit, whose gradient is the signal itself."""
-    return [Verdict(0.5 * audio.square().sum((1, 2))[:, None], [])]
+    return [DiscriminatorOutput(0.5 * audio.square().sum((1, 2))[:, None], [])]
 
 
 def test_penalties_of_a_linear_judge_by_hand() -> None:
@@ -60,8 +61,10 @@ def test_penalties_of_a_linear_judge_by_hand() -> None:
 
 
 def test_all_verdicts_with_their_weights_are_one_judgement() -> None:
-    judge = linear(torch.tensor([[1.0]]), 1.0, 0.5, 2.0)
-    assert squared_slope(judge, torch.randn(3, 1, 1)).tolist() == pytest.approx([3.5**2] * 3)
+    discriminators = linear(torch.tensor([[1.0]]), 1.0, 0.5, 2.0)
+    assert squared_slope(discriminators, torch.randn(3, 1, 1)).tolist() == pytest.approx(
+        [3.5**2] * 3
+    )
 
 
 def test_each_penalty_looks_where_it_should() -> None:
@@ -72,11 +75,11 @@ def test_each_penalty_looks_where_it_should() -> None:
         assert KINDS[name]()(quadratic, real, fake).item() == pytest.approx(expected, rel=1e-5)
     seen = []
 
-    def judge(audio: Tensor) -> list[Verdict]:
+    def discriminators(audio: Tensor) -> list[DiscriminatorOutput]:
         seen.append(audio.detach())
         return quadratic(audio)
 
-    GradientPenalty()(judge, real, real + 1.0)
+    GradientPenalty()(discriminators, real, real + 1.0)
     places = seen[0] - real
     assert (places.amax((1, 2)) - places.amin((1, 2))).max() < 1e-5  # one place per signal,
     assert places.min() > 0 and places.max() < 1 and places[:, 0, 0].unique().numel() == 6
@@ -91,25 +94,27 @@ def test_gradient_of_r1_is_the_analytic_one() -> None:
 @pytest.mark.parametrize("stride", [1, 4])
 def test_slope_does_not_depend_on_the_length(stride: int) -> None:
     convs = [nn.Conv1d(1, 8, 9, stride), nn.Conv1d(8, 8, 5)]
-    judge = ConvJudge(convs, nn.Conv1d(8, 1, 3))
+    discriminators = ConvDiscriminator(convs, nn.Conv1d(8, 1, 3))
     short, long = (
-        squared_slope(lambda audio: [judge(audio)], torch.randn(16, 1, samples)).mean().item()
+        squared_slope(lambda audio: [discriminators(audio)], torch.randn(16, 1, samples))
+        .mean()
+        .item()
         for samples in (1000, 8000)
     )
     assert long == pytest.approx(short, rel=0.1)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("name", JUDGES)
+@pytest.mark.parametrize("name", DISCRIMINATORS)
 @pytest.mark.parametrize("level", [0.0, 0.1, 1.0])
 def test_every_judge_can_be_penalised(name: str, kind: str, level: float) -> None:
-    judge = JUDGES[name]()
+    discriminators = DISCRIMINATORS[name]()
     real, fake = (level * torch.randn(2, 2, 2, 700)).unbind()
     fake.requires_grad_()
-    penalty = KINDS[kind]()(judge, real, fake)
+    penalty = KINDS[kind]()(discriminators, real, fake)
     penalty.backward()
     assert penalty.shape == () and penalty.isfinite()
-    gradients = [p.grad for p in judge.parameters() if p.grad is not None]
+    gradients = [p.grad for p in discriminators.parameters() if p.grad is not None]
     assert all(gradient.isfinite().all() for gradient in gradients)
     if level:  # in silence, spectra are flat
         assert penalty > 0 and sum(bool(gradient.any()) for gradient in gradients) >= 6
@@ -118,17 +123,17 @@ def test_every_judge_can_be_penalised(name: str, kind: str, level: float) -> Non
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_step_along_the_gradient_reduces_the_penalty(kind: str) -> None:
-    judge = JUDGES["period"]()
+    discriminators = DISCRIMINATORS["period"]()
     real, fake = torch.randn(2, 2, 2, 300)
 
     def penalty() -> Tensor:
         torch.manual_seed(1)
-        value: Tensor = KINDS[kind]()(judge, real, fake)
+        value: Tensor = KINDS[kind]()(discriminators, real, fake)
         return value
 
     before = penalty()
     before.backward()
-    parameters = [p for p in judge.parameters() if p.grad is not None]
+    parameters = [p for p in discriminators.parameters() if p.grad is not None]
     norm = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
     with torch.no_grad():
         for parameter in parameters:
@@ -138,12 +143,12 @@ def test_a_step_along_the_gradient_reduces_the_penalty(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_penalties_stay_in_float32_under_autocast(kind: str) -> None:
-    judge, (real, fake) = JUDGES["period"](), torch.randn(2, 1, 2, 300)
+    discriminators, (real, fake) = DISCRIMINATORS["period"](), torch.randn(2, 1, 2, 300)
     torch.manual_seed(2)
-    exact = KINDS[kind]()(judge, real, fake)
+    exact = KINDS[kind]()(discriminators, real, fake)
     torch.manual_seed(2)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(KINDS[kind]()(judge, real, fake), exact)
+        assert torch.equal(KINDS[kind]()(discriminators, real, fake), exact)
 
 
 def test_flat_critics_have_finite_gradients() -> None:
@@ -204,13 +209,13 @@ def test_orthogonal_filters_of_any_length_cost_nothing() -> None:
 
 
 def test_normalised_weights_are_taken_as_they_act() -> None:
-    judge = MultiPeriod(periods=(2,), channels=2)
-    penalty = OrthogonalPenalty()(judge)
+    discriminators = MultiPeriod(periods=(2,), channels=2)
+    penalty = OrthogonalPenalty()(discriminators)
     penalty.backward()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(OrthogonalPenalty()(judge), penalty)
+        assert torch.equal(OrthogonalPenalty()(discriminators), penalty)
     assert penalty > 0
-    assert all(p.grad is not None for n, p in judge.named_parameters() if "original" in n)
+    assert all(p.grad is not None for n, p in discriminators.named_parameters() if "original" in n)
 
 
 def test_network_without_filters_is_named() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import Conv1d, ConvTranspose1d, MirroredConv1d, same_padding
+from vocoder.nn.conv import Conv1d, ConvTranspose1d, ReflectConv1d, same_padding
 
 few = settings(max_examples=50, deadline=None)
 
@@ -55,7 +55,7 @@ def test_causal_transposed_convolution_starts_where_its_input_does(
 @pytest.mark.parametrize("samples", [1, 5, 30])
 @pytest.mark.parametrize(("kernel", "dilation"), [(7, 1), (3, 9), (1, 1)])
 def test_convolution_of_the_mirrored_signal(samples: int, kernel: int, dilation: int) -> None:
-    conv, x = MirroredConv1d(2, 3, kernel, dilation=dilation), torch.randn(2, 2, samples)
+    conv, x = ReflectConv1d(2, 3, kernel, dilation=dilation), torch.randn(2, 2, samples)
     margin = (kernel - 1) // 2 * dilation
     expected = F.conv1d(pad_reflect(x, margin, margin), conv.weight, conv.bias, dilation=dilation)
     assert torch.equal(conv(x), expected)
@@ -94,4 +94,4 @@ def test_impossible_kernels_are_errors() -> None:
     with pytest.raises(ConfigError, match="kernel size 2 has no center"):
         ConvTranspose1d(1, 1, 2, stride=1)
     with pytest.raises(ConfigError, match="kernel size 4 has no center"):
-        MirroredConv1d(1, 1, 4)
+        ReflectConv1d(1, 1, 4)

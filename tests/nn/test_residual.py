@@ -6,7 +6,7 @@ from torch import nn
 
 from vocoder.errors import ConfigError
 from vocoder.nn.activation import leaky_relu
-from vocoder.nn.residual import DilatedBlock, DilatedPairBlock, Fusion
+from vocoder.nn.residual import MRF, DilatedBlock, DilatedPairBlock
 from vocoder.nn.weight_norm import fold_weight_norm
 
 BLOCKS = [DilatedPairBlock, DilatedBlock]
@@ -66,11 +66,9 @@ def test_causal_blocks_change_nothing_before() -> None:
 
 
 def test_fusion_is_the_mean_of_its_blocks() -> None:
-    fusion = Fusion(
-        3, resblock="1", kernel_sizes=[3, 5], dilations=[[1, 3], [2]], activation=leaky_relu
-    )
+    mrf = MRF(3, resblock="1", kernel_sizes=[3, 5], dilations=[[1, 3], [2]], activation=leaky_relu)
     x = torch.randn(2, 3, 14)
-    first, second = fusion
-    torch.testing.assert_close(fusion(x), (first(x) + second(x)) / 2)
+    first, second = mrf
+    torch.testing.assert_close(mrf(x), (first(x) + second(x)) / 2)
     with pytest.raises(ConfigError, match="one list of dilations per kernel size"):
-        Fusion(3, resblock="1", kernel_sizes=[3], dilations=[], activation=leaky_relu)
+        MRF(3, resblock="1", kernel_sizes=[3], dilations=[], activation=leaky_relu)

@@ -6,9 +6,9 @@ from pathlib import Path
 import corpora as recipe
 import pytest
 
-from vocoder.audio import probe
 from vocoder.data.audit import audit
 from vocoder.errors import ConfigError
+from vocoder.io.audio import probe
 
 TOP = {
     "ljspeech": "LJSpeech-1.1",

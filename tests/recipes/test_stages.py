@@ -15,7 +15,7 @@ STUB = """#!/usr/bin/env bash
 echo "$(basename "$0") $*" >> "$LOG"
 case "$*" in
     *held_out.py*) echo "$RATE" ;;
-    *extension.py*) for edge in 4000 8000; do mkdir -p "$4/$edge"/{trained,resampling}; done ;;
+    *extension.py*) for cutoff in 4000 8000; do mkdir -p "$4/$cutoff"/{trained,resampling}; done ;;
     resynth*) mkdir -p "$4" ;;
 esac
 """
@@ -71,13 +71,13 @@ def test_extension_is_scored_edge_by_edge(recipe: Recipe) -> None:
     held_out = f"{work}/held-out"
     assert (code, error) == (0, "")
     assert calls[1:] == [
-        f"vocoder train system=extender data.manifest={work}/manifest.csv "
+        f"vocoder train system=band_filler_48k data.manifest={work}/manifest.csv "
         f"trainer.output={work}/train trainer.device=cuda",
         f"python extension.py {work}/manifest.csv {work}/train/best {held_out} --device cuda",
         *(
-            f"vocoder evaluate {held_out}/{edge}/recordings {held_out}/{edge}/trained "
-            f"{held_out}/{edge}/resampling -o {work}/scores/{edge} --edge {edge}"
-            for edge in (4000, 8000)
+            f"vocoder evaluate {held_out}/{cutoff}/recordings {held_out}/{cutoff}/trained "
+            f"{held_out}/{cutoff}/resampling -o {work}/scores/{cutoff} --cutoff {cutoff}"
+            for cutoff in (4000, 8000)
         ),
     ]
 

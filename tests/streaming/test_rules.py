@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from vocoder.dsp.stft import hann_window, istft, pad_reflect, stft
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import Conv1d, ConvTranspose1d, MirroredConv1d
+from vocoder.nn.conv import Conv1d, ConvTranspose1d, ReflectConv1d
 from vocoder.streaming.plan import Plan
 
 torch.fx.wrap("istft")
@@ -86,7 +86,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "conv-pointwise-padded": partial(conv, 1, padding=2),
     "conv-same": lambda: Conv1d(CHANNELS, 3, 7, dilation=2),
     "conv-causal": lambda: Conv1d(CHANNELS, 3, 4, dilation=3, causal=True),
-    "conv-mirrored": lambda: MirroredConv1d(CHANNELS, 3, 7, dilation=3),
+    "conv-reflect": lambda: ReflectConv1d(CHANNELS, 3, 7, dilation=3),
     "conv-2d": lambda: nn.Sequential(
         nn.Unflatten(1, (1, CHANNELS)), nn.Conv2d(1, 2, (3, 5), padding=(1, 2)), nn.Flatten(1, 2)
     ),
@@ -102,7 +102,7 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
     "pad": lambda: Along(lambda x: F.pad(x, (3, 5), value=2.0)),
     "pad-held": lambda: Along(lambda x: F.pad(x, (4, 2), mode="replicate")),
     "pad-left": lambda: Along(lambda x: pad_reflect(x, 1, 0)),
-    "pad-mirrored": lambda: Along(lambda x: pad_reflect(x, 9, 13)),
+    "pad-reflect": lambda: Along(lambda x: pad_reflect(x, 9, 13)),
     "crop": lambda: Along(lambda x: F.pad(x, (0, 9))[..., 2:-4]),
     "crop-behind-padding": lambda: Along(lambda x: F.pad(x, (0, 3))[:, :, :-3]),
     "padded-and-cut": lambda: Along(lambda x: F.pad(F.pad(x, (5, 5)), (-2, -7))),
@@ -157,9 +157,9 @@ def planned(module: nn.Module, shortest: int = 12) -> Plan:
 def in_pieces(plan: Plan, signal: Tensor, cuts: list[int]) -> Tensor | None:
     """What comes out of a stream whose input is cut at these places."""
     states, made = plan.begin(), []
-    edges = [0, *sorted(min(cut, signal.shape[-1]) for cut in cuts), signal.shape[-1]]
+    cutoff_range = [0, *sorted(min(cut, signal.shape[-1]) for cut in cuts), signal.shape[-1]]
     with torch.inference_mode():
-        for begin, end in zip(edges, edges[1:], strict=False):
+        for begin, end in zip(cutoff_range, cutoff_range[1:], strict=False):
             if end > begin:
                 chunk, states = plan.step(states, [signal[..., begin:end]])
                 made.append(chunk)

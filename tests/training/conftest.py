@@ -13,7 +13,7 @@ from torch import Tensor
 from vocoder.data.audit import audit
 from vocoder.data.manifest import write_manifest
 from vocoder.features.mel import MelSpectrogram
-from vocoder.training.plots import spectrogram_figure
+from vocoder.training.reporting.plots import spectrogram_figure
 from vocoder.training.run import build_system, compose
 from vocoder.training.trainer import Trainer
 
@@ -43,7 +43,7 @@ def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
         spectrogram_figure(real, fake, mel)
         return Figure(figsize=(1, 1))
 
-    monkeypatch.setattr("vocoder.training.monitor.spectrogram_figure", blank)
+    monkeypatch.setattr("vocoder.training.reporting.monitor.spectrogram_figure", blank)
 
 
 def shrunk(values: dict[str, Any]) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
     for part in (generator, generator.get("pitch", {}), generator.get("vocoder", {})):
         part |= {name: value for name, value in small.items() if name in part}
     for member in values["discriminators"].values():
-        member = member.get("judge", member)
+        member = member.get("discriminator", member)
         kind = member["_target_"].rpartition(".")[-1]
         widths = {"GroupedWaveform": 4, "MultiRate": 4}  # their groups
         member["channels"] = widths.get(kind, 16 if kind.endswith("MultiScale") else 2)

@@ -15,14 +15,14 @@ from vocoder.build import build
 from vocoder.checkpoint import ModelConfig, find_model, load_model, load_state, save_model
 from vocoder.errors import CheckpointError, ConfigError
 from vocoder.features.mel import MelSpec
+from vocoder.training.model_optimizer import without_updates
 from vocoder.training.run import build_system, compose
-from vocoder.training.schedule import GameSchedule
-from vocoder.training.side import at_rest
+from vocoder.training.schedule import AdversarialSchedule
 from vocoder.training.trainer import Trainer
 
 from .conftest import settings, shrunk, trainer
 
-LOG = "vocoder.training.start"
+LOG = "vocoder.training.initialization"
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def model(own_run: Path, tmp_path: Path) -> Path:
 
 
 def begun(manifest: Path, output: Path, start: Path, *overrides: str) -> Trainer:
-    run = trainer(settings("demo", manifest, output, f"trainer.start={start}", *overrides))
+    run = trainer(settings("demo", manifest, output, f"trainer.init_from={start}", *overrides))
     run.resume()
     return run
 
@@ -75,21 +75,21 @@ def save_start(model: Path, members: dict[str, Any], moments: dict[str, Any]) ->
 
 
 def test_game_has_three_acts() -> None:
-    game = GameSchedule(start=2, warmup=3, ramp=3)
+    game = AdversarialSchedule(start=2, warmup=3, ramp=3)
     phases = [game.at(step) for step in range(10)]
     assert [p.discriminators for p in phases] == [False] * 2 + [True] * 8
     assert [p.generator for p in phases] == [True] * 2 + [False] * 3 + [True] * 5
-    assert [p.adversary for p in phases] == [0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
+    assert [p.adversarial_weight for p in phases] == [0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
 
 
 def test_game_without_acts() -> None:
-    assert GameSchedule().at(0) == (True, True, 1.0)
-    assert GameSchedule(start=None).at(10**9) == (False, True, 0.0)
+    assert AdversarialSchedule().at(0) == (True, True, 1.0)
+    assert AdversarialSchedule(start=None).at(10**9) == (False, True, 0.0)
 
 
 def test_generator_learns_at_every_second_step_once_it_is_judged() -> None:
     """Also at steps that are logged, whose numbers are even, counted from 1."""
-    game = GameSchedule(start=4, generator_every=2)
+    game = AdversarialSchedule(start=4, generator_every=2)
     assert [game.at(step).generator for step in range(8)] == [True] * 4 + [False, True] * 2
     assert all(game.at(step).discriminators for step in range(4, 8))
 
@@ -97,22 +97,24 @@ def test_generator_learns_at_every_second_step_once_it_is_judged() -> None:
 def test_generator_rests_while_discriminators_warm_up(manifest: Path, tmp_path: Path) -> None:
     overrides = ["trainer.adversarial_start=0", "trainer.discriminator_warmup=2"]
     run = trainer(settings("demo", manifest, tmp_path, *overrides))
-    before, average, judges = map(copied, (run.generator, run.average.model, run.discriminators))
+    before, average, discriminators = map(
+        copied, (run.generator, run.ema.model, run.discriminators)
+    )
     with_gradients: list[bool] = []
     run.generator.register_forward_hook(lambda *_: with_gradients.append(torch.is_grad_enabled()))
     for step in range(2):
         run.step = step
         assert run.train_step(run.segments[step]).keys() == {"discriminators"}
     assert same(before, run.generator.state_dict())
-    assert same(average, run.average.model.state_dict())
-    assert not run.sides["generator"].optimizer.state
+    assert same(average, run.ema.model.state_dict())
+    assert not run.optimizers["generator"].optimizer.state
     for name, weight in run.discriminators.named_parameters():
-        assert not torch.equal(weight, judges[name]), name
+        assert not torch.equal(weight, discriminators[name]), name
 
     run.step = 2
     assert {"adversarial", "feature_matching", "mel"} <= run.train_step(run.segments[2]).keys()
     assert not same(before, run.generator.state_dict())
-    assert not same(average, run.average.model.state_dict())
+    assert not same(average, run.ema.model.state_dict())
     assert with_gradients == [False, False, True]
 
 
@@ -120,7 +122,7 @@ def test_network_at_rest_keeps_its_statistics_and_its_mode() -> None:
     norm = nn.BatchNorm1d(3)
     x = torch.randn(4, 3, 5) + 7.0
     before, expected = copied(norm), nn.BatchNorm1d(3)(x)
-    with at_rest(norm):
+    with without_updates(norm):
         y = norm(x)
     assert torch.equal(y, expected)  # by the batch, not by the running statistics
     assert not y.requires_grad
@@ -134,9 +136,9 @@ def test_weight_of_the_adversary_is_ramped(
     run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_ramp=3"))
     total, factors = run.objective.total, []
 
-    def watched(terms: dict[str, Tensor], *, adversary: float, fake: Tensor) -> Tensor:
-        factors.append(adversary if "adversarial" in terms else None)
-        return total(terms, adversary=adversary, fake=fake)
+    def watched(terms: dict[str, Tensor], *, adversarial_weight: float, fake: Tensor) -> Tensor:
+        factors.append(adversarial_weight if "adversarial" in terms else None)
+        return total(terms, adversarial_weight=adversarial_weight, fake=fake)
 
     monkeypatch.setattr(run.objective, "total", watched)
     for step in range(6):  # discriminators play from step 1
@@ -149,12 +151,12 @@ def test_gradients_are_reported_of_who_learned(manifest: Path, tmp_path: Path) -
     overrides = ["max_steps=3", "log_every=1", "adversarial_start=1", "discriminator_warmup=1"]
     trainer(settings("demo", manifest, tmp_path, *(f"trainer.{each}" for each in overrides))).run()
     lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
-    sides = [
+    optimizers = [
         {name.removeprefix("gradient_") for name in line["train"] if "gradient" in name}
         for line in lines
         if "train" in line
     ]
-    assert sides == [{"generator"}, {"discriminators"}, {"generator", "discriminators"}]
+    assert optimizers == [{"generator"}, {"discriminators"}, {"generator", "discriminators"}]
 
 
 @pytest.mark.parametrize("name", ["discriminator_warmup", "adversarial_ramp", "generator_every"])
@@ -186,7 +188,7 @@ def test_run_begins_with_the_audio_of_its_start(
     mel = torch.randn(1, 80, 7)
     with torch.inference_mode():
         expected = generator(mel=mel)
-        assert torch.equal(run.average.model(mel=mel), expected)
+        assert torch.equal(run.ema.model(mel=mel), expected)
         assert torch.equal(run.generator.eval()(mel=mel), expected)
     (line, hint) = [record.getMessage() for record in caplog.records if record.name == LOG]
     assert line.startswith(f"started from {model}: generator; from {model}: discriminators: none;")
@@ -195,7 +197,7 @@ def test_run_begins_with_the_audio_of_its_start(
 
 def test_built_in_model_is_a_start(manifest: Path, tmp_path: Path) -> None:
     values = compose(
-        ["system=default", "trainer.start=default", f"data.manifest={manifest}"]
+        ["system=source_filter_22k", "trainer.init_from=default", f"data.manifest={manifest}"]
         + [f"trainer.output={tmp_path}", "trainer.validation_clips=1"]
     )
     run = trainer(values)
@@ -204,12 +206,12 @@ def test_built_in_model_is_a_start(manifest: Path, tmp_path: Path) -> None:
 
 
 def test_own_state_goes_before_the_start(manifest: Path, tmp_path: Path, model: Path) -> None:
-    start = f"trainer.start={model}"
+    start = f"trainer.init_from={model}"
     trainer(settings("demo", manifest, tmp_path / "run", start, "trainer.max_steps=2")).run()
     run = trainer(settings("demo", manifest, tmp_path / "run", start))
     run.resume()
     assert run.step == 2
-    assert not same(run.generator.state_dict(), run.average.model.state_dict())
+    assert not same(run.generator.state_dict(), run.ema.model.state_dict())
     shutil.rmtree(model)
     with pytest.raises(CheckpointError, match="no such model directory"):
         begun(manifest, tmp_path / "other", model)
@@ -228,7 +230,11 @@ def test_start_brings_its_mel_and_generator(manifest: Path, tmp_path: Path) -> N
     config = ModelConfig(name="other", mel=spec, generator=generator, licences=licences)
     save_model(tmp_path / "other", build(generator), config)
     values = compose(
-        ["system=hifigan_v1", f"trainer.start={tmp_path / 'other'}", f"data.manifest={manifest}"]
+        [
+            "system=hifigan_v1",
+            f"trainer.init_from={tmp_path / 'other'}",
+            f"data.manifest={manifest}",
+        ]
     )
     assert values["generator"] == generator
     assert build(values["mel"]) == spec
@@ -243,7 +249,7 @@ def test_overriding_what_the_start_brings_is_an_error(
     override: str, manifest: Path, tmp_path: Path, model: Path
 ) -> None:
     with pytest.raises(ConfigError, match="brings its own mel and generator; drop"):
-        settings("demo", manifest, tmp_path, f"trainer.start={model}", override)
+        settings("demo", manifest, tmp_path, f"trainer.init_from={model}", override)
 
 
 # ------------------------------------------------------------------------------ with its opponents
@@ -256,13 +262,16 @@ def test_own_run_brings_its_discriminators_and_optimizers(
     run = begun(manifest, tmp_path, own_run / "last")
     state = load_state(own_run / "states" / "step-00000003.pt")
     assert run.step == 0
-    assert same(run.average.model.state_dict(), state["average"])
+    assert same(run.ema.model.state_dict(), state["ema"])
     assert same(run.discriminators.state_dict(), state["discriminators"])
-    for name, side in run.sides.items():
-        moments, expected = side.optimizer.state_dict()["state"], state["optimizers"][name]["state"]
+    for name, optimizer in run.optimizers.items():
+        moments, expected = (
+            optimizer.optimizer.state_dict()["state"],
+            state["optimizers"][name]["state"],
+        )
         assert moments.keys() == expected.keys()
         assert all(same(moments[i], expected[i]) for i in moments)
-        assert f"{name} ({len(side.names)} of {len(side.names)} weights)" in caplog.text
+        assert f"{name} ({len(optimizer.names)} of {len(optimizer.names)} weights)" in caplog.text
     assert f"started from {own_run / 'last'}: generator; from {own_run}/states/" in caplog.text
 
 
@@ -278,9 +287,9 @@ def test_discriminators_of_the_same_name_are_taken_over(
     run = begun(manifest, tmp_path / "run", model)
     assert same(run.discriminators["mpd"].state_dict(), known)
     assert same(run.discriminators["mrd"].state_dict(), fresh.discriminators["mrd"].state_dict())
-    side = run.sides["discriminators"]
-    for name, weight in zip(side.names, side.parameters, strict=True):
-        found = side.optimizer.state.get(weight)
+    optimizer = run.optimizers["discriminators"]
+    for name, weight in zip(optimizer.names, optimizer.parameters, strict=True):
+        found = optimizer.optimizer.state.get(weight)
         if name.startswith("mpd."):
             assert same(found, moments[name])
         else:
@@ -292,7 +301,7 @@ def test_discriminators_of_the_same_name_are_taken_over(
 def test_discriminator_of_another_shape_is_an_error(
     manifest: Path, tmp_path: Path, own_run: Path
 ) -> None:
-    values = settings("demo", manifest, tmp_path, f"trainer.start={own_run / 'last'}")
+    values = settings("demo", manifest, tmp_path, f"trainer.init_from={own_run / 'last'}")
     values["discriminators"]["mrd"]["channels"] = 3
     with pytest.raises(ConfigError, match=r"discriminators\.mrd: weights do not fit.*of another"):
         trainer(values).resume()
@@ -303,15 +312,15 @@ def test_moments_belong_to_their_weights(manifest: Path, tmp_path: Path, model: 
     known = moments_of(fresh.generator)
     save_start(model, {}, {"generator": known})
     run = begun(manifest, tmp_path / "run", model)
-    side = run.sides["generator"]
-    before = [weight.detach().double() for weight in side.parameters]
-    for weight in side.parameters:
+    optimizer = run.optimizers["generator"]
+    before = [weight.detach().double() for weight in optimizer.parameters]
+    for weight in optimizer.parameters:
         weight.grad = torch.full_like(weight, 0.01)
-    side.step(1.0)
+    optimizer.step(10)  # behind the warm-up, before the decay: at the full learning rate
 
     # AdamW (Loshchilov and Hutter 2019), algorithm 2, with the settings of configs/optim/demo.yaml.
     lr, (beta1, beta2), eps, decay = 1e-3, (0.8, 0.99), 1e-8, 0.01
-    for name, old, new in zip(side.names, before, side.parameters, strict=True):
+    for name, old, new in zip(optimizer.names, before, optimizer.parameters, strict=True):
         step = known[name]["step"].double() + 1
         first = beta1 * known[name]["exp_avg"].double() + (1 - beta1) * 0.01
         second = beta2 * known[name]["exp_avg_sq"].double() + (1 - beta2) * 0.01**2
@@ -343,13 +352,13 @@ def test_moments_are_for_optimizers_of_their_kind(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", LOG)
-    values = settings("demo", manifest, tmp_path, f"trainer.start={own_run / 'last'}")
-    values["optim"]["generator"] |= change
+    values = settings("demo", manifest, tmp_path, f"trainer.init_from={own_run / 'last'}")
+    values["optim"]["generator"]["optimizer"] |= change
     if "_target_" in change:
-        values["optim"]["generator"].pop("betas")
+        values["optim"]["generator"]["optimizer"].pop("betas")
     run = trainer(values)
     run.resume()
-    assert not run.sides["generator"].optimizer.state
+    assert not run.optimizers["generator"].optimizer.state
     assert "state of optimizers: discriminators (" in caplog.text
 
 
@@ -358,17 +367,22 @@ def test_moments_are_for_optimizers_of_their_kind(
 
 def test_new_discriminators_do_not_spoil_the_generator(manifest: Path, tmp_path: Path) -> None:
     """The embedded model, against discriminators that know nothing, stays as good as it was."""
-    small = ["data.batch_size=1", "data.segment=4096", "optim.generator.lr=1e-4"]
+    small = ["data.batch_size=1", "data.segment=4096", "optim.generator.optimizer.lr=1e-4"]
     phases = ["adversarial_start=0", "discriminator_warmup=3", "adversarial_ramp=3", "max_steps=8"]
-    given = ["start=default", f"output={tmp_path}", "validation_clips=1", "validation_seconds=1"]
+    given = [
+        "init_from=default",
+        f"output={tmp_path}",
+        "validation_clips=1",
+        "validation_seconds=1",
+    ]
     given += ["workers=0", "threads=1", *phases]
     values = compose(
-        ["system=default", f"data.manifest={manifest}", *small]
+        ["system=source_filter_22k", f"data.manifest={manifest}", *small]
         + [f"trainer.{each}" for each in given]
     )
     run = trainer(values)
     run.resume()
-    before, _ = run.validator.run(run.average.model, run.features)
+    before, _ = run.validator.run(run.ema.model, run.features)
     run.run()
     assert run.scores["log_mel"] < 1.1 * before["log_mel"]
     assert vocoder.load(tmp_path / "last").sample_rate == 22050

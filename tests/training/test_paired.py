@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from vocoder.audio import read_audio, resample, write_audio
 from vocoder.data.manifest import read_manifest
 from vocoder.data.segments import Batch
+from vocoder.degradations.band_limits import BodyConduction
 from vocoder.errors import ConfigError, MelMismatchError
-from vocoder.features.band_limits import BodyConduction
 from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.io.audio import read_audio, resample_soxr, write_audio
 
 from .conftest import CLIPS, settings, trainer
 
@@ -25,7 +25,7 @@ def predict(path: Path, folder: Path, *, off: int, transposed: bool) -> Path:
     """A bare mel file of a recording, `off` frames longer, at the same place in `folder`."""
     audio, rate = read_audio(path)
     spec = MelSpec.preset(PRESET)
-    mel = MelSpectrogram(spec)(resample(audio, rate, spec.sample_rate)[None])[0]
+    mel = MelSpectrogram(spec)(resample_soxr(audio, rate, spec.sample_rate)[None])[0]
     mel = torch.cat([mel, mel[:, :20]], dim=-1)[:, : mel.shape[-1] + off]
     target = folder / path.relative_to(CLIPS).with_suffix(".npy")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -77,10 +77,10 @@ def test_the_generator_sees_the_file_and_its_mel_is_not_computed(
     run.train_step(batch)
     assert torch.equal(seen[0], batch.features["mel"])
     assert seen[0].shape == (2, 80, 8)
-    run.average.model.register_forward_pre_hook(
+    run.ema.model.register_forward_pre_hook(
         lambda _, __, inputs: seen.append(inputs["mel"]), with_kwargs=True
     )
-    run.validator.run(run.average.model, run.features)
+    run.validator.run(run.ema.model, run.features)
     (held_out,) = (clip for clip in read_manifest(prepared, split="valid"))
     stored = torch.from_numpy(np.load(held_out.mel))
     stored = stored if len(stored) == 80 else stored.T
@@ -165,7 +165,7 @@ def in_ear(path: Path, folder: Path, *, more: int = 0) -> Path:
     """What an in-ear microphone hears of a recording, at 16 kHz and `more` samples longer."""
     audio, rate = read_audio(path)
     torch.manual_seed(0)
-    copy = BodyConduction()(resample(audio, rate, 16000)[None], 16000)[0]
+    copy = BodyConduction()(resample_soxr(audio, rate, 16000)[None], 16000)[0]
     target = folder / path.relative_to(CLIPS).with_suffix(".wav")
     write_audio(target, 0.5 * torch.nn.functional.pad(copy, (0, more)), 16000)
     return target
@@ -204,7 +204,7 @@ def test_the_generator_hears_the_copy_and_none_is_made(
 ) -> None:
     run = trainer(settings("eben", heard, tmp_path / "run"))
     seen: list[torch.Tensor] = []
-    for generator in (run.generator, run.average.model):
+    for generator in (run.generator, run.ema.model):
         generator.register_forward_pre_hook(
             lambda _, __, inputs: seen.append(inputs["narrowband"]), with_kwargs=True
         )
@@ -213,7 +213,7 @@ def test_the_generator_hears_the_copy_and_none_is_made(
     run.train_step(batch)
     assert torch.equal(seen[0], batch.features["narrowband"])
     assert seen[0].shape == batch.audio.shape
-    scores, (made,) = run.validator.run(run.average.model, run.features)
+    scores, (made,) = run.validator.run(run.ema.model, run.features)
     assert "lsd" in scores
     (held_out,) = read_manifest(heard, split="valid")
     copy = read_audio(held_out.narrowband)[0]

@@ -20,7 +20,7 @@ SYSTEMS = sorted(path.stem for path in (config_folder() / "system").glob("*.yaml
 # Weights of every generator, weight norm folded in. Those of the released configurations equal the
 # published figures; the others follow from the same networks.
 SIZES = {
-    "ablation": 1_202_754,
+    "vocos_small_22k": 1_202_754,
     "ap_bwe_12k_48k": 29_760_515,
     "ap_bwe_16k_48k": 29_760_515,
     "ap_bwe_24k_48k": 29_760_515,
@@ -40,14 +40,14 @@ SIZES = {
     "bigvgan_v2_44k_128_256x": 112_715_568,
     "bigvgan_v2_44k_128_512x": 122_152_752,
     "bigvsan_24k": 112_387_273,
-    "default": 3_432_894,
+    "source_filter_22k": 3_432_894,
     "demo": 1_202_754,
     "dsp_informed_8k_48k": 9_834_409,
     "eben": 1_941_984,
     "eben_vibravox": 1_942_080,
     "evagan": 197_548_673,
     "evagan_small": 4_509_361,
-    "extender": 3_632_130,
+    "band_filler_48k": 3_632_130,
     "fagan": 13_926_017,
     "hifi_sr": 109_627_203,
     "hifigan_24k": 13_997_697,
@@ -139,7 +139,7 @@ def test_system_keeps_its_length_law_trains_saves_resumes_loads_and_makes_audio(
     audio = audio[..., : rate // 2 + 1]
     if extends:
         extender = vocoder.load_extender(tmp_path / "run" / "last")
-        wider = extender(audio.numpy(), sample_rate=rate, edge=rate / 8)
+        wider = extender(audio.numpy(), sample_rate=rate, cutoff=rate / 8)
         assert wider.shape == (1, round(audio.shape[-1] * extender.sample_rate / rate))
         assert np.isfinite(wider).all()
         assert np.abs(wider).max() > 0

@@ -1,6 +1,6 @@
 """Laws of a run: exact resume, orderly end, nothing lost, nothing silently wrong."""
 
-import dataclasses
+import functools
 import json
 import signal
 from pathlib import Path
@@ -12,10 +12,12 @@ import torch
 from vocoder.checkpoint import load_config, load_state
 from vocoder.data.segments import Batch
 from vocoder.errors import CheckpointError, ConfigError
+from vocoder.training.model_optimizer import ModelOptimizer
+from vocoder.training.ranks import Ranks
 from vocoder.training.run import compose, main
 from vocoder.training.schedule import WarmupExponential
-from vocoder.training.state import States, changed_settings
-from vocoder.training.system import Optim
+from vocoder.training.states import TrainingStates, changed_settings
+from vocoder.training.system import NetworkOptim
 
 from .conftest import settings, trainer
 
@@ -38,8 +40,8 @@ def only_state(folder: Path) -> dict[str, Any]:
 
 def adaptive(_: str, manifest: Path, output: Path, *overrides: str) -> dict[str, Any]:
     """A system with augmentation of adaptive strength, lazy penalties and balanced gradients."""
-    values = settings("demo", manifest, output, "disturbances=ada", *overrides)
-    values["disturbances"]["ada"] |= {"p": 0.5, "ramp_items": 100}
+    values = settings("demo", manifest, output, "augmentation=ada", *overrides)
+    values["augmentation"]["ada"] |= {"p": 0.5, "ramp_items": 100}
     regularisers, objective = "vocoder.losses.regularisers", values["objective"]
     objective["regularisers"] = {"r1": {"_target_": f"{regularisers}.R1", "every": 3}}
     objective["penalties"] = {"apart": {"_target_": f"{regularisers}.OrthogonalPenalty"}}
@@ -51,14 +53,14 @@ def adaptive(_: str, manifest: Path, output: Path, *overrides: str) -> dict[str,
 
 def test_everything_around_the_game_plays_along(manifest: Path, tmp_path: Path) -> None:
     run = trainer(adaptive("demo", manifest, tmp_path, "trainer.adversarial_start=0"))
-    strength = run.disturbances["ada"].p.clone()
+    strength = run.augmentation["ada"].p.clone()
     seen = []
     for step in range(8):
         run.step = step
         seen.append(run.train_step(run.segments[step]).keys())
     assert [("r1" in names) for names in seen] == [step % 3 == 0 for step in range(8)]
     assert all("apart" in names for names in seen)
-    assert not torch.equal(run.disturbances["ada"].p, strength)
+    assert not torch.equal(run.augmentation["ada"].p, strength)
     assert run.objective.balancer.ages.min() > 1.0
 
 
@@ -68,7 +70,7 @@ def test_everything_around_the_game_plays_along(manifest: Path, tmp_path: Path) 
     [
         ("demo", ["workers=0"]),
         ("demo", ["workers=1"]),
-        ("default", ["workers=1"]),
+        ("source_filter_22k", ["workers=1"]),
         ("demo", ["discriminator_warmup=3"]),  # stopped while the generator is at rest
         ("demo", ["discriminator_warmup=1", "adversarial_ramp=4"]),  # stopped on the ramp
         ("adaptive", []),  # what adapts is saved, too
@@ -145,7 +147,7 @@ def test_damaged_state_gives_way_to_the_one_before(
 def test_only_the_last_states_are_kept(manifest: Path, tmp_path: Path) -> None:
     values = settings("demo", manifest, tmp_path, "trainer.max_steps=5", "trainer.save_every=1")
     trainer(values).run()
-    assert [path.stem for path in States(tmp_path / "states", keep=2).paths()] == [
+    assert [path.stem for path in TrainingStates(tmp_path / "states", keep=2).paths()] == [
         "step-00000004",
         "step-00000005",
     ]
@@ -188,8 +190,8 @@ def test_discriminators_wait_for_their_start(manifest: Path, tmp_path: Path) -> 
 
 def test_generator_pass_leaves_discriminators_alone(manifest: Path, tmp_path: Path) -> None:
     run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_start=0"))
-    run.sides["discriminators"].base_rates = [0.0]
-    for group in run.sides["discriminators"].optimizer.param_groups:
+    run.optimizers["discriminators"].base_rates = [0.0]
+    for group in run.optimizers["discriminators"].optimizer.param_groups:
         group["weight_decay"] = 0.0
     before = [p.clone() for p in run.discriminators.parameters()]
     run.train_step(run.segments[0])
@@ -255,15 +257,20 @@ def test_schedule_holds_before_it_decays() -> None:
     assert factors == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0, 0.01, 0.01])
 
 
-def test_discriminators_may_have_a_schedule_of_their_own() -> None:
-    both = Optim(
-        generator=torch.optim.Adam,
-        discriminators=torch.optim.Adam,
-        schedule=WarmupExponential(decay=0.5),
-    )
-    apart = dataclasses.replace(both, schedule_discriminators=WarmupExponential())
-    assert [both.factor(side, 1) for side in ("generator", "discriminators")] == [0.5, 0.5]
-    assert [apart.factor(side, 1) for side in ("generator", "discriminators")] == [0.5, 1.0]
+def test_every_network_has_a_schedule_and_a_clip_of_its_own() -> None:
+    def optimizer(schedule: WarmupExponential) -> ModelOptimizer:
+        sgd = functools.partial(torch.optim.SGD, lr=2.0)
+        settings = NetworkOptim(optimizer=sgd, schedule=schedule, clip=0.5)
+        return ModelOptimizer(torch.nn.Linear(1, 1, bias=False), settings)
+
+    for schedule, rate in ((WarmupExponential(decay=0.5), 1.0), (WarmupExponential(), 2.0)):
+        own = optimizer(schedule)
+        (weight,) = own.parameters
+        before = weight.item()
+        assert own.backward(7.0 * weight.sum(), Ranks("cpu")) == 7.0
+        own.step(1)
+        assert own.learning_rate == rate
+        assert weight.item() == pytest.approx(before - rate * 0.5, abs=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -275,7 +282,7 @@ def test_discriminators_may_have_a_schedule_of_their_own() -> None:
         (["system=demo", "data.manifest=m", "trainer.max_stepz=2"], "max_stepz"),
         (["system=demo", "data.manifest=m", "+trainer.max_stepz=2"], "max_stepz"),
         (["system=demo", "data.manifest=m", "+colour=red"], "colour"),
-        (["system=demo", "data.manifest=m", "+optim.generator.lrr=1"], "lrr"),
+        (["system=demo", "data.manifest=m", "+optim.generator.optimizer.lrr=1"], "lrr"),
         (["system=demo", "data.manifest=m", "+objective.weights.mell=1"], "mell"),
         (["system=demo", "data.manifest=nosuch.csv"], "nosuch.csv"),
         (["system=demo", "data.manifest=m", "trainer.device=cuda:9"], "cuda:9"),
@@ -312,8 +319,10 @@ def test_misspelt_key_inside_yaml_is_an_error(
 
 
 def test_every_step_sees_its_own_noise_and_only_its_own(manifest: Path, tmp_path: Path) -> None:
-    values = compose(["system=default", f"data.manifest={manifest}", f"trainer.output={tmp_path}"])
-    assert values["name"] == "default"
+    values = compose(
+        ["system=source_filter_22k", f"data.manifest={manifest}", f"trainer.output={tmp_path}"]
+    )
+    assert values["name"] == "source_filter_22k"
     seeds = set()
     run = trainer(settings("demo", manifest, tmp_path))
     for step in range(50):

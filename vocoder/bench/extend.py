@@ -16,15 +16,15 @@ from torch import Tensor
 
 from vocoder.bench.stream import in_turn, timed
 from vocoder.errors import ConfigError
-from vocoder.extension import Extender
-from vocoder.streaming.extension import ExtensionStream, Planned
+from vocoder.inference.extender import Extender
+from vocoder.inference.streams.extension import ExtensionStream, Planned
 from vocoder.streaming.plan import Plan
 
 _RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100)  # that narrow recordings come at
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class ExtendBenchSettings:
     """What to measure: streams in `pieces` of so many milliseconds, medians over `repeats`.
 
     `seconds` is the length of the noise. `sample_rate` is that of recordings that arrive; by
@@ -106,19 +106,19 @@ class _Network:
         self._planned.step(None, last=True)
 
 
-def measure(extender: Extender, settings: Settings) -> Result:
+def measure(extender: Extender, settings: ExtendBenchSettings) -> Result:
     """Everything that `settings` ask for."""
-    hop, rate = extender.network.hop_length, extender.sample_rate
+    hop, rate = extender.generator.hop_length, extender.sample_rate
     audio = _noise(_samples(settings.seconds, rate, hop)).to(extender.device)
 
     @torch.inference_mode()
     def call() -> None:
-        extender.network(audio[None, None]).cpu()
+        extender.generator(audio[None, None]).cpu()
 
     calls = [timed(call) for _ in range(settings.repeats + 1)][1:]
     result = Result(
         model=extender.config.name,
-        parameters=extender.parameters,
+        parameters=extender.num_parameters,
         sample_rate=rate,
         hop_length=hop,
         plain=statistics.median(calls) * rate / audio.shape[-1],
@@ -140,14 +140,16 @@ def measure(extender: Extender, settings: Settings) -> Result:
     )
 
 
-def _live(extender: Extender, settings: Settings, beside: Callable[..., Pieces]) -> Pieces:
+def _live(
+    extender: Extender, settings: ExtendBenchSettings, beside: Callable[..., Pieces]
+) -> Pieces:
     """All of a stream from the rate of narrow recordings to the extender's own."""
-    edge = extender.edges[0]
-    usual = (rate for rate in (*_RATES, extender.sample_rate) if rate >= 2 * edge)
+    cutoff = extender.cutoff_range[0]
+    usual = (rate for rate in (*_RATES, extender.sample_rate) if rate >= 2 * cutoff)
     rate = settings.sample_rate or next(usual)
-    stream = extender.stream(sample_rate=rate, edge=min(edge, rate / 2))
+    stream = extender.stream(sample_rate=rate, cutoff=min(cutoff, rate / 2))
 
-    def begin() -> ExtensionStream:
+    def begin() -> ExtensionStream[Tensor]:
         stream.reset()
         return stream
 
@@ -157,7 +159,7 @@ def _live(extender: Extender, settings: Settings, beside: Callable[..., Pieces])
 
 def _beside(
     call: Callable[[], object],
-    begin: Callable[[], _Network | ExtensionStream],
+    begin: Callable[[], _Network | ExtensionStream[Tensor]],
     audio: Tensor,
     *,
     milliseconds: float,

@@ -1,13 +1,13 @@
 """What `vocoder bench extend` found, in words."""
 
-from vocoder.bench.extend import Pieces, Result, Settings
+from vocoder.bench.extend import ExtendBenchSettings, Pieces, Result
 from vocoder.bench.stream import Machine
 from vocoder.bench.table import milliseconds, weights, where
 
 _NONE = "–"
 
 
-def conditions(machine: Machine, settings: Settings) -> str:
+def conditions(machine: Machine, settings: ExtendBenchSettings) -> str:
     """What has to stand beside every time."""
     return (
         f"{where(machine)}; median of {settings.repeats}, noise of {settings.seconds:g} s; "
@@ -16,7 +16,7 @@ def conditions(machine: Machine, settings: Settings) -> str:
     )
 
 
-def facts(result: Result, settings: Settings) -> dict[str, str]:
+def facts(result: Result, settings: ExtendBenchSettings) -> dict[str, str]:
     """Headings and cells; the same headings for all results with the same settings."""
     rate, live = result.sample_rate, result.live
     found = {

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vocoder.errors import ConfigError
-from vocoder.synthesis import Vocoder
+from vocoder.inference.vocoder import Vocoder
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from torch import Tensor
 
 from vocoder.bench.pace import Pace, pace, repeated, seconds_of
 from vocoder.errors import ConfigError
-from vocoder.synthesis import Vocoder
+from vocoder.inference.vocoder import Vocoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
+class StreamBenchSettings:
     """What to measure: streams in pieces of `chunks` frames, medians over `repeats`.
 
     `seconds` is the length of the mel that is repeated; `long` and `pace` are minutes of audio for
@@ -134,7 +134,7 @@ def machine(device: torch.device) -> Machine:
     return Machine(torch.__version__, f"{name} ({device.type})", torch.get_num_threads())
 
 
-def measure(vocoder: Vocoder, settings: Settings) -> Result:
+def measure(vocoder: Vocoder, settings: StreamBenchSettings) -> Result:
     """Everything that `settings` ask for, the first stream while the model is still cold.
 
     Raises ConfigError for a model that cannot stream, or a pace of too few minutes.
@@ -143,7 +143,7 @@ def measure(vocoder: Vocoder, settings: Settings) -> Result:
     first = settings.chunks[0]
     return Result(
         model=vocoder.config.name,
-        parameters=vocoder.parameters,
+        parameters=vocoder.num_parameters,
         sample_rate=vocoder.sample_rate,
         hop_length=vocoder.spec.hop_length,
         latency=latency(vocoder, mel, repeats=settings.repeats),

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vocoder.bench.pace import Pace
-from vocoder.bench.stream import Flat, Machine, Result, Settings
+from vocoder.bench.stream import Flat, Machine, Result, StreamBenchSettings
 
 
 def table(model: str, facts: Mapping[str, str]) -> Table:
@@ -42,7 +42,7 @@ def plain(results: Sequence[Any], machine: Machine, settings: Any) -> dict[str, 
     }
 
 
-def conditions(machine: Machine, settings: Settings) -> str:
+def conditions(machine: Machine, settings: StreamBenchSettings) -> str:
     """What has to stand beside every time of a stream."""
     return (
         f"{where(machine)}; median of {settings.repeats}, "

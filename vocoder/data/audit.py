@@ -10,12 +10,12 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from vocoder.audio import READ_SUFFIXES, StrPath, probe, read_blocks
 from vocoder.data.manifest import FULL_BAND, Clip, read_table, require_split, splits_by_name
-from vocoder.data.pairs import Pair, pairing
+from vocoder.data.pairs import CompanionFile, pairing
 from vocoder.dsp.bandwidth import BandwidthMeter
 from vocoder.errors import AudioError, ConfigError, MelMismatchError
 from vocoder.features.mel import MelSpec
+from vocoder.io.audio import READ_SUFFIXES, StrPath, probe, read_blocks
 
 Fault = Literal[
     "unreadable", "too short", "silent", "duplicate", "clipped", "low bandwidth", "stereo"
@@ -102,7 +102,7 @@ def audit(
     entries = _walk(root) if index is None else _read_index(Path(index), root, only or {})
     companions = pairing(root, entries, mels=mels, mel_spec=mel_spec, narrowband=narrowband)
     problems: list[Problem] = []
-    usable: dict[Path, tuple[Measurement, Pair | None]] = {}
+    usable: dict[Path, tuple[Measurement, CompanionFile | None]] = {}
     first: dict[str, Path] = {}
     for done, path in enumerate(sorted(entries), start=1):
         found, measured = _examine(path, min_seconds, first)
@@ -236,7 +236,7 @@ def _clip(
     measured: Measurement,
     carried: dict[str, str],
     splits: dict[Path, str],
-    pair: Pair | None,
+    pair: CompanionFile | None,
 ) -> Clip:
     relative = path.relative_to(root)
     folder = relative.parts[0] if len(relative.parts) > 1 else root.name

@@ -5,11 +5,11 @@ import math
 import torch
 from torch import Tensor
 
-from vocoder.audio import read_audio, resample
 from vocoder.data.manifest import Clip
 from vocoder.data.pairs import narrowband_copy, read_paired_mel
 from vocoder.errors import AudioError
 from vocoder.features.mel import MelSpec
+from vocoder.io.audio import read_audio, resample_soxr
 
 # Samples at the lower rate that soxr's HQ filter sees on either side: 128 leave an error of 1e-7.
 _FILTER_REACH = 256
@@ -20,27 +20,27 @@ def read_crop(
 ) -> Tensor:
     """Samples [start, start + samples) of a clip at `sample_rate`, reading little more than those.
 
-    With `played_at` the file is taken to have that rate. Raises AudioError if the file is gone,
+    With `played_at` the file is taken to orig_rate that rate. Raises AudioError if the file is gone,
     broken, or not the one in the manifest.
     Shape: [C, samples].
     """
-    have, want = played_at or clip.sample_rate, sample_rate
+    orig_rate, new_rate = played_at or clip.sample_rate, sample_rate
     first, last = start, start + samples  # samples of the file that are read
-    if have != want:
+    if orig_rate != new_rate:
         # Samples of both rates coincide once in a period. Reading from there keeps the phase of
         # the filter, from an even period also how half a sample of length is rounded.
-        period = 2 * have // math.gcd(have, want)
-        margin = math.ceil(_FILTER_REACH * max(1.0, have / want))
-        first = max(start * have // want - margin, 0) // period * period
-        last = -(-(start + samples) * have // want) + margin
+        period = 2 * orig_rate // math.gcd(orig_rate, new_rate)
+        margin = math.ceil(_FILTER_REACH * max(1.0, orig_rate / new_rate))
+        first = max(start * orig_rate // new_rate - margin, 0) // period * period
+        last = -(-(start + samples) * orig_rate // new_rate) + margin
     frames = min(last, clip.samples) - first
     audio, rate = read_audio(clip.path, start=first, frames=frames)
     if (audio.shape, rate) != ((clip.channels, frames), clip.sample_rate):
         raise AudioError(
             f"{clip.path}: not the file that the manifest describes; run `vocoder prepare` again"
         )
-    skipped = start - first * want // have
-    return resample(audio, have, want)[:, skipped : skipped + samples]
+    skipped = start - first * new_rate // orig_rate
+    return resample_soxr(audio, orig_rate, new_rate)[:, skipped : skipped + samples]
 
 
 def read_with_mel(clip: Clip, spec: MelSpec, *, place: float, most: int) -> tuple[Tensor, Tensor]:
@@ -51,7 +51,7 @@ def read_with_mel(clip: Clip, spec: MelSpec, *, place: float, most: int) -> tupl
     """
     mel = read_paired_mel(clip, spec)
     hop = spec.hop_length
-    available = (mel.shape[-1] - spec.frames(0)) * hop  # samples that have frames
+    available = (mel.shape[-1] - spec.frames(0)) * hop  # samples that orig_rate frames
     frame = int(place * (max(available - most, 0) // hop + 1))
     start = frame * hop
     samples = min(most, available - start)

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vocoder.audio import StrPath
 from vocoder.errors import ConfigError
 from vocoder.features.mel import PRESETS, MelSpec
-from vocoder.files import replacing_file
+from vocoder.io.atomic import replacing_file
+from vocoder.io.audio import StrPath
 
 logger = logging.getLogger(__name__)
 
@@ -123,13 +123,13 @@ def target_clips(
     split: str,
     sample_rate: int,
     takes: Mapping[str, bool],
-    partial: bool = False,
+    allow_band_limited: bool = False,
 ) -> list[Clip]:
     """Clips of a split that can be targets at `sample_rate`.
 
     `takes` says of "mel" and "narrowband" whether the model takes it. Warns of clips whose content
     ends too low. Raises ConfigError if none is left, if only some clips of the manifest have such
-    files, or if they have and the model does not take them. With `partial`, where content ends does
+    files, or if they have and the model does not take them. With `allow_band_limited`, where content ends does
     not matter.
     """
     require_split(split, "split")
@@ -146,7 +146,7 @@ def target_clips(
                 f"{manifest}: its clips have {kind} files, but this system takes no {kind}"
             )
     clips = [clip for clip in listed if clip.split == split]
-    kept = [clip for clip in clips if partial or clip.full_band(sample_rate)]
+    kept = [clip for clip in clips if allow_band_limited or clip.full_band(sample_rate)]
     needed = FULL_BAND * sample_rate / 2
     if not kept:
         raise ConfigError(

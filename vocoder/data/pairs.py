@@ -13,19 +13,19 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from vocoder.audio import READ_SUFFIXES, AudioInfo, StrPath, probe, read_blocks
 from vocoder.data.manifest import Clip
 from vocoder.errors import AudioError, ConfigError, MelMismatchError, VocoderError
-from vocoder.features.fit import convert, layout
 from vocoder.features.mel import MelSpec
-from vocoder.melfile import SUFFIXES, read_mel
+from vocoder.features.mel_conversion import convert, layout
+from vocoder.io.audio import READ_SUFFIXES, AudioInfo, StrPath, probe, read_blocks
+from vocoder.io.mel_file import SUFFIXES, read_mel
 
 _TOLERANCE = 1  # frames: what tools differ by in how they treat the last window
 _PER_SECOND = 50  # a copy may last 1/50 s more or less: a block of a codec or of a sound card
 _BLOCK = 2**18  # samples read at a time
 
 
-class Pair(NamedTuple):
+class CompanionFile(NamedTuple):
     """The mel file or the narrow-band copy of a recording.
 
     `spec` is how the mel was made if the file itself does not say so. `trimmed`: recording and file
@@ -102,7 +102,7 @@ class Mels(Companions):
         super().__init__(folder, root, recordings, suffixes=SUFFIXES, kind="mel")
         self.settings = settings
 
-    def pair(self, recording: Path, samples: int, sample_rate: int) -> Pair:
+    def pair(self, recording: Path, samples: int, sample_rate: int) -> CompanionFile:
         """The mel file of a recording of this length.
 
         Raises AudioError if there is none, MelMismatchError if it cannot be read or does not fit,
@@ -112,7 +112,9 @@ class Mels(Companions):
         mel, spec = _read(path, self.settings)
         expected = _expected_frames(path, mel, spec, samples, sample_rate)
         bare = spec is self.settings
-        return Pair(mel=path, spec=spec if bare else None, trimmed=mel.shape[-1] != expected)
+        return CompanionFile(
+            mel=path, spec=spec if bare else None, trimmed=mel.shape[-1] != expected
+        )
 
 
 class Narrowbands(Companions):
@@ -121,7 +123,7 @@ class Narrowbands(Companions):
     def __init__(self, folder: StrPath, root: Path, recordings: Collection[Path]) -> None:
         super().__init__(folder, root, recordings, suffixes=READ_SUFFIXES, kind="narrowband")
 
-    def pair(self, recording: Path, samples: int, sample_rate: int) -> Pair:
+    def pair(self, recording: Path, samples: int, sample_rate: int) -> CompanionFile:
         """The copy of a recording of this length, read to its end.
 
         Raises AudioError if there is none, or it cannot be read, is silent or of another length.
@@ -131,7 +133,7 @@ class Narrowbands(Companions):
         if not max(block.abs().max().item() for block in read_blocks(path, frames=_BLOCK)):
             raise AudioError(f"{path} is silent")
         trimmed = round(info.samples * sample_rate / info.sample_rate) != samples
-        return Pair(narrowband=path, trimmed=trimmed)
+        return CompanionFile(narrowband=path, trimmed=trimmed)
 
 
 def pairing(
@@ -166,21 +168,21 @@ def narrowband_copy(clip: Clip) -> Clip:
     return dataclasses.replace(clip, path=clip.narrowband, **info._asdict())
 
 
-def read_paired_mel(clip: Clip, want: MelSpec) -> Tensor:
-    """The mel of a paired clip as `want` has it, no longer than the recording.
+def read_paired_mel(clip: Clip, target: MelSpec) -> Tensor:
+    """The mel of a paired clip as `target` has it, no longer than the recording.
 
     Raises MelMismatchError, naming the file, if it was made otherwise and cannot be converted
     exactly, cannot be read, or does not have the length of the recording any more.
     Shape: [M, F].
     """
     assert clip.mel is not None
-    mel, have = _read(clip.mel, clip.mel_spec)
+    mel, source = _read(clip.mel, clip.mel_spec)
     try:
-        mel = convert(mel, have, want)
+        mel = convert(mel, source, target)
     except MelMismatchError as error:
         raise MelMismatchError(f"{clip.mel}: {error}") from error
     try:
-        return mel[:, : _expected_frames(clip.mel, mel, want, clip.samples, clip.sample_rate)]
+        return mel[:, : _expected_frames(clip.mel, mel, target, clip.samples, clip.sample_rate)]
     except MelMismatchError as error:
         raise MelMismatchError(f"{clip.path}: {error}, then run `vocoder prepare` again") from error
 

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from vocoder.audio import StrPath
 from vocoder.data.crops import read_crop, read_with_mel, read_with_narrowband
 from vocoder.data.manifest import Clip, target_clips
 from vocoder.data.tones import gliding_tone
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import MelSpec
+from vocoder.io.audio import StrPath
 
 # Played rates are multiples of this: converting between rates without common factors needs long
 # periods of both, so far more than the crop would be read.
@@ -34,14 +34,14 @@ class Batch(NamedTuple):
     """Crops [B, 1, segment] and, for messages, the path of the file that each was cut from.
 
     `features` are those that come from files: "mel" [B, M, F] or "narrowband" [B, 1, segment] of
-    paired clips, otherwise none. `edges` [B] in Hz is where the content of each crop ends, above
+    paired clips, otherwise none. `cutoffs` [B] in Hz is where the content of each crop ends, above
     which nothing can be learned from it; None where all are full band.
     """
 
     audio: Tensor
     names: list[str]
     features: Mapping[str, Tensor] = MappingProxyType({})
-    edges: Tensor | None = None
+    cutoffs: Tensor | None = None
 
 
 class Segments(Dataset[Batch]):
@@ -57,10 +57,10 @@ class Segments(Dataset[Batch]):
     crops are played, pitch and formants with them: a few speakers become many. No clip is slowed
     so far that its content ends below nine tenths of the band. `speed_share` of the crops are
     played so, the others as they were recorded. Clips without content up to three
-    quarters of the band are left out with a warning. With `partial` both limits fall, and every
+    quarters of the band are left out with a warning. With `allow_band_limited` both limits fall, and every
     batch says where its crops end.
 
-    `tones` is the share of crops, of clips without a pair, that are a `gliding_tone` instead.
+    `tone_share` is the share of crops, of clips without a pair, that are a `gliding_tone` instead.
 
     Paired clips come with their mel file, as `mel` has it (None: a model that takes no mel), or
     with their narrow-band copy (`narrowband`: whether the model takes one). Crops lie anywhere up
@@ -87,8 +87,8 @@ class Segments(Dataset[Batch]):
         peak_db: tuple[float, float] | None = (-12.0, -0.5),
         speed: tuple[float, float] = (1.0, 1.0),
         speed_share: float = 1.0,
-        partial: bool = False,
-        tones: float = 0.0,
+        allow_band_limited: bool = False,
+        tone_share: float = 0.0,
         mel: MelSpec | None = None,
         narrowband: bool = False,
     ) -> None:
@@ -106,12 +106,18 @@ class Segments(Dataset[Batch]):
             raise ConfigError(f"data.speed is {speed}; it must rise within 0.5 and 2")
         if not 0.0 <= speed_share <= 1.0:
             raise ConfigError(f"data.speed_share is {speed_share}; it is a share of the crops")
-        if not 0.0 <= tones < 1.0:
-            raise ConfigError(f"data.tones is {tones}; it is a share of the crops, below 1")
-        self.manifest, self.tones = manifest, tones
+        if not 0.0 <= tone_share < 1.0:
+            raise ConfigError(
+                f"data.tone_share is {tone_share}; it is a share of the crops, below 1"
+            )
+        self.manifest, self.tone_share = manifest, tone_share
         takes = {"mel": mel is not None, "narrowband": narrowband}
         self.clips = target_clips(
-            manifest, split=split, sample_rate=sample_rate, takes=takes, partial=partial
+            manifest,
+            split=split,
+            sample_rate=sample_rate,
+            takes=takes,
+            allow_band_limited=allow_band_limited,
         )
         self.paired = self.clips[0].paired
         if self.paired and tuple(speed) != (1.0, 1.0):
@@ -123,7 +129,7 @@ class Segments(Dataset[Batch]):
         self.silence = torch.tensor(mel.silence if mel else ())[:, None]
         self.sample_rate, self.segment, self.batch_size = sample_rate, segment, batch_size
         self.key = np.array([seed, rank], dtype=np.uint64)
-        self.peak_db, self.partial = peak_db, partial
+        self.peak_db, self.allow_band_limited = peak_db, allow_band_limited
         self.speed, self.speed_share = speed, speed_share
         self.ends = np.cumsum([clip.samples / clip.sample_rate for clip in self.clips])
 
@@ -143,14 +149,16 @@ class Segments(Dataset[Batch]):
             audio, given = (torch.stack(items) for items in zip(*pairs, strict=True))
             return Batch(audio, names, {self.paired: given})
         crops = [self._crop(clip, *row) for clip, row in zip(clips, rows[:, 1:], strict=True)]
-        edges = torch.tensor([self._edge(c, row[4]) for c, row in zip(clips, rows, strict=True)])
-        for index in np.flatnonzero(generator.random(self.batch_size) < self.tones):
-            edges[index] = self.sample_rate / 2
+        cutoffs = torch.tensor(
+            [self._cutoff(c, row[4]) for c, row in zip(clips, rows, strict=True)]
+        )
+        for index in np.flatnonzero(generator.random(self.batch_size) < self.tone_share):
+            cutoffs[index] = self.sample_rate / 2
             crops[index] = gliding_tone(
                 generator, samples=self.segment, sample_rate=self.sample_rate
             )
         audio = torch.stack(crops)[:, None]
-        return Batch(audio, names, {}, edges if self.partial else None)
+        return Batch(audio, names, {}, cutoffs if self.allow_band_limited else None)
 
     def _with_mel(self, clip: Clip, place: float, _level: float) -> tuple[Tensor, Tensor]:
         """A crop with its mel, silence behind both. Shape: [1, segment], [M, F]."""
@@ -192,7 +200,7 @@ class Segments(Dataset[Batch]):
         low, high = self.peak_db
         return float(10.0 ** ((low + (high - low) * level - clip.peak_dbfs) / 20.0))
 
-    def _edge(self, clip: Clip, speed: float) -> float:
+    def _cutoff(self, clip: Clip, speed: float) -> float:
         """Where the content of a crop ends, in Hz; `speed` as for `_played_at`."""
         played_at = self._played_at(clip, speed)
         content = clip.bandwidth_hz * played_at / clip.sample_rate
@@ -203,7 +211,7 @@ class Segments(Dataset[Batch]):
     def _played_at(self, clip: Clip, speed: float) -> int:
         """The rate to play a clip at; `speed` is uniform in [0, 1)."""
         low, high = self.speed
-        dullest = 0.0 if self.partial else 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
+        dullest = 0.0 if self.allow_band_limited else 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
         low = min(max(low, dullest), max(1.0, low))
         if speed >= self.speed_share:
             return clip.sample_rate

@@ -10,7 +10,7 @@ _SPAN_HZ = (50.0, 10000.0)
 _LEVELS_DBFS = (-40.0, -3.0)
 
 
-def gliding_tone(chance: np.random.Generator, *, samples: int, sample_rate: int) -> Tensor:
+def gliding_tone(rng: np.random.Generator, *, samples: int, sample_rate: int) -> Tensor:
     """A sine whose frequency glides from anywhere to anywhere in 50 Hz–10 kHz, at any level.
 
     A tone has no upper band that could be missing: whoever extends it has invented something.
@@ -18,7 +18,7 @@ def gliding_tone(chance: np.random.Generator, *, samples: int, sample_rate: int)
     Shape: [samples].
     """
     low, high = map(math.log, _SPAN_HZ)
-    begin, end, phase, level = chance.random(4)
+    begin, end, phase, level = rng.random(4)
     octaves = torch.linspace(begin, end, samples, dtype=torch.float64)
     hz = torch.exp(low + (high - low) * octaves).clamp(max=0.45 * sample_rate)
     peak = 10.0 ** ((_LEVELS_DBFS[0] + (_LEVELS_DBFS[1] - _LEVELS_DBFS[0]) * level) / 20.0)

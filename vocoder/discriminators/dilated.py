@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from vocoder.discriminators.melgan_scale import HiddenJudge
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.melgan_scale import HiddenMapDiscriminator
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.errors import ConfigError
 from vocoder.nn.conv import same_padding
 from vocoder.nn.weight_norm import weight_norm
@@ -22,16 +22,18 @@ class Dilated(nn.Module):
             raise ConfigError(f"layers {layers} must be at least 2, channels {channels} positive")
         widths = [audio_channels] + [channels] * (layers - 1)
         convs = (
-            _conv(below, above, max(layer, 1))
-            for layer, (below, above) in enumerate(zip(widths, widths[1:], strict=False))
+            _conv(in_channels, out_channels, max(layer, 1))
+            for layer, (in_channels, out_channels) in enumerate(
+                zip(widths, widths[1:], strict=False)
+            )
         )
-        self.judge = HiddenJudge(convs, _conv(channels, 1, 1))
+        self.discriminator = HiddenMapDiscriminator(convs, _conv(channels, 1, 1))
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict.   Shape: audio [B, C, T]."""
-        return [self.judge(audio)]
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output.   Shape: audio [B, C, T]."""
+        return [self.discriminator(audio)]
 
 
-def _conv(below: int, above: int, dilation: int) -> nn.Conv1d:
+def _conv(in_channels: int, out_channels: int, dilation: int) -> nn.Conv1d:
     padding = same_padding(3, dilation)
-    return weight_norm(nn.Conv1d(below, above, 3, dilation=dilation, padding=padding))
+    return weight_norm(nn.Conv1d(in_channels, out_channels, 3, dilation=dilation, padding=padding))

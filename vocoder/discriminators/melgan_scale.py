@@ -5,42 +5,42 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import MirroredConv1d
+from vocoder.nn.conv import ReflectConv1d
 from vocoder.nn.weight_norm import weight_norm
 
 _EDGE_KERNEL = 15
 _PER_GROUP = 4
 
 
-class HiddenJudge(ConvJudge):
-    """`ConvJudge` with slope 0.2, whose logits are no feature."""
+class HiddenMapDiscriminator(ConvDiscriminator):
+    """`ConvDiscriminator` with slope 0.2, whose logits are no feature."""
 
-    def forward(self, x: Tensor) -> Verdict:
+    def forward(self, x: Tensor) -> DiscriminatorOutput:
         """Judge one view of the signal."""
         features = []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
             features.append(x)
-        return Verdict(self.conv_post(x).flatten(1), features)
+        return DiscriminatorOutput(self.conv_post(x).flatten(1), features)
 
 
-class ScaleJudge(HiddenJudge):
+class ScaleDiscriminator(HiddenMapDiscriminator):
     """One scale: each of the `strides` widens as much as it slows, up to `max_channels`."""
 
     def __init__(
         self, strides: Sequence[int], *, channels: int, max_channels: int, audio_channels: int
     ) -> None:
-        convs: list[nn.Conv1d] = [MirroredConv1d(audio_channels, channels, _EDGE_KERNEL)]
+        convs: list[nn.Conv1d] = [ReflectConv1d(audio_channels, channels, _EDGE_KERNEL)]
         width = channels
         for stride in strides:
-            below, width = width, min(width * stride, max_channels)
-            kernel, groups = 10 * stride + 1, below // _PER_GROUP
-            convs.append(nn.Conv1d(below, width, kernel, stride, 5 * stride, groups=groups))
-        below, width = width, min(2 * width, max_channels)
-        convs.append(nn.Conv1d(below, width, 5, padding=2))
+            in_channels, width = width, min(width * stride, max_channels)
+            kernel, groups = 10 * stride + 1, in_channels // _PER_GROUP
+            convs.append(nn.Conv1d(in_channels, width, kernel, stride, 5 * stride, groups=groups))
+        in_channels, width = width, min(2 * width, max_channels)
+        convs.append(nn.Conv1d(in_channels, width, 5, padding=2))
         super().__init__(map(weight_norm, convs), weight_norm(nn.Conv1d(width, 1, 3, padding=1)))
 
 
@@ -54,7 +54,7 @@ def halve(audio: Tensor) -> Tensor:
 
 
 class MelGANMultiScale(nn.Module):
-    """One `ScaleJudge` per scale, each at half the rate of the one before.
+    """One `ScaleDiscriminator` per scale, each at half the rate of the one before.
 
     `channels` is the width of the first layer. Any length and any number of `audio_channels`.
     16.91 M weights at the defaults.
@@ -79,7 +79,7 @@ class MelGANMultiScale(nn.Module):
                 f"multiple of {_PER_GROUP} and the second a multiple of the first"
             )
         self.discriminators = nn.ModuleList(
-            ScaleJudge(
+            ScaleDiscriminator(
                 strides,
                 channels=channels,
                 max_channels=max_channels,
@@ -88,11 +88,11 @@ class MelGANMultiScale(nn.Module):
             for _ in range(scales)
         )
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per scale, the full rate first.   Shape: audio [B, C, T]."""
-        verdicts: list[Verdict] = []
-        for judge in self.discriminators:
-            if verdicts:
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per scale, the full rate first.   Shape: audio [B, C, T]."""
+        outputs: list[DiscriminatorOutput] = []
+        for discriminator in self.discriminators:
+            if outputs:
                 audio = halve(audio)
-            verdicts.append(judge(audio))
-        return verdicts
+            outputs.append(discriminator(audio))
+        return outputs

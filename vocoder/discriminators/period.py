@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
 from vocoder.nn.weight_norm import Norm, normalise
@@ -19,7 +19,7 @@ def fold(audio: Tensor, period: int) -> Tensor:
     return padded.reshape(*audio.shape[:-1], -1, period)
 
 
-class PeriodJudge(ConvJudge):
+class PeriodDiscriminator(ConvDiscriminator):
     """One period: convolutions along the columns of `fold`, which never mix columns."""
 
     def __init__(
@@ -34,20 +34,20 @@ class PeriodJudge(ConvJudge):
         widths = [audio_channels, *(channels * factor for factor in (1, 4, 16, 32, 32))]
         strides = (3, 3, 3, 3, 1)
         convs = (
-            normalise(nn.Conv2d(below, above, (5, 1), (stride, 1), (2, 0)), norm)
-            for below, above, stride in zip(widths, widths[1:], strides, strict=False)
+            normalise(nn.Conv2d(in_channels, out_channels, (5, 1), (stride, 1), (2, 0)), norm)
+            for in_channels, out_channels, stride in zip(widths, widths[1:], strides, strict=False)
         )
         conv_post = normalise(nn.Conv2d(widths[-1], 1, (3, 1), 1, (1, 0)), norm)
         super().__init__(convs, conv_post, first_map=first_map)
         self.period = period
 
-    def forward(self, audio: Tensor) -> Verdict:
+    def forward(self, audio: Tensor) -> DiscriminatorOutput:
         """Judge the signal folded by the period.   Shape: audio [B, C, T]."""
         return super().forward(fold(audio, self.period))
 
 
 class MultiPeriod(nn.Module):
-    """One `PeriodJudge` per period; `channels` is the width of the first layer.
+    """One `PeriodDiscriminator` per period; `channels` is the width of the first layer.
 
     Without `first_map` the output of the first layer is no feature, as in Vocos and AP-BWE.
     Any length and any number of `audio_channels`. 41.09 M weights at the defaults.
@@ -67,7 +67,7 @@ class MultiPeriod(nn.Module):
         if min(periods, default=0) < 1 or channels < 1:
             raise ConfigError(f"periods {list(periods)} and channels {channels} must be positive")
         self.discriminators = nn.ModuleList(
-            PeriodJudge(
+            PeriodDiscriminator(
                 period,
                 channels=channels,
                 audio_channels=audio_channels,
@@ -77,6 +77,6 @@ class MultiPeriod(nn.Module):
             for period in periods
         )
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per period.   Shape: audio [B, C, T]."""
-        return [judge(audio) for judge in self.discriminators]
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per period.   Shape: audio [B, C, T]."""
+        return [discriminator(audio) for discriminator in self.discriminators]

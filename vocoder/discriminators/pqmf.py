@@ -5,12 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vocoder.discriminators.melgan_scale import HiddenJudge
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.melgan_scale import HiddenMapDiscriminator
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.dsp.pqmf import even_pqmf_analysis, even_pqmf_filters
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import MirroredConv1d
+from vocoder.nn.conv import ReflectConv1d
 from vocoder.nn.weight_norm import weight_norm
 
 # Kernel, stride, width relative to the first layer.
@@ -19,20 +19,24 @@ _WAVE_GROUPS = 4
 _WAVE_FACTORS = (1, 4, 16, 64, 64)
 
 
-class SubbandJudge(HiddenJudge):
+class PQMFDiscriminator(HiddenMapDiscriminator):
     """Convolutions of one dilation that keep the bands apart until the last layer."""
 
     def __init__(self, dilation: int, *, bands: int, channels: int, audio_channels: int) -> None:
         widths = [bands * audio_channels, *(bands * channels * factor for *_, factor in _LAYERS)]
         # The published padding ignores the dilation: dilated maps shrink.
         convs = (
-            nn.Conv1d(below, above, kernel, stride, kernel // 2, dilation, groups=bands)
-            for (kernel, stride, _), below, above in zip(_LAYERS, widths, widths[1:], strict=False)
+            nn.Conv1d(
+                in_channels, out_channels, kernel, stride, kernel // 2, dilation, groups=bands
+            )
+            for (kernel, stride, _), in_channels, out_channels in zip(
+                _LAYERS, widths, widths[1:], strict=False
+            )
         )
         super().__init__(map(weight_norm, convs), weight_norm(nn.Conv1d(widths[-1], 1, 3, 1, 1)))
         self.shortest = _shortest(dilation)
 
-    def forward(self, bands: Tensor) -> Verdict:
+    def forward(self, bands: Tensor) -> DiscriminatorOutput:
         """Judge bands, mirrored at the end if they are too short.   Shape: bands [B, C, T]."""
         missing = max(self.shortest - bands.shape[-1] - 2, 0)
         return super().forward(pad_reflect(bands, 1, 1 + missing))
@@ -67,17 +71,19 @@ class PQMFBands(nn.Module):
         if min(dilations, default=0) < 1 or channels < 1:
             raise ConfigError(f"dilations {list(dilations)}, channels {channels} must be positive")
         self.discriminators = nn.ModuleList(
-            SubbandJudge(dilation, bands=highest, channels=channels, audio_channels=audio_channels)
+            PQMFDiscriminator(
+                dilation, bands=highest, channels=channels, audio_channels=audio_channels
+            )
             for dilation in dilations
         )
         filters = even_pqmf_filters(bands, size=filter_size, cutoff=cutoff)
         self.register_buffer("filters", filters[bands - highest :], persistent=False)
         self.stride = bands
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per dilation.   Shape: audio [B, C, T]."""
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per dilation.   Shape: audio [B, C, T]."""
         bands = self.analysis(audio)
-        return [judge(bands) for judge in self.discriminators]
+        return [discriminator(bands) for discriminator in self.discriminators]
 
     def analysis(self, audio: Tensor) -> Tensor:
         """The highest bands in float32 with the filters' tails, channels of a band side by side.
@@ -104,22 +110,22 @@ class GroupedWaveform(nn.Module):
         if channels < 1 or channels % _WAVE_GROUPS:
             raise ConfigError(f"channels is {channels}; make it a multiple of {_WAVE_GROUPS}")
         widths = [channels * factor for factor in _WAVE_FACTORS]
-        convs: list[nn.Conv1d] = [MirroredConv1d(audio_channels, channels, 15)]
+        convs: list[nn.Conv1d] = [ReflectConv1d(audio_channels, channels, 15)]
         convs += [
-            nn.Conv1d(below, above, 41, stride=4, padding=20, groups=_WAVE_GROUPS)
-            for below, above in zip(widths, widths[1:], strict=False)
+            nn.Conv1d(in_channels, out_channels, 41, stride=4, padding=20, groups=_WAVE_GROUPS)
+            for in_channels, out_channels in zip(widths, widths[1:], strict=False)
         ]
         convs += [nn.Conv1d(widths[-1], widths[-1], 5, padding=2)]
         last = nn.Conv1d(widths[-1], 1, 3, padding=1)
-        self.judge = HiddenJudge(map(weight_norm, convs), weight_norm(last))
+        self.discriminator = HiddenMapDiscriminator(map(weight_norm, convs), weight_norm(last))
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict.   Shape: audio [B, C, T]."""
-        return [self.judge(audio)]
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output.   Shape: audio [B, C, T]."""
+        return [self.discriminator(audio)]
 
 
 def _shortest(dilation: int) -> int:
-    """Samples that `SubbandJudge` needs for a single logit."""
+    """Samples that `PQMFDiscriminator` needs for a single logit."""
     samples = 1
     for kernel, stride, _ in reversed(_LAYERS):
         samples = (samples - 1) * stride + 1 + (dilation - 1) * (kernel - 1)

@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.discriminators.melgan_scale import HiddenJudge
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.melgan_scale import HiddenMapDiscriminator
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.errors import ConfigError
 from vocoder.nn.weight_norm import normalise
 
@@ -39,16 +39,24 @@ class RandomConvolution(nn.Module):
     numpy's frozen legacy generator, the same numbers in every version (NEP 19), which torch does
     not promise: a training that is resumed elsewhere plays against the same features.
 
-    Shape: [B, below, T] → [B, above, ceil(T / stride)].
+    Shape: [B, in_channels, T] → [B, out_channels, ceil(T / stride)].
     """
 
     weight: Tensor
 
     def __init__(
-        self, below: int, above: int, kernel: int, stride: int = 1, *, draw: np.random.RandomState
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        rng: np.random.RandomState,
     ) -> None:
         super().__init__()
-        weight = draw.standard_normal((above, below, kernel)) / math.sqrt(below * kernel)
+        weight = rng.standard_normal((out_channels, in_channels, kernel)) / math.sqrt(
+            in_channels * kernel
+        )
         self.register_buffer("weight", torch.from_numpy(weight).float(), persistent=False)
         self.stride = stride
 
@@ -75,10 +83,10 @@ class RandomFeatures(Backbone):
         if min(widths, default=0) < 1:
             raise ConfigError(f"widths {list(widths)} must be positive")
         self.widths = tuple(widths)
-        draw = np.random.RandomState(seed)
+        rng = np.random.RandomState(seed)
         self.convs = nn.ModuleList(
-            RandomConvolution(below, above, _KERNEL, _STRIDE, draw=draw)
-            for below, above in zip((audio_channels, *widths), widths, strict=False)
+            RandomConvolution(in_channels, out_channels, _KERNEL, _STRIDE, rng=rng)
+            for in_channels, out_channels in zip((audio_channels, *widths), widths, strict=False)
         )
         # Leaky ReLU leaves this much of the power of symmetric noise.
         self.gain = math.sqrt(2.0 / (1.0 + _SLOPE**2))
@@ -101,13 +109,13 @@ class Mixing(nn.Module):
     def __init__(self, widths: Sequence[int], *, channels: int, seed: int) -> None:
         super().__init__()
         mixed = [channels * 2**scale for scale in range(len(widths))]
-        draw = np.random.RandomState(seed)
+        rng = np.random.RandomState(seed)
         self.across_channels = nn.ModuleList(
-            RandomConvolution(below, above, 1, draw=draw)
-            for below, above in zip(widths, mixed, strict=True)
+            RandomConvolution(in_channels, out_channels, 1, rng=rng)
+            for in_channels, out_channels in zip(widths, mixed, strict=True)
         )
         self.across_scales = nn.ModuleList(
-            RandomConvolution(coarse, fine, 3, draw=draw)
+            RandomConvolution(coarse, fine, 3, rng=rng)
             for fine, coarse in zip(mixed, mixed[1:], strict=False)
         )
 
@@ -152,7 +160,7 @@ class Projected(nn.Module):
         self.backbone = backbone.requires_grad_(False)
         self.mixing = Mixing(backbone.widths, channels=channels, seed=seed + 1)
         widths = [channels * 2**scale for scale in range(len(backbone.widths))]
-        self.discriminators = nn.ModuleList(_judge(widths[i:]) for i in range(len(widths)))
+        self.discriminators = nn.ModuleList(_discriminator(widths[i:]) for i in range(len(widths)))
         self.train()
 
     def train(self, mode: bool = True) -> "Projected":
@@ -161,19 +169,21 @@ class Projected(nn.Module):
         self.backbone.eval()
         return self
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per scale of the backbone, the finest first.   Shape: audio [B, C, T]."""
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per scale of the backbone, the finest first.   Shape: audio [B, C, T]."""
         maps = self.mixing(self.backbone(audio))
-        return [judge(x) for judge, x in zip(self.discriminators, maps, strict=True)]
+        return [
+            discriminator(x) for discriminator, x in zip(self.discriminators, maps, strict=True)
+        ]
 
 
-def _judge(widths: Sequence[int]) -> HiddenJudge:
+def _discriminator(widths: Sequence[int]) -> HiddenMapDiscriminator:
     """From the rate of a map down to that of the coarsest, whose width is the last."""
     convs = [nn.Conv1d(widths[0], widths[0], 3, padding=1)]
     convs += [
-        nn.Conv1d(below, above, _KERNEL, _STRIDE, _STRIDE)
-        for below, above in zip(widths, widths[1:], strict=False)
+        nn.Conv1d(in_channels, out_channels, _KERNEL, _STRIDE, _STRIDE)
+        for in_channels, out_channels in zip(widths, widths[1:], strict=False)
     ]
     convs += [nn.Conv1d(widths[-1], 1, 3, padding=1)]
     *hidden, last = (normalise(conv, "spectral") for conv in convs)
-    return HiddenJudge(hidden, last)
+    return HiddenMapDiscriminator(hidden, last)

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
-from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.errors import ConfigError
 
 # Kernel, stride, groups, width relative to the first layer.
@@ -42,25 +42,25 @@ class MultiScale(nn.Module):
                 f"channels is {channels}; make it a multiple of {_GROUPS}, the convolutions' groups"
             )
         self.discriminators = nn.ModuleList(
-            _judge(channels, audio_channels, spectral=scale == 0) for scale in range(scales)
+            _discriminator(channels, audio_channels, spectral=scale == 0) for scale in range(scales)
         )
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per scale, the full rate first.   Shape: audio [B, C, T]."""
-        verdicts: list[Verdict] = []
-        for judge in self.discriminators:
-            if verdicts:
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per scale, the full rate first.   Shape: audio [B, C, T]."""
+        outputs: list[DiscriminatorOutput] = []
+        for discriminator in self.discriminators:
+            if outputs:
                 audio = halve(audio)
-            verdicts.append(judge(audio))
-        return verdicts
+            outputs.append(discriminator(audio))
+        return outputs
 
 
-def _judge(channels: int, audio_channels: int, *, spectral: bool) -> ConvJudge:
+def _discriminator(channels: int, audio_channels: int, *, spectral: bool) -> ConvDiscriminator:
     norm = spectral_norm if spectral else weight_norm
-    convs, below = [], audio_channels
+    convs, in_channels = [], audio_channels
     for kernel, stride, groups, factor in _LAYERS:
-        above = channels * factor
-        conv = nn.Conv1d(below, above, kernel, stride, kernel // 2, groups=groups)
+        out_channels = channels * factor
+        conv = nn.Conv1d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups)
         convs.append(norm(conv))
-        below = above
-    return ConvJudge(convs, norm(nn.Conv1d(below, 1, 3, padding=1)))
+        in_channels = out_channels
+    return ConvDiscriminator(convs, norm(nn.Conv1d(in_channels, 1, 3, padding=1)))

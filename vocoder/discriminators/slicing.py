@@ -6,12 +6,12 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
-from vocoder.discriminators.verdict import Verdict, asked_features
+from vocoder.discriminators.output import DiscriminatorOutput, requested_features
 from vocoder.errors import ConfigError
 
 
 class Sliced(nn.Module):
-    """The discriminator `judge`, in which every layer `conv_post` became a `SlicedLayer`, in place.
+    """The discriminator `discriminator`, in which every layer `conv_post` became a `SlicedLayer`, in place.
 
     In training `logits` teach everything but the direction of those layers, `direction`, of the
     same value, nothing else: a game for both is `vocoder.losses.adversarial.Slicing`. In evaluation
@@ -20,37 +20,37 @@ class Sliced(nn.Module):
     Takida et al. 2024 (SAN); Shibuya et al. 2024 (BigVSAN).
     """
 
-    def __init__(self, judge: nn.Module) -> None:
+    def __init__(self, discriminator: nn.Module) -> None:
         super().__init__()
-        owners = [m for m in judge.modules() if "conv_post" in dict(m.named_children())]
+        owners = [m for m in discriminator.modules() if "conv_post" in dict(m.named_children())]
         if not owners:
-            name = type(judge).__name__
+            name = type(discriminator).__name__
             raise ConfigError(f"{name} has no conv_post to slice; use it without Sliced")
         for owner in owners:
             owner.conv_post = SlicedLayer(owner.get_submodule("conv_post"))
-        self.judge = judge
+        self.discriminator = discriminator
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the features that `judge` asks for."""
-        return asked_features(self.judge)
+        """Names of the features that `discriminator` asks for."""
+        return requested_features(self.discriminator)
 
-    def forward(self, audio: Tensor, **features: Tensor) -> list[Verdict]:
-        """Its verdicts, in training with `direction`.   Shape: audio [B, C, T]."""
-        verdicts: list[Verdict] = self.judge(audio, **features)
-        return [self._part(v, audio.shape[0]) for v in verdicts] if self.training else verdicts
+    def forward(self, audio: Tensor, **features: Tensor) -> list[DiscriminatorOutput]:
+        """Its outputs, in training with `direction`.   Shape: audio [B, C, T]."""
+        outputs: list[DiscriminatorOutput] = self.discriminator(audio, **features)
+        return [self._part(v, audio.shape[0]) for v in outputs] if self.training else outputs
 
-    def _part(self, verdict: Verdict, batch: int) -> Verdict:
+    def _part(self, output: DiscriminatorOutput, batch: int) -> DiscriminatorOutput:
         """Take apart what the sliced layers put one after the other in the batch."""
-        if verdict.logits.shape[0] != 2 * batch:
+        if output.logits.shape[0] != 2 * batch:
             raise ConfigError(
-                f"{type(self.judge).__name__} mixes signals behind conv_post or has logits from "
+                f"{type(self.discriminator).__name__} mixes signals behind conv_post or has logits from "
                 "another layer; use it without Sliced"
             )
-        return verdict._replace(
-            logits=verdict.logits[:batch],
-            features=[feature[:batch] for feature in verdict.features],
-            direction=verdict.logits[batch:],
+        return output._replace(
+            logits=output.logits[:batch],
+            feature_maps=[maps[:batch] for maps in output.feature_maps],
+            direction=output.logits[batch:],
         )
 
 

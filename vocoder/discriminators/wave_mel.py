@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from vocoder.discriminators.verdict import ConvJudge, Verdict
+from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.dsp.resample import resample
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
@@ -26,27 +26,33 @@ _LAST_KERNEL = (15, 5)
 _STRIDE = (1, 2)
 
 
-class RateJudge(ConvJudge):
+class RateDiscriminator(ConvDiscriminator):
     """Strided convolutions at one sample rate, the long ones in groups of four channels."""
 
     def __init__(self, *, channels: int, audio_channels: int) -> None:
         widths = [audio_channels, *(channels * factor for *_, factor in _WAVE_LAYERS)]
         convs = (
-            nn.Conv1d(below, above, kernel, stride, groups=below // _PER_GROUP if stride > 1 else 1)
-            for (kernel, stride, _), below, above in zip(
+            nn.Conv1d(
+                in_channels,
+                out_channels,
+                kernel,
+                stride,
+                groups=in_channels // _PER_GROUP if stride > 1 else 1,
+            )
+            for (kernel, stride, _), in_channels, out_channels in zip(
                 _WAVE_LAYERS, widths, widths[1:], strict=False
             )
         )
         super().__init__(convs, nn.Conv1d(widths[-1], 1, 1))
 
-    def forward(self, audio: Tensor) -> Verdict:
+    def forward(self, audio: Tensor) -> DiscriminatorOutput:
         """Judge audio at its rate.   Shape: audio [B, C, T]."""
         scores, features, *_ = super().forward(audio)
-        return Verdict(scores.mean(1, keepdim=True), features[:-1])
+        return DiscriminatorOutput(scores.mean(1, keepdim=True), features[:-1])
 
 
 class MultiRate(nn.Module):
-    """One `RateJudge` for each of the sample rates `rates`, of audio at `sample_rate`.
+    """One `RateDiscriminator` for each of the sample rates `rates`, of audio at `sample_rate`.
 
     `channels` is the width of the first layer, a multiple of 4. Any length and any number of
     `audio_channels`. Published with torchaudio's resampling, whose aliases are at -40 dB.
@@ -67,18 +73,18 @@ class MultiRate(nn.Module):
         if channels < 1 or channels % _PER_GROUP:
             raise ConfigError(f"channels is {channels}; make it a multiple of {_PER_GROUP}")
         self.discriminators = nn.ModuleList(
-            RateJudge(channels=channels, audio_channels=audio_channels) for _ in rates
+            RateDiscriminator(channels=channels, audio_channels=audio_channels) for _ in rates
         )
         self.sample_rate, self.rates = sample_rate, tuple(rates)
         samples = _shortest((kernel, stride, 0) for kernel, stride, _ in _WAVE_LAYERS)
         self.shortest = math.ceil((samples + 1) * sample_rate / min(rates))
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per rate.   Shape: audio [B, C, T]."""
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per rate.   Shape: audio [B, C, T]."""
         audio = pad_reflect(audio, 0, max(self.shortest - audio.shape[-1], 0))
         return [
-            judge(resample(audio, self.sample_rate, rate))
-            for judge, rate in zip(self.discriminators, self.rates, strict=True)
+            discriminator(resample(audio, self.sample_rate, rate))
+            for discriminator, rate in zip(self.discriminators, self.rates, strict=True)
         ]
 
 
@@ -109,16 +115,16 @@ class MelMap(nn.Module):
         widths = [audio_channels] + [channels] * len(_MEL_KERNELS)
         self.convs = nn.ModuleList(
             nn.Sequential(
-                nn.Conv2d(below, 2 * channels, kernel, _STRIDE, _MEL_PADDING, bias=False),
+                nn.Conv2d(in_channels, 2 * channels, kernel, _STRIDE, _MEL_PADDING, bias=False),
                 nn.BatchNorm2d(2 * channels),
                 nn.GLU(dim=1),
             )
-            for kernel, below in zip(_MEL_KERNELS, widths, strict=False)
+            for kernel, in_channels in zip(_MEL_KERNELS, widths, strict=False)
         )
         self.conv_post = nn.Conv2d(channels, 1, _LAST_KERNEL, _STRIDE)
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict.   Shape: audio [B, C, T]."""
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output.   Shape: audio [B, C, T]."""
         audio = pad_reflect(audio, 0, max(self.shortest - audio.shape[-1], 0))
         x = self.mel(audio.flatten(0, 1)[:, None])
         x = x.unflatten(0, audio.shape[:2])  # [B, C, M, F]
@@ -127,7 +133,7 @@ class MelMap(nn.Module):
             x = conv(x)
             features.append(x)
         score = torch.mean(self.conv_post(x), dim=(2, 3))  # [B, 1]
-        return [Verdict(score, features)]
+        return [DiscriminatorOutput(score, features)]
 
 
 def _shortest(layers: Iterable[tuple[int, int, int]]) -> int:

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.discriminators.scale import MultiScale
-from vocoder.discriminators.verdict import Verdict
 from vocoder.dsp.wavelet import haar
 from vocoder.nn.weight_norm import weight_norm
 
@@ -25,11 +25,11 @@ class WaveletMultiScale(MultiScale):
             for scale in range(1, scales)
         )
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per scale, the full rate first.   Shape: audio [B, C, T]."""
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per scale, the full rate first.   Shape: audio [B, C, T]."""
         first, *slower = self.discriminators
-        verdicts, bands = [first(audio)], audio
-        for judge, mix in zip(slower, self.mixes, strict=True):
+        outputs, bands = [first(audio)], audio
+        for discriminator, mix in zip(slower, self.mixes, strict=True):
             bands = haar(bands)  # [B, C * 2**i, T / 2**i]
-            verdicts.append(judge(mix(bands)))
-        return verdicts
+            outputs.append(discriminator(mix(bands)))
+        return outputs

@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.discriminators.period import fold
-from vocoder.discriminators.verdict import Verdict
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
 from vocoder.nn.conv import same_padding
@@ -18,15 +18,15 @@ from vocoder.nn.weight_norm import normalise
 class DownBlock(nn.Module):
     """Residual block that slows its input by `factor`; the paper's DBlock.
 
-    Shape: [B, below, T] → [B, above, T // factor].
+    Shape: [B, in_channels, T] → [B, out_channels, T // factor].
     """
 
-    def __init__(self, below: int, above: int, factor: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, factor: int) -> None:
         super().__init__()
         self.factor = factor
-        self.conv1 = _conv(below, above, 3)
-        self.conv2 = _conv(above, above, 3, dilation=2)
-        self.shortcut = _conv(below, above, 1)
+        self.conv1 = _conv(in_channels, out_channels, 3)
+        self.conv2 = _conv(out_channels, out_channels, 3, dilation=2)
+        self.shortcut = _conv(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> Tensor:
         """Slow down; `condition` is added between the convolutions."""
@@ -36,7 +36,7 @@ class DownBlock(nn.Module):
         return y
 
 
-class WindowJudge(nn.Module):
+class WindowDiscriminator(nn.Module):
     """Judges one window, `folds` samples of each channel side by side, by a single logit.
 
     With `n_mels`, the last slowing block also sees the mel of the window, frame by frame. The
@@ -68,17 +68,17 @@ class WindowJudge(nn.Module):
         self.last_blocks = nn.Sequential(DownBlock(width, width, 1), DownBlock(width, width, 1))
         self.conv_post = _conv(width, 1, 1)
 
-    def forward(self, window: Tensor, mel: Tensor | None = None) -> Verdict:
+    def forward(self, window: Tensor, mel: Tensor | None = None) -> DiscriminatorOutput:
         """Judge one window.   Shape: window [B, C, T], mel [B, M, F], logits [B, 1]."""
         x = fold(window, self.folds).transpose(2, 3).flatten(1, 2)  # [B, C * folds, T / folds]
         x = self.blocks(x)
         if mel is not None:
             x = self.meeting(x, self.condition(mel))
-        return Verdict(self.conv_post(self.last_blocks(x)).mean(-1), [])
+        return DiscriminatorOutput(self.conv_post(self.last_blocks(x)).mean(-1), [])
 
 
 class RandomWindow(nn.Module):
-    """A window of each of several sizes, cut at random anew in every call, each with its judge.
+    """A window of each of several sizes, cut at random anew in every call, each with its discriminator.
 
     All are folded to the length of the shortest, by laying consecutive samples side by side, and
     slowed by the product of their `factors`. `channels` is the first layer's width. Any length
@@ -106,17 +106,19 @@ class RandomWindow(nn.Module):
             raise ConfigError(f"factors {factors}: their products may be at most {length}")
         self.windows = tuple(windows)
         self.discriminators = nn.ModuleList(
-            WindowJudge(window // length, each, channels=channels, audio_channels=audio_channels)
+            WindowDiscriminator(
+                window // length, each, channels=channels, audio_channels=audio_channels
+            )
             for window, each in zip(windows, factors, strict=True)
         )
 
-    def forward(self, audio: Tensor) -> list[Verdict]:
-        """One verdict per window.   Shape: audio [B, C, T]."""
-        verdicts = []
-        for size, judge in zip(self.windows, self.discriminators, strict=True):
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per window.   Shape: audio [B, C, T]."""
+        outputs = []
+        for size, discriminator in zip(self.windows, self.discriminators, strict=True):
             start = _start(audio.shape[-1], size, drawn=self.training)
-            verdicts.append(judge(_cut(audio, start, size)))
-        return verdicts
+            outputs.append(discriminator(_cut(audio, start, size)))
+        return outputs
 
 
 class ConditionalRandomWindow(nn.Module):
@@ -154,7 +156,7 @@ class ConditionalRandomWindow(nn.Module):
             )
         self.hop_length, self.frames = hop_length, tuple(frames)
         self.discriminators = nn.ModuleList(
-            WindowJudge(
+            WindowDiscriminator(
                 hop_length // math.prod(each),
                 each,
                 channels=channels,
@@ -164,16 +166,16 @@ class ConditionalRandomWindow(nn.Module):
             for each in factors
         )
 
-    def forward(self, audio: Tensor, *, mel: Tensor) -> list[Verdict]:
-        """One verdict per window.   Shape: audio [B, C, T], mel [B, M, F] with F >= T // hop."""
+    def forward(self, audio: Tensor, *, mel: Tensor) -> list[DiscriminatorOutput]:
+        """One output per window.   Shape: audio [B, C, T], mel [B, M, F] with F >= T // hop."""
         hop = self.hop_length
         common = min(mel.shape[-1], audio.shape[-1] // hop)
-        verdicts = []
-        for size, judge in zip(self.frames, self.discriminators, strict=True):
+        outputs = []
+        for size, discriminator in zip(self.frames, self.discriminators, strict=True):
             start = _start(common, size, drawn=self.training)
             window = _cut(audio, start * hop, size * hop)
-            verdicts.append(judge(window, _cut(mel, start, size)))
-        return verdicts
+            outputs.append(discriminator(window, _cut(mel, start, size)))
+        return outputs
 
 
 def _start(length: int, size: int, *, drawn: bool) -> int:
@@ -198,8 +200,8 @@ def _check_pairs(
         raise ConfigError(f"factors {factors}: give a list of positive ones for each of {name}")
 
 
-def _conv(below: int, above: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
+def _conv(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Conv1d:
     padding = same_padding(kernel, dilation)
-    conv = nn.Conv1d(below, above, kernel, padding=padding, dilation=dilation)
+    conv = nn.Conv1d(in_channels, out_channels, kernel, padding=padding, dilation=dilation)
     nn.init.orthogonal_(conv.weight)
     return normalise(conv, "spectral")

@@ -18,10 +18,10 @@ _BELOW_LOUDEST = 1e-6  # -60 dB
 # Filters that let something through. Sounds as such fall less, seen from what lies up to a quarter
 # lower in frequency; but many fall like that towards Nyquist, by their own converter.
 _STEP = 0.75
-_LEAK = 10.0**-4.2  # what is left above an edge
-_SLOPE = 0.1  # on the way down from an edge, at eighth order and more
+_LEAK = 10.0**-4.2  # what is left above an cutoff
+_SLOPE = 0.1  # on the way down from an cutoff, at eighth order and more
 _SLOPE_DEPTH = 10.0**-3.6
-_LOWEST_EDGE = 1500.0  # Hz; below, a few strong harmonics would look like an edge
+_LOWEST_CUTOFF = 1500.0  # Hz; below, a few strong harmonics would look like an cutoff
 _NEAR_NYQUIST = 0.9
 _SHARP = 0.9  # the slope of a resampler belongs to its band
 
@@ -32,7 +32,7 @@ class BandwidthMeter:
     A band has content if its mean level is above what 16-bit rounding leaves and either rises over
     its own quietest tenth of frames (a steady noise floor does not) or is near the loudest band (as
     in a recording that is steady itself). What steep filters leak is not content: neither what lies
-    42 dB below their edge nor a slope of 10 dB in a quarter of the frequency that leads down 36 dB.
+    42 dB below their cutoff nor a slope of 10 dB in a quarter of the frequency that leads down 36 dB.
 
     The result does not depend on how the recording is cut into blocks. Up to 4096 frames without
     digital silence (87 s at 48 kHz) the quietest tenth is exact; of longer recordings it is that of
@@ -80,9 +80,9 @@ class BandwidthMeter:
         bands = torch.nonzero(content & (mean > _ROUNDING_FLOOR))
         if len(bands) == 0:
             return 0
-        lowest = math.ceil(_LOWEST_EDGE / (self.sample_rate / 2) * _BANDS)
-        edge = _without_leaks(mean.tolist(), int(bands.max()) + 1, lowest)
-        return round(edge / _BANDS * self.sample_rate / 2)
+        lowest = math.ceil(_LOWEST_CUTOFF / (self.sample_rate / 2) * _BANDS)
+        cutoff = _without_leaks(mean.tolist(), int(bands.max()) + 1, lowest)
+        return round(cutoff / _BANDS * self.sample_rate / 2)
 
 
 def _band_levels(samples: Tensor) -> Tensor:
@@ -95,17 +95,19 @@ def _band_levels(samples: Tensor) -> Tensor:
     return bands[frames.square().mean((0, 2)) > _ACTIVE]
 
 
-def _without_leaks(level: list[float], edge: int, lowest: int) -> int:
-    """The number of bands below the edge of a steep filter, if there is one; else `edge`."""
+def _without_leaks(level: list[float], cutoff: int, lowest: int) -> int:
+    """The number of bands below the cutoff of a steep filter, if there is one; else `cutoff`."""
 
     def before(band: int) -> float:
         """The loudest in the quarter of the frequencies below a band."""
         return max(level[int(_STEP * band) : band])
 
-    leaks = (band for band in range(lowest, edge) if max(level[band:edge]) < _LEAK * before(band))
-    top = next(leaks, edge)
+    leaks = (
+        band for band in range(lowest, cutoff) if max(level[band:cutoff]) < _LEAK * before(band)
+    )
+    top = next(leaks, cutoff)
     knee = top
     while knee > lowest and level[knee - 1] < _SLOPE * before(knee - 1):
         knee -= 1
     found = knee if level[top - 1] < _SLOPE_DEPTH * before(knee) else top
-    return found if edge < _NEAR_NYQUIST * _BANDS and found < _SHARP * edge else edge
+    return found if cutoff < _NEAR_NYQUIST * _BANDS and found < _SHARP * cutoff else cutoff

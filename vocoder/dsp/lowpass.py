@@ -40,14 +40,14 @@ def _kaiser_beta(attenuation: float) -> float:
     return 0.0
 
 
-def band_limit(audio: Tensor, edges: Tensor, *, sample_rate: int) -> Tensor:
-    """Each signal without what lies above its own edge: all of it from 0.97 of the edge down.
+def band_limit(audio: Tensor, cutoffs: Tensor, *, sample_rate: int) -> Tensor:
+    """Each signal without what lies above its own cutoff: all of it from 0.97 of the cutoff down.
 
-    Without delay; a signal is taken to go round.   Shape: [B, C, T], edges [B] in Hz → [B, C, T].
+    Without delay; a signal is taken to go round.   Shape: [B, C, T], cutoffs [B] in Hz → [B, C, T].
     """
     spectrum = torch.fft.rfft(audio.float())
     hz = torch.linspace(0.0, sample_rate / 2, spectrum.shape[-1], device=audio.device)
-    flank = (edges.to(hz)[:, None, None] - hz) / (0.03 * edges.to(hz)[:, None, None])
+    flank = (cutoffs.to(hz)[:, None, None] - hz) / (0.03 * cutoffs.to(hz)[:, None, None])
     kept: Tensor = torch.fft.irfft(spectrum * flank.clamp(0.0, 1.0), n=audio.shape[-1])
     return kept
 

@@ -1,6 +1,6 @@
 """Conversion of the sample rate on the device of the audio, with gradients and a choice of filter.
 
-`vocoder.audio.resample` is the one for files.
+`vocoder.io.audio.resample_soxr` is the one for files.
 """
 
 import math
@@ -23,14 +23,14 @@ class _Phase(NamedTuple):
 
 def resample(
     audio: Tensor,
-    have: int,
-    want: int,
+    orig_rate: int,
+    new_rate: int,
     *,
     zeros: int = 64,
     rolloff: float = 0.95,
     beta: float = 10.0,
 ) -> Tensor:
-    """Convert from `have` to `want` samples per second, without delay; silence beyond the ends.
+    """Convert from `orig_rate` to `new_rate` samples per second, without delay; silence beyond the ends.
 
     The filter is a sinc with `zeros` zero crossings on each side, cut off at the fraction `rolloff`
     of the lower Nyquist frequency, under a Kaiser window of shape `beta`. Settings and samples are
@@ -44,24 +44,26 @@ def resample(
 
     Raises AudioError for rates below 1, ConfigError for an impossible filter.
 
-    Shape: [..., T] → [..., round(T * want / have)].   Smith 2002 (Digital Audio Resampling).
+    Shape: [..., T] → [..., round(T * new_rate / orig_rate)].   Smith 2002 (Digital Audio Resampling).
     """
-    if have < 1 or want < 1:
-        raise AudioError(f"cannot resample from {have} Hz to {want} Hz; rates must be positive")
+    if orig_rate < 1 or new_rate < 1:
+        raise AudioError(
+            f"cannot resample from {orig_rate} Hz to {new_rate} Hz; rates must be positive"
+        )
     if zeros < 1 or not 0.0 < rolloff <= 1.0 or beta < 0.0:
         raise ConfigError(
             f"resampling has zeros {zeros}, rolloff {rolloff}, beta {beta}; choose at least one "
             "zero, a rolloff in (0, 1] and a beta from 0"
         )
     audio = audio if audio.dtype == torch.float64 else audio.float()
-    if have == want:
+    if orig_rate == new_rate:
         return audio
-    samples = round(audio.shape[-1] * want / have)
+    samples = round(audio.shape[-1] * new_rate / orig_rate)
     if samples == 0 or audio.numel() == 0:
         return audio.new_zeros((*audio.shape[:-1], samples))
-    divisor = math.gcd(have, want)
+    divisor = math.gcd(orig_rate, new_rate)
     stride, outputs, phases = _filters(
-        have // divisor, want // divisor, zeros, rolloff, beta, audio.dtype, audio.device
+        orig_rate // divisor, new_rate // divisor, zeros, rolloff, beta, audio.dtype, audio.device
     )
     rows = audio.reshape(-1, audio.shape[-1])
     blocks = -(-samples // outputs)

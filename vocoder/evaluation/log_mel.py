@@ -6,8 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.audio import resample
 from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.io.audio import resample_soxr
 
 REFERENCE_SPEC = MelSpec.preset("hifigan_22k_80")
 
@@ -24,6 +24,6 @@ def log_mel_error(
     Shape: [T], [T].
     """
     nepers = dataclasses.replace(spec, log="ln", mean=(), scale=())
-    signals = resample(torch.stack([reference, estimate]), sample_rate, spec.sample_rate)
+    signals = resample_soxr(torch.stack([reference, estimate]), sample_rate, spec.sample_rate)
     mel = MelSpectrogram(nepers).to(signals.device)(signals[:, None])  # [2, M, F]
     return F.l1_loss(mel[1], mel[0]).item() / spec.power

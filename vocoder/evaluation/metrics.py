@@ -25,7 +25,7 @@ class Metric:
     """A measure of an estimate against its reference, and how to show it.
 
     `score` takes (reference [T], estimate [T], sample_rate) and raises AudioError for a pair that
-    it cannot measure. With `needs_edge` it takes `edge` by keyword, too: where the narrow band of
+    it cannot measure. With `needs_cutoff` it takes `cutoff` by keyword, too: where the narrow band of
     what was extended ended, in Hz.
     """
 
@@ -34,20 +34,22 @@ class Metric:
     better: Literal["lower", "higher"]
     decimals: int
     score: Callable[..., float]
-    needs_edge: bool = False
+    needs_cutoff: bool = False
 
-    def scorer(self, edge: float | None) -> Score:
-        """`score` with the edge, if it needs one; ConfigError if that is None."""
-        if not self.needs_edge:
+    def scorer(self, cutoff: float | None) -> Score:
+        """`score` with the cutoff, if it needs one; ConfigError if that is None."""
+        if not self.needs_cutoff:
             return self.score
-        if edge is None:
-            raise ConfigError(f"{self.label} is measured at the edge of the narrow band; give edge")
-        return functools.partial(self.score, edge=edge)
+        if cutoff is None:
+            raise ConfigError(
+                f"{self.label} is measured at the cutoff of the narrow band; give cutoff"
+            )
+        return functools.partial(self.score, cutoff=cutoff)
 
-    def facts(self, edge: float | None) -> dict[str, str]:
+    def facts(self, cutoff: float | None) -> dict[str, str]:
         """What a report says about the metric: numbers compare if all of it is equal."""
         facts = {"unit": self.unit, "better": self.better, "definition": self.definition}
-        return facts | ({"edge": f"{edge:g} Hz"} if self.needs_edge else {})
+        return facts | ({"cutoff": f"{cutoff:g} Hz"} if self.needs_cutoff else {})
 
     @property
     def definition(self) -> str:
@@ -71,10 +73,10 @@ METRICS: dict[str, Metric] = {
     "pesq_wb": Metric(label="PESQ-wb", unit="", better="higher", decimals=2, score=pesq_wb),
     "lsd": Metric(label="LSD", unit="", better="lower", decimals=3, score=lsd),
     "lsd_high": Metric(
-        label="LSD high", unit="", better="lower", decimals=3, score=lsd_high, needs_edge=True
+        label="LSD high", unit="", better="lower", decimals=3, score=lsd_high, needs_cutoff=True
     ),
     "snr_low": Metric(
-        label="SNR low", unit="dB", better="higher", decimals=1, score=snr_low, needs_edge=True
+        label="SNR low", unit="dB", better="higher", decimals=1, score=snr_low, needs_cutoff=True
     ),
     "spectral_convergence": Metric(
         label="convergence", unit="", better="lower", decimals=3, score=spectral_convergence

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from vocoder.audio import resample
 from vocoder.errors import AudioError, ConfigError
+from vocoder.io.audio import resample_soxr
 
 _RATE = 16000
 # The reference code has room for 50 utterances and crashes the process at the next one. An
@@ -30,7 +30,7 @@ def pesq_wb(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
         raise AudioError(f"longer than {_LONGEST_SECONDS:.0f} s, PESQ may crash; cut it in pieces")
     if not reference.any() or not estimate.any():
         raise AudioError("a silent file has no PESQ")
-    signals = resample(torch.stack([reference, estimate]), sample_rate, _RATE).cpu().numpy()
+    signals = resample_soxr(torch.stack([reference, estimate]), sample_rate, _RATE).cpu().numpy()
     try:
         return float(pesq.pesq(_RATE, signals[0], signals[1], "wb"))
     except pesq.PesqError as error:

@@ -15,16 +15,16 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from vocoder import __version__
-from vocoder.audio import READ_SUFFIXES, read_audio, resample
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING, Score
-from vocoder.files import replacing_file
+from vocoder.io.atomic import replacing_file
+from vocoder.io.audio import READ_SUFFIXES, read_audio, resample_soxr
 
 _SHORTEST_SECONDS = 0.1
 _PACKAGES = ("torch", "numpy", "soundfile", "soxr", "pesq", "visqol-python")
 
 
-class Pair(NamedTuple):
+class ScoredPair(NamedTuple):
     """A recording and what a model made of it; `name` is the path without suffix."""
 
     name: str
@@ -62,7 +62,7 @@ class FileScore:
 class Report:
     """Everything measured in one evaluation, and how.
 
-    `metrics` maps each name to its unit, direction and definition, and the edge in Hz where that
+    `metrics` maps each name to its unit, direction and definition, and the cutoff in Hz where that
     is part of it. `unscored` maps the files that could not be compared at all (no counterpart,
     unreadable) to the reason.
     """
@@ -137,19 +137,19 @@ def evaluate(
     estimate: Path,
     *,
     metrics: Sequence[str] | None = None,
-    edge: float | None = None,
+    cutoff: float | None = None,
     on_file: Callable[[str], None] | None = None,
 ) -> Report:
     """Score every audio file under `estimate` against its namesake under `reference`.
 
     Files pair up by relative path without suffix. What cannot be scored is reported with the
-    reason and left out of the means. `edge` is where the band of what the estimates were made from
+    reason and left out of the means. `cutoff` is where the band of what the estimates were made from
     ended, in Hz; `metrics` are by default those of bandwidth extension with it, without it those of
     vocoders. `on_file` is called with each name before it is scored. AudioError if nothing pairs,
-    ConfigError for an unknown metric, one whose package is missing or one that lacks the edge.
+    ConfigError for an unknown metric, one whose package is missing or one that lacks the cutoff.
     """
-    metrics = metrics or (VOCODING if edge is None else EXTENSION)
-    scorers = _scorers(metrics, edge)
+    metrics = metrics or (VOCODING if cutoff is None else EXTENSION)
+    scorers = _scorers(metrics, cutoff)
     pairs, unscored = find_pairs(reference, estimate)
     files = []
     for pair in pairs:
@@ -160,14 +160,14 @@ def evaluate(
         except AudioError as error:
             unscored[pair.name] = str(error)
     return Report(
-        metrics={name: METRICS[name].facts(edge) for name in metrics},
+        metrics={name: METRICS[name].facts(cutoff) for name in metrics},
         versions=_versions(),
         files=tuple(files),
         unscored=unscored,
     )
 
 
-def find_pairs(reference: Path, estimate: Path) -> tuple[list[Pair], dict[str, str]]:
+def find_pairs(reference: Path, estimate: Path) -> tuple[list[ScoredPair], dict[str, str]]:
     """The pairs of two folders, sorted by name, and the files left over: name → reason."""
     references, estimates = _audio_files(reference), _audio_files(estimate)
     common = sorted(references.keys() & estimates.keys())
@@ -178,31 +178,31 @@ def find_pairs(reference: Path, estimate: Path) -> tuple[list[Pair], dict[str, s
         )
     left_over = dict.fromkeys(references.keys() - estimates, f"no counterpart in {estimate}")
     left_over |= dict.fromkeys(estimates.keys() - references, f"no counterpart in {reference}")
-    pairs = [Pair(name, references[name], estimates[name]) for name in common]
+    pairs = [ScoredPair(name, references[name], estimates[name]) for name in common]
     return pairs, dict(sorted(left_over.items()))
 
 
 def score_pair(
-    pair: Pair, *, metrics: Sequence[str] = VOCODING, edge: float | None = None
+    pair: ScoredPair, *, metrics: Sequence[str] = VOCODING, cutoff: float | None = None
 ) -> FileScore:
     """Score one pair; AudioError if the files cannot be read or compared at all.
 
     Both are brought to the lower rate of the two and cut to the shorter. Channels are scored one by
     one and averaged. ConfigError as of `evaluate`.
     """
-    return _score_pair(pair, _scorers(metrics, edge))
+    return _score_pair(pair, _scorers(metrics, cutoff))
 
 
-def _scorers(metrics: Sequence[str], edge: float | None) -> dict[str, Score]:
+def _scorers(metrics: Sequence[str], cutoff: float | None) -> dict[str, Score]:
     unknown = sorted(set(metrics) - METRICS.keys())
     if unknown:
         raise ConfigError(f"unknown metrics {unknown}; choose from {list(METRICS)}")
-    if edge is not None and not edge > 0.0:
-        raise ConfigError(f"edge is {edge:g} Hz; give the highest frequency of the narrow band")
-    return {name: METRICS[name].scorer(edge) for name in metrics}
+    if cutoff is not None and not cutoff > 0.0:
+        raise ConfigError(f"cutoff is {cutoff:g} Hz; give the highest frequency of the narrow band")
+    return {name: METRICS[name].scorer(cutoff) for name in metrics}
 
 
-def _score_pair(pair: Pair, scorers: Mapping[str, Score]) -> FileScore:
+def _score_pair(pair: ScoredPair, scorers: Mapping[str, Score]) -> FileScore:
     reference, reference_rate = read_audio(pair.reference)
     estimate, estimate_rate = read_audio(pair.estimate)
     if reference.shape[0] != estimate.shape[0]:
@@ -210,8 +210,8 @@ def _score_pair(pair: Pair, scorers: Mapping[str, Score]) -> FileScore:
             f"{pair.estimate}: {estimate.shape[0]} channels, its reference has {reference.shape[0]}"
         )
     rate = min(reference_rate, estimate_rate)
-    reference = resample(reference, reference_rate, rate)
-    estimate = resample(estimate, estimate_rate, rate)
+    reference = resample_soxr(reference, reference_rate, rate)
+    estimate = resample_soxr(estimate, estimate_rate, rate)
     samples = min(reference.shape[-1], estimate.shape[-1])
     if samples < _SHORTEST_SECONDS * rate:
         raise AudioError(

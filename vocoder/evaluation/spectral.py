@@ -26,14 +26,14 @@ def lsd(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
     return _distance(_spectra(reference, estimate))
 
 
-def lsd_high(reference: Tensor, estimate: Tensor, sample_rate: int, *, edge: float) -> float:
-    """Log-spectral distance above the edge of the narrow band; lower is better.
+def lsd_high(reference: Tensor, estimate: Tensor, sample_rate: int, *, cutoff: float) -> float:
+    """Log-spectral distance above the cutoff of the narrow band; lower is better.
 
-    As `lsd`, over the bins above the edge alone: what a bandwidth extension had to invent.
+    As `lsd`, over the bins above the cutoff alone: what a bandwidth extension had to invent.
 
-    Shape: [T], [T].   AudioError if the files have nothing above `edge` Hz.
+    Shape: [T], [T].   AudioError if the files have nothing above `cutoff` Hz.
     """
-    first = math.floor(_below_nyquist(edge, sample_rate) / sample_rate * _N_FFT) + 1
+    first = math.floor(_below_nyquist(cutoff, sample_rate) / sample_rate * _N_FFT) + 1
     return _distance(_spectra(reference, estimate)[:, first:])
 
 
@@ -51,20 +51,20 @@ def spectral_convergence(reference: Tensor, estimate: Tensor, sample_rate: int) 
     return float((real - fake).norm() / real.norm())
 
 
-def snr_low(reference: Tensor, estimate: Tensor, sample_rate: int, *, edge: float) -> float:
-    """Ratio of signal to error below the edge of the narrow band, in dB; higher is better.
+def snr_low(reference: Tensor, estimate: Tensor, sample_rate: int, *, cutoff: float) -> float:
+    """Ratio of signal to error below the cutoff of the narrow band, in dB; higher is better.
 
-    Both are cut off at the edge by zeros in the Fourier transform of the whole signal; the error is
+    Both are cut off at the cutoff by zeros in the Fourier transform of the whole signal; the error is
     their difference, so level, delay and phase count. At most 100 dB, what 16-bit files can tell.
 
-    Shape: [T], [T].   AudioError if the reference is silent below `edge` Hz, or nothing can be
+    Shape: [T], [T].   AudioError if the reference is silent below `cutoff` Hz, or nothing can be
     above.
     """
-    bins = math.ceil(_below_nyquist(edge, sample_rate) / sample_rate * reference.shape[-1])
+    bins = math.ceil(_below_nyquist(cutoff, sample_rate) / sample_rate * reference.shape[-1])
     real, fake = torch.fft.rfft(torch.stack([reference, estimate]).double())[:, :bins]
     signal, error = real.abs().square().sum(), (real - fake).abs().square().sum()
     if not signal:
-        raise AudioError(f"the reference is silent below {edge:g} Hz")
+        raise AudioError(f"the reference is silent below {cutoff:g} Hz")
     least = signal * 10.0 ** (-_MOST_DECIBELS / 10.0)
     return float(10.0 * torch.log10(signal / error.clamp_min(least)))
 
@@ -82,7 +82,9 @@ def _distance(spectra: Tensor) -> float:
     return float((real - fake).square().mean(0).sqrt().mean())
 
 
-def _below_nyquist(edge: float, sample_rate: int) -> float:
-    if edge >= sample_rate / 2:
-        raise AudioError(f"nothing of a file at {sample_rate} Hz lies above the edge {edge:g} Hz")
-    return edge
+def _below_nyquist(cutoff: float, sample_rate: int) -> float:
+    if cutoff >= sample_rate / 2:
+        raise AudioError(
+            f"nothing of a file at {sample_rate} Hz lies above the cutoff {cutoff:g} Hz"
+        )
+    return cutoff

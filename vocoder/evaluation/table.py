@@ -17,7 +17,7 @@ def comparison(reports: Mapping[str, Report]) -> Table:
     """A row per model, a column per metric: mean ± 95 % confidence over files, best in bold.
 
     Fits 80 columns. ConfigError if the reports define a metric differently, or measured it at
-    different edges: their numbers do not compare.
+    different cutoff_range: their numbers do not compare.
     """
     metrics = _common_metrics(reports)
     table = Table(caption=_caption(reports), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
@@ -62,7 +62,7 @@ def _common_metrics(reports: Mapping[str, Report]) -> list[str]:
         for metric, definition in report.metrics.items():
             if definitions.setdefault(metric, definition) != definition:
                 raise ConfigError(
-                    f"{model}: {metric} was measured by another definition or edge than in the "
+                    f"{model}: {metric} was measured by another definition or cutoff than in the "
                     "reports before it; evaluate it again"
                 )
     return [metric for metric in METRICS if metric in definitions]
@@ -101,7 +101,7 @@ def _best(reports: Mapping[str, Report], metric: str) -> set[str]:
 
 
 def _caption(reports: Mapping[str, Report]) -> str:
-    """How many files at which rate stand behind the table, whether the same ones, and the edge."""
+    """How many files at which rate stand behind the table, whether the same ones, and the cutoff."""
     files = {model: {(f.name, f.sample_rate) for f in r.files} for model, r in reports.items()}
     counts = {model: f"{len(found)} files at {_rates(found)}" for model, found in files.items()}
     if len({frozenset(found) for found in files.values()}) == 1:
@@ -110,8 +110,8 @@ def _caption(reports: Mapping[str, Report]) -> str:
         listed = ", ".join(f"{model} {count}" for model, count in counts.items())
         over = f"DIFFERENT files or rates: {listed}"
     facts = (about for report in reports.values() for about in report.metrics.values())
-    edges = sorted({about["edge"] for about in facts if "edge" in about})
-    ended = f"; narrow band up to {', '.join(edges)}" if edges else ""
+    cutoff_range = sorted({about["cutoff"] for about in facts if "cutoff" in about})
+    ended = f"; narrow band up to {', '.join(cutoff_range)}" if cutoff_range else ""
     return f"mean ± 95 % confidence over {over}{ended}"
 
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from vocoder.audio import resample
 from vocoder.errors import AudioError, ConfigError
+from vocoder.io.audio import resample_soxr
 
 _RATE = 48000
 
@@ -25,7 +25,7 @@ def visqol(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
         ) from error
     if not reference.any() or not estimate.any():
         raise AudioError("a silent file has no ViSQOL")
-    signals = resample(torch.stack([reference, estimate]), sample_rate, _RATE).cpu().double()
+    signals = resample_soxr(torch.stack([reference, estimate]), sample_rate, _RATE).cpu().double()
     judge = VisqolApi()
     judge.create(mode="audio")
     try:

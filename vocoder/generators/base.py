@@ -19,6 +19,8 @@ class Generator(nn.Module):
     """
 
     features: tuple[str, ...]
+    double_precision: ClassVar[bool] = False
+    """Whether inference computes partly in double precision, which some devices lack."""
 
     def __init__(self, *, hop_length: int) -> None:
         super().__init__()
@@ -48,26 +50,26 @@ class Generator(nn.Module):
         return self(**features), self.auxiliary(real, **features)
 
 
-class Widener(Generator):
+class BandwidthExtender(Generator):
     """A generator from a recording without its upper band to the same recording with one.
 
-    `narrowband` [B, 1, T] has the output's sample rate already, with nothing above the edge of its
+    `narrowband` [B, 1, T] has the output's sample rate already, with nothing above the cutoff of its
     band, and T is a multiple of `hop_length`, the step at which the network can look at a signal.
-    `forward` returns [B, 1, T], sample for sample the same moments. `edges` are the lowest and the
+    `forward` returns [B, 1, T], sample for sample the same moments. `cutoff_range` are the lowest and the
     highest frequency in Hz at which the band of its training ended. `resampling` names arguments of
     vocoder.dsp.resample.resample: the filter that takes recordings up to its rate, where it is used
     to a certain one.
 
-    Raises ConfigError for edges that do not rise.
+    Raises ConfigError for cutoff_range that do not rise.
     """
 
     features = ("narrowband",)
     resampling: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, *, hop_length: int, edges: Sequence[float]) -> None:
+    def __init__(self, *, hop_length: int, cutoff_range: Sequence[float]) -> None:
         super().__init__(hop_length=hop_length)
-        if len(edges) != 2 or not 0.0 < edges[0] <= edges[1]:
+        if len(cutoff_range) != 2 or not 0.0 < cutoff_range[0] <= cutoff_range[1]:
             raise ConfigError(
-                f"generator.edges is {list(edges)}; give the lowest and the highest edge in Hz"
+                f"generator.cutoff_range is {list(cutoff_range)}; give the lowest and the highest cutoff in Hz"
             )
-        self.edges = (float(edges[0]), float(edges[1]))
+        self.cutoff_range = (float(cutoff_range[0]), float(cutoff_range[1]))

@@ -10,7 +10,7 @@ from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
 from vocoder.nn.activation import AntiAliased, Snake, SnakeBeta
 from vocoder.nn.conv import Conv1d
-from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.residual import BlockKind, mrf_stages
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
@@ -60,7 +60,7 @@ class BigVGAN(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length, causal=causal
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = fusions(
+        self.resblocks = mrf_stages(
             widths,
             resblock=resblock,
             kernel_sizes=resblock_kernel_sizes,
@@ -76,7 +76,7 @@ class BigVGAN(Generator):
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
-        for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(x))  # [B, C / 2, T * rate]
+        for up, mrf in zip(self.ups, self.resblocks, strict=True):
+            x = mrf(up(x))  # [B, C / 2, T * rate]
         x = self.conv_post(self.activation_post(x))  # [B, 1, F * hop]
         return torch.tanh(x) if self.final_tanh else x.clamp(-1.0, 1.0)

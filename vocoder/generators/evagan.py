@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vocoder.generators.base import Generator
 from vocoder.nn.conv import Conv1d
 from vocoder.nn.convnext import ConvNeXtBackbone
-from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.residual import BlockKind, mrf_stages
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
@@ -58,7 +58,7 @@ class EVAGAN(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = fusions(
+        self.resblocks = mrf_stages(
             widths,
             resblock=resblock,
             kernel_sizes=resblock_kernel_sizes,
@@ -70,7 +70,7 @@ class EVAGAN(Generator):
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(self.context(mel))  # [B, C, F]
-        for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(F.silu(x)))  # [B, C / 2, T * rate]
+        for up, mrf in zip(self.ups, self.resblocks, strict=True):
+            x = mrf(up(F.silu(x)))  # [B, C / 2, T * rate]
         x = self.conv_post(F.silu(x))  # [B, 1, F * hop]
         return torch.tanh(x)

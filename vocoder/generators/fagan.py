@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
+from vocoder.generators.twin import TwinDeconvolution
 from vocoder.nn.activation import SLOPE, leaky_relu
 from vocoder.nn.conv import Conv1d, ConvTranspose1d
-from vocoder.nn.residual import BlockKind, fusions
-from vocoder.nn.twin import TwinDeconvolution
+from vocoder.nn.residual import BlockKind, mrf_stages
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
@@ -65,7 +65,7 @@ class FAGAN(Generator):
             for stage, deconv in enumerate(deconvs)
         )
         widths = stage_widths(channels, stages)
-        self.resblocks = fusions(
+        self.resblocks = mrf_stages(
             widths,
             resblock=resblock,
             kernel_sizes=resblock_kernel_sizes,
@@ -77,7 +77,7 @@ class FAGAN(Generator):
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
-        for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
+        for up, mrf in zip(self.ups, self.resblocks, strict=True):
+            x = mrf(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
         x = self.conv_post(F.leaky_relu(x, SLOPE))  # [B, 1, F * hop]
         return torch.tanh(x)

@@ -4,9 +4,9 @@ import torch
 import torch.fx
 from torch import Tensor
 
+from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.excitation import indexed_noise, noise_table
 from vocoder.dsp.filterbank import spreading_matrix
-from vocoder.dsp.steady import steady_product
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
@@ -65,10 +65,10 @@ class GriffinLim(Generator):
     def _magnitude(self, linear: Tensor) -> Tensor:
         """Non-negative spectrum whose mel is `linear`. Shape: [B, M, F] → [B, K, F]."""
         area = self.filterbank.sum(dim=1)[:, None].clamp_min(1e-8)
-        spectrum = steady_product(self.spreading, linear / area)
+        spectrum = chunk_invariant_matmul(self.spreading, linear / area)
         for _ in range(_FACTOR_STEPS):
-            ratio = linear / steady_product(self.filterbank, spectrum).clamp_min(1e-8)
-            spectrum = spectrum * steady_product(self.spreading, ratio)
+            ratio = linear / chunk_invariant_matmul(self.filterbank, spectrum).clamp_min(1e-8)
+            spectrum = spectrum * chunk_invariant_matmul(self.spreading, ratio)
         return spectrum ** (1.0 / self.mel.power)
 
     def _analysis(self, audio: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from vocoder.generators.base import Generator
 from vocoder.nn.activation import EXIT_SLOPE, SLOPE, leaky_relu
 from vocoder.nn.conv import Conv1d
-from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.residual import BlockKind, mrf_stages
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
@@ -48,7 +48,7 @@ class HiFiGAN(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length, causal=causal
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = fusions(
+        self.resblocks = mrf_stages(
             widths,
             resblock=resblock,
             kernel_sizes=resblock_kernel_sizes,
@@ -61,7 +61,7 @@ class HiFiGAN(Generator):
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
-        for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
+        for up, mrf in zip(self.ups, self.resblocks, strict=True):
+            x = mrf(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
         x = self.conv_post(F.leaky_relu(x, EXIT_SLOPE))  # [B, 1, F * hop]
         return torch.tanh(x)

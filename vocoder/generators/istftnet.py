@@ -11,7 +11,7 @@ from vocoder.generators.base import Generator
 from vocoder.nn.activation import EXIT_SLOPE, SLOPE, leaky_relu
 from vocoder.nn.conv import Conv1d
 from vocoder.nn.head import ConvISTFTHead, columns_per_frame
-from vocoder.nn.residual import BlockKind, fusions
+from vocoder.nn.residual import BlockKind, mrf_stages
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
@@ -56,7 +56,7 @@ class ISTFTNet(Generator):
             channels, upsample_rates, upsample_kernel_sizes, hop_length=columns
         )
         widths = stage_widths(channels, len(upsample_rates))
-        self.resblocks = fusions(
+        self.resblocks = mrf_stages(
             widths,
             resblock=resblock,
             kernel_sizes=resblock_kernel_sizes,
@@ -68,8 +68,8 @@ class ISTFTNet(Generator):
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
-        for up, fusion in zip(self.ups, self.resblocks, strict=True):
-            x = fusion(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
+        for up, mrf in zip(self.ups, self.resblocks, strict=True):
+            x = mrf(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
         x = pad_reflect(F.leaky_relu(x, EXIT_SLOPE), 1, 0)
         audio: Tensor = self.head(x)  # [B, 1, F * hop]
         return audio

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from vocoder.dsp.pqmf import pqmf_filters, pqmf_synthesis
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
-from vocoder.nn.conv import MirroredConv1d
+from vocoder.nn.conv import ReflectConv1d
 from vocoder.nn.upsampling import stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
@@ -24,7 +24,7 @@ class ResidualStack(nn.Module):
 
     def __init__(self, channels: int, *, kernel_size: int, dilation: int) -> None:
         super().__init__()
-        self.conv = weight_norm(MirroredConv1d(channels, channels, kernel_size, dilation=dilation))
+        self.conv = weight_norm(ReflectConv1d(channels, channels, kernel_size, dilation=dilation))
         self.mix = weight_norm(nn.Conv1d(channels, channels, 1))
         self.shortcut = weight_norm(nn.Conv1d(channels, channels, 1))
 
@@ -66,7 +66,7 @@ class MelGAN(Generator):
             raise ConfigError(f"stacks {stacks} and out_channels {out_channels} must be positive")
         kernels = [2 * rate for rate in upsample_rates]
         widths = stage_widths(channels, len(upsample_rates))
-        self.conv_pre = weight_norm(MirroredConv1d(n_mels, channels, kernel_size))
+        self.conv_pre = weight_norm(ReflectConv1d(n_mels, channels, kernel_size))
         self.ups = upsampling_layers(channels, upsample_rates, kernels, hop_length=hop_length)
         self.stacks = nn.ModuleList(
             nn.Sequential(
@@ -79,7 +79,7 @@ class MelGAN(Generator):
             )
             for width in widths
         )
-        self.conv_post = weight_norm(MirroredConv1d(widths[-1], out_channels, kernel_size))
+        self.conv_post = weight_norm(ReflectConv1d(widths[-1], out_channels, kernel_size))
 
     def forward(self, mel: Tensor) -> Tensor:
         """Audio of a batch of log-mel spectrograms."""

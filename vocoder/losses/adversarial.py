@@ -1,4 +1,4 @@
-"""The games that generator and discriminators play: unweighted losses over verdicts."""
+"""The games that generator and discriminators play: unweighted losses over outputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -8,47 +8,51 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.errors import ConfigError
 
 Reduction = Literal["sum", "mean"]
 
 
-class Game(Protocol):
+class AdversarialLoss(Protocol):
     """What the trainer asks of an adversarial loss; both give a scalar."""
 
-    def generator(self, fake: list[Verdict], real: list[Verdict]) -> Tensor:
-        """What the generator minimises; the verdicts on `real` carry no gradient."""
+    def generator(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
+        """What the generator minimises; the outputs on `real` carry no gradient."""
 
-    def discriminator(self, real: list[Verdict], fake: list[Verdict]) -> Tensor:
+    def discriminator(
+        self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
+    ) -> Tensor:
         """What the discriminators minimise."""
 
 
-class OverVerdicts:
-    """Turns one number per verdict into one loss: the sum or mean of number times weight."""
+class OverOutputs:
+    """Turns one number per output into one loss: the sum or mean of number times weight."""
 
     def __init__(self, *, reduction: Reduction = "sum") -> None:
         if reduction not in ("sum", "mean"):
             raise ConfigError(f"reduction is {reduction!r}; choose from ('sum', 'mean')")
         self.reduction = reduction
 
-    def reduce(self, losses: Sequence[Tensor], verdicts: Sequence[Verdict]) -> Tensor:
-        """Combine the losses of `verdicts` into a scalar."""
-        pairs = zip(losses, verdicts, strict=True)
-        stacked = torch.stack([verdict.weight * loss for loss, verdict in pairs])
+    def reduce(self, losses: Sequence[Tensor], outputs: Sequence[DiscriminatorOutput]) -> Tensor:
+        """Combine the losses of `outputs` into a scalar."""
+        pairs = zip(losses, outputs, strict=True)
+        stacked = torch.stack([output.weight * loss for loss, output in pairs])
         return stacked.sum() if self.reduction == "sum" else stacked.mean()
 
 
-class _Pairwise(OverVerdicts, ABC):
-    """A game about the logits of real and fake signals, one pair of verdicts at a time."""
+class _Pairwise(OverOutputs, ABC):
+    """A game about the logits of real and fake signals, one pair of outputs at a time."""
 
-    def generator(self, fake: list[Verdict], real: list[Verdict]) -> Tensor:
-        """The generator's loss, over verdicts."""
+    def generator(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
+        """The generator's loss, over outputs."""
         return self.reduce([self._generator(b, a) for a, b in _logits(real, fake)], fake)
 
-    def discriminator(self, real: list[Verdict], fake: list[Verdict]) -> Tensor:
-        """The discriminators' loss, over verdicts; ConfigError for those that are `Sliced`."""
-        if any(verdict.direction is not None for verdict in (*real, *fake)):
+    def discriminator(
+        self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
+    ) -> Tensor:
+        """The discriminators' loss, over outputs; ConfigError for those that are `Sliced`."""
+        if any(output.direction is not None for output in (*real, *fake)):
             raise ConfigError(
                 f"Sliced discriminators: in the game {type(self).__name__} their last layer would "
                 "learn nothing; play Slicing or use them without Sliced"
@@ -64,7 +68,9 @@ class _Pairwise(OverVerdicts, ABC):
         """Scalar from two maps of logits [B, N]."""
 
 
-def _logits(real: list[Verdict], fake: list[Verdict]) -> list[tuple[Tensor, Tensor]]:
+def _logits(
+    real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
+) -> list[tuple[Tensor, Tensor]]:
     return [(a.logits.float(), b.logits.float()) for a, b in zip(real, fake, strict=True)]
 
 
@@ -199,18 +205,20 @@ class RelativisticLeastSquares(LeastSquares):
         return (below.square().sum() / places).clamp(max=self.truncation)
 
 
-class Slicing(OverVerdicts):
+class Slicing(OverOutputs):
     """Soft, monotone least squares for features; for the last layer's direction, a Wasserstein gap.
 
     All discriminators must be `vocoder.discriminators.slicing.Sliced`, otherwise ConfigError.
     Takida et al. 2024 (SAN); Shibuya et al. 2024 (BigVSAN).
     """
 
-    def generator(self, fake: list[Verdict], real: list[Verdict]) -> Tensor:
-        """Mean score of fakes as if they were real, over verdicts."""
+    def generator(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
+        """Mean score of fakes as if they were real, over outputs."""
         return self.reduce([_softly_real(b) for _, b in _logits(real, fake)], fake)
 
-    def discriminator(self, real: list[Verdict], fake: list[Verdict]) -> Tensor:
+    def discriminator(
+        self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
+    ) -> Tensor:
         """Scores of reals as real and fakes as fake; for the direction, the gap of their scores."""
         features = [_softly_real(a) + F.softplus(b).square().mean() for a, b in _logits(real, fake)]
         gaps = [
@@ -224,10 +232,10 @@ def _softly_real(logits: Tensor) -> Tensor:
     return F.softplus(1.0 - logits).square().mean()
 
 
-def _direction(verdict: Verdict) -> Tensor:
-    if verdict.direction is None:
+def _direction(output: DiscriminatorOutput) -> Tensor:
+    if output.direction is None:
         raise ConfigError(
             "the game Slicing needs discriminators whose last layer learns its direction apart; "
             "wrap each of them in vocoder.discriminators.slicing.Sliced"
         )
-    return verdict.direction.float()
+    return output.direction.float()

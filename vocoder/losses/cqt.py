@@ -11,7 +11,7 @@ from vocoder.nn.octaves import Octaves
 class LogCQT(nn.Module):
     """Mean absolute difference of the logarithms of constant-Q magnitudes.
 
-    The bins are those that `vocoder.discriminators.cqt.MultiScaleCQT` sees at one scale: of audio
+    The bins are those that `vocoder.discriminators.spectral.cqt.MultiScaleCQT` sees at one scale: of audio
     at twice its rate, at which `hop_length` counts, from 32.7 Hz upwards. Magnitudes count from
     3e-4 on, where full scale is about √length / 2 of a bin, 6 or more.
 

@@ -4,26 +4,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.errors import ConfigError
-from vocoder.losses.adversarial import OverVerdicts
+from vocoder.losses.adversarial import OverOutputs
 
 
-class FeatureMatching(OverVerdicts):
+class FeatureMatching(OverOutputs):
     """Mean absolute difference of each map, summed over maps; the real maps are a constant.
 
-    Kong et al. 2020 (HiFi-GAN), eq. 4 (sum over verdicts); Siuzdak 2024 (Vocos) takes their mean.
+    Kong et al. 2020 (HiFi-GAN), eq. 4 (sum over outputs); Siuzdak 2024 (Vocos) takes their mean.
     """
 
-    def __call__(self, fake: list[Verdict], real: list[Verdict]) -> Tensor:
+    def __call__(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
         """Scalar; both lists are of the same discriminators and of equally long audio.
 
-        Verdicts without features take no part. ConfigError if none has any.
+        Outputs without features take no part. ConfigError if none has any.
         """
-        pairs = [(a, b) for a, b in zip(fake, real, strict=True) if b.features]
+        pairs = [(a, b) for a, b in zip(fake, real, strict=True) if b.feature_maps]
         if not pairs:
             raise ConfigError("no discriminator has features to match; drop feature_matching")
-        losses = [self._distance(a.features, b.features) for a, b in pairs]
+        losses = [self._distance(a.feature_maps, b.feature_maps) for a, b in pairs]
         return self.reduce(losses, [a for a, _ in pairs])
 
     def _distance(self, fake: list[Tensor], real: list[Tensor]) -> Tensor:
@@ -31,7 +31,7 @@ class FeatureMatching(OverVerdicts):
 
 
 class MeanFeatureMatching(FeatureMatching):
-    """Mean absolute difference of each map, and the mean over maps: a verdict's depth is no weight.
+    """Mean absolute difference of each map, and the mean over maps: a output's depth is no weight.
 
     Hauret et al. 2023 (EBEN), with `reduction` "mean".
     """
@@ -43,7 +43,7 @@ class MeanFeatureMatching(FeatureMatching):
 class NormalisedFeatureMatching(FeatureMatching):
     """Mean absolute difference of each map relative to the mean magnitude of the real one.
 
-    Mean over maps, so that no layer counts for its scale nor a verdict for its depth.
+    Mean over maps, so that no layer counts for its scale nor a output for its depth.
     Défossez et al. 2022 (EnCodec), sec. 3.4, with `reduction` "mean".
     """
 

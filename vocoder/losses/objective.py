@@ -6,25 +6,25 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from vocoder.discriminators.verdict import Verdict
+from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.errors import ConfigError
-from vocoder.losses.adversarial import Game
+from vocoder.losses.adversarial import AdversarialLoss
 from vocoder.losses.balancer import Balancer
 from vocoder.losses.feature_matching import FeatureMatching
 
-Judge = Callable[[Tensor], list[Verdict]]
+Discriminator = Callable[[Tensor], list[DiscriminatorOutput]]
 """The discriminators as a function of audio [B, C, T] alone."""
 
 
 class Regulariser(Protocol):
-    """A term of the discriminators that needs gradients of the judgement itself.
+    """A term of the discriminators that needs gradients of the score itself.
 
     It is computed at every `every`-th step, and counts that many times then.
     """
 
     every: int
 
-    def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+    def __call__(self, discriminators: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
         """Unweighted scalar."""
 
 
@@ -43,7 +43,7 @@ class Objective(nn.Module):
         *,
         weights: Mapping[str, float],
         reconstruction: Mapping[str, nn.Module],
-        adversarial: Game | None = None,
+        adversarial: AdversarialLoss | None = None,
         feature_matching: FeatureMatching | None = None,
         auxiliary: Sequence[str] = (),
         penalties: Mapping[str, Callable[[nn.Module], Tensor]] | None = None,
@@ -89,8 +89,10 @@ class Objective(nn.Module):
         """Terms about the generator's weights, by name."""
         return {name: penalty(generator) for name, penalty in self.penalties.items()}
 
-    def adversary(self, fake: list[Verdict], real: list[Verdict]) -> dict[str, Tensor]:
-        """Terms that compare verdicts, by name; none without a game."""
+    def adversarial_terms(
+        self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]
+    ) -> dict[str, Tensor]:
+        """Terms that compare outputs, by name; none without a game."""
         terms = {}
         if self.adversarial is not None:
             terms["adversarial"] = self.adversarial.generator(fake, real)
@@ -98,31 +100,37 @@ class Objective(nn.Module):
             terms["feature_matching"] = self.feature_matching(fake, real)
         return terms
 
-    def discriminator(self, real: list[Verdict], fake: list[Verdict]) -> Tensor:
+    def discriminator(
+        self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
+    ) -> Tensor:
         """What the discriminators minimise in the game; ConfigError without one."""
         if self.adversarial is None:
             raise ConfigError("the objective has no adversarial loss to train discriminators with")
         return self.adversarial.discriminator(real, fake)
 
     def regularise(
-        self, judge: Judge, real: Tensor, fake: Tensor, *, step: int
+        self, discriminators: Discriminator, real: Tensor, fake: Tensor, *, step: int
     ) -> dict[str, Tensor]:
         """Weighted terms of the regularisers that are due at `step`, by name.
 
         Shape: [B, C, T], [B, C, T].
         """
         return {
-            name: self.strength[name] * regulariser.every * regulariser(judge, real, fake)
+            name: self.strength[name] * regulariser.every * regulariser(discriminators, real, fake)
             for name, regulariser in self.regularisers.items()
             if step % regulariser.every == 0
         }
 
     def total(
-        self, terms: Mapping[str, Tensor], *, adversary: float = 1.0, fake: Tensor | None = None
+        self,
+        terms: Mapping[str, Tensor],
+        *,
+        adversarial_weight: float = 1.0,
+        fake: Tensor | None = None,
     ) -> Tensor:
         """Weighted sum of all terms of the generator, or of all but the adversary's.
 
-        The weights of the adversary's terms are multiplied by `adversary`. With a balancer, whose
+        The weights of the adversary's terms are multiplied by `adversarial_weight`. With a balancer, whose
         result has the right gradient but no meaning as a value, `fake` is what the terms judge. Any
         other set of names is a ConfigError.
         """
@@ -132,7 +140,7 @@ class Objective(nn.Module):
             raise ConfigError(
                 f"terms are {sorted(terms)}, but the objective needs {sorted(expected)}"
             )
-        factors = dict.fromkeys(self._against, adversary)
+        factors = dict.fromkeys(self._against, adversarial_weight)
         weights = {name: self.weights[name] * factors.get(name, 1.0) for name in terms}
         if self.balancer is not None:
             if fake is None:

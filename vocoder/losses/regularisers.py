@@ -1,4 +1,4 @@
-"""Terms that bound how steeply the discriminators judge, and one that keeps filters apart."""
+"""Terms that bound how steeply the discriminators discriminators, and one that keeps filters apart."""
 
 from abc import ABC, abstractmethod
 
@@ -7,16 +7,16 @@ from torch import Tensor, nn
 from torch.nn.modules.conv import _ConvNd
 
 from vocoder.errors import ConfigError
-from vocoder.losses.objective import Judge
+from vocoder.losses.objective import Discriminator
 
 _FLOOR = 1e-12
 
 
-def squared_slope(judge: Judge, audio: Tensor) -> Tensor:
-    """Squared norm of the judgement's gradient with respect to each signal, with a graph.
+def squared_slope(discriminators: Discriminator, audio: Tensor) -> Tensor:
+    """Squared norm of the score's gradient with respect to each signal, with a graph.
 
-    The judgement of a signal is one number: over all verdicts, their weight times the sum of
-    logits / sqrt(N), where N is how many logits the verdict has. For a single logit that is the
+    The score of a signal is one number: over all outputs, their weight times the sum of
+    logits / sqrt(N), where N is how many logits the output has. For a single logit that is the
     logit. In a map each logit hears a limited stretch, so the squared norm of the gradient of their
     sum grows in proportion to N: the root makes the result independent of the signal's length.
     Computed in float32.
@@ -25,9 +25,9 @@ def squared_slope(judge: Judge, audio: Tensor) -> Tensor:
     """
     audio = audio.detach().float().requires_grad_()
     with torch.enable_grad(), torch.autocast(audio.device.type, enabled=False):
-        sums = [v.weight / v.logits.shape[1] ** 0.5 * v.logits.sum() for v in judge(audio)]
-        judgement = torch.stack(sums).sum()
-        (slope,) = torch.autograd.grad(judgement, audio, create_graph=True)
+        sums = [v.weight / v.logits.shape[1] ** 0.5 * v.logits.sum() for v in discriminators(audio)]
+        score = torch.stack(sums).sum()
+        (slope,) = torch.autograd.grad(score, audio, create_graph=True)
     return slope.square().flatten(1).sum(1)
 
 
@@ -40,22 +40,22 @@ class _Penalty(ABC):
         self.every = every
 
     @abstractmethod
-    def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+    def __call__(self, discriminators: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
         """Mean over signals, a scalar.   Shape: [B, C, T], [B, C, T]."""
 
 
 class GradientPenalty(_Penalty):
     """How far the slope between real and fake is from one: mean (norm - 1)².
 
-    All verdicts together are the critic. Each signal is judged at a random place on the line from
+    All outputs together are the critic. Each signal is judged at a random place on the line from
     a real to a fake one. Published weight 10.
     Gulrajani et al. 2017 (WGAN-GP), eq. 3.
     """
 
-    def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+    def __call__(self, discriminators: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
         """Mean over signals, a scalar.   Shape: [B, C, T], [B, C, T]."""
         place = torch.rand(real.shape[0], 1, 1, device=real.device)
-        squared = squared_slope(judge, torch.lerp(real.float(), fake.float(), place))
+        squared = squared_slope(discriminators, torch.lerp(real.float(), fake.float(), place))
         # A critic that is flat has a norm without a derivative.
         return (squared.clamp(min=_FLOOR).sqrt() - 1.0).square().mean()
 
@@ -66,17 +66,17 @@ class R1(_Penalty):
     Mescheder et al. 2018, eq. 9; computed every 16 steps in Karras et al. 2020 (StyleGAN2).
     """
 
-    def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+    def __call__(self, discriminators: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
         """Mean over signals, a scalar.   Shape: [B, C, T], [B, C, T]."""
-        return squared_slope(judge, real).mean()
+        return squared_slope(discriminators, real).mean()
 
 
 class R2(_Penalty):
     """`R1` at fake signals.   Mescheder et al. 2018, eq. 10; Huang et al. 2024 (R3GAN)."""
 
-    def __call__(self, judge: Judge, real: Tensor, fake: Tensor) -> Tensor:
+    def __call__(self, discriminators: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
         """Mean over signals, a scalar.   Shape: [B, C, T], [B, C, T]."""
-        return squared_slope(judge, fake).mean()
+        return squared_slope(discriminators, fake).mean()
 
 
 class OrthogonalPenalty:

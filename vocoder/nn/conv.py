@@ -56,7 +56,7 @@ class Conv1d(nn.Conv1d):
         return super().forward(F.pad(x, (self.ahead, 0)) if self.ahead else x)
 
 
-class MirroredConv1d(nn.Conv1d):
+class ReflectConv1d(nn.Conv1d):
     """Convolution of stride 1 that keeps the length of its input, which is mirrored at its ends.
 
     Raises ConfigError for an even kernel.

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.pitch import Pitch, pitch_bins
-from vocoder.dsp.steady import steady_product
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.nn.convnext import ConvNeXtBackbone
 
@@ -102,8 +102,8 @@ class MelPitch(PitchEstimator):
 
         Shape: [B, M, F] → [B, P, F].
         """
-        spectrum = steady_product(self.inverse, linear).clamp_min(0.0)
-        sums = steady_product(self.cosines, spectrum)  # row 0 is the energy
+        spectrum = chunk_invariant_matmul(self.inverse, linear).clamp_min(0.0)
+        sums = chunk_invariant_matmul(self.cosines, spectrum)  # row 0 is the energy
         return sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
 
     def f0(self, mel: Tensor) -> Tensor:

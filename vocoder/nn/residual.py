@@ -82,8 +82,8 @@ class DilatedBlock(nn.Module):
 BLOCKS = {"1": DilatedPairBlock, "2": DilatedBlock}
 
 
-class Fusion(nn.ModuleList):
-    """Multi-receptive-field fusion: the mean of residual blocks with unlike kernels.
+class MRF(nn.ModuleList):
+    """Multi-receptive-field mrf: the mean of residual blocks with unlike kernels.
 
     `resblock` is "1" (`DilatedPairBlock`) or "2" (`DilatedBlock`); block j has kernel
     `kernel_sizes[j]` and one residual step per entry of `dilations[j]`. Raises ConfigError for
@@ -126,7 +126,7 @@ class Fusion(nn.ModuleList):
         return total / len(self)
 
 
-def fusions(
+def mrf_stages(
     widths: Sequence[int],
     *,
     resblock: BlockKind,
@@ -135,9 +135,9 @@ def fusions(
     activation: Activation,
     causal: bool = False,
 ) -> nn.ModuleList:
-    """One `Fusion` for each width, as behind the upsampling stages."""
+    """One `MRF` for each width, as behind the upsampling stages."""
     return nn.ModuleList(
-        Fusion(
+        MRF(
             width,
             resblock=resblock,
             kernel_sizes=kernel_sizes,

@@ -52,6 +52,8 @@ def upsampling_layers(
     widths = [channels, *stage_widths(channels, len(rates))]
     sizes = zip(widths, widths[1:], kernel_sizes, rates, strict=False)
     return nn.ModuleList(
-        weight_norm(ConvTranspose1d(below, above, kernel_size, stride=rate, causal=causal))
-        for below, above, kernel_size, rate in sizes
+        weight_norm(
+            ConvTranspose1d(in_channels, out_channels, kernel_size, stride=rate, causal=causal)
+        )
+        for in_channels, out_channels, kernel_size, rate in sizes
     )

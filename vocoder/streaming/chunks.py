@@ -6,30 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vocoder.errors import AudioError, ConfigError
-
 Chunk = Tensor | None
 """Consecutive steps of a signal, at least one; None if there is none yet."""
 State = Any
 """What a rule remembers: None, a tensor with the batch first, a number, or a tuple of these."""
 Span = tuple[float, int]
 """First and last step of a signal: from -inf on where there is no limit, (inf, -1) for none."""
-
-
-def require_open(ended: bool) -> None:
-    """Raise ConfigError for a stream that was flushed."""
-    if ended:
-        raise ConfigError("the stream was flushed; reset() lets it begin anew")
-
-
-def require_channels(signal: Tensor, channels: int) -> None:
-    """Raise AudioError unless it is [channels, T], or [T] for one channel."""
-    leading = list(signal.shape[:-1])
-    if signal.ndim == 0 or (leading != [channels] and (leading or channels > 1)):
-        raise AudioError(
-            f"this stream takes audio [{channels}, T]; this piece has the shape "
-            f"{list(signal.shape)}"
-        )
 
 
 def floor(step: float) -> float:

@@ -15,7 +15,7 @@ import torch.fx
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
-from vocoder.dsp.steady import is_steady
+from vocoder.dsp.chunk_invariant import is_chunk_invariant
 from vocoder.errors import ConfigError
 
 _SEEN_THROUGH = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
@@ -120,7 +120,7 @@ def read_graph(module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str
     """
     traced = _trace(module, short)
     first, second = (_values(traced, module, example) for example in (short, long))
-    reader = _Reader(traced, type(module), steady=is_steady(module))
+    reader = _Reader(traced, type(module), chunk_invariant=is_chunk_invariant(module))
     for node in traced.graph.nodes:
         reader.read(node, first.get(node), second.get(node))
     assert reader.output is not None
@@ -157,9 +157,9 @@ class _Reader:
     """Sorts the nodes of a graph into constants and operations on signals."""
 
     def __init__(
-        self, traced: torch.fx.GraphModule, kind: type[nn.Module], *, steady: bool
+        self, traced: torch.fx.GraphModule, kind: type[nn.Module], *, chunk_invariant: bool
     ) -> None:
-        self.traced, self.kind, self.steady = traced, kind, steady
+        self.traced, self.kind, self.chunk_invariant = traced, kind, chunk_invariant
         self.inputs: list[Signal] = []
         self.operations: list[Operation] = []
         self.output: Signal | None = None
@@ -213,7 +213,9 @@ class _Reader:
             target = self.traced.get_submodule(str(node.target))
         signal = self._signal(where, short, long)
         inputs = tuple(self._known[argument] for argument in used)
-        made = Operation(where, target, args, kwargs, inputs, signal, packs=not self.steady)
+        made = Operation(
+            where, target, args, kwargs, inputs, signal, packs=not self.chunk_invariant
+        )
         self.operations.append(made)
         return signal
 

@@ -18,26 +18,32 @@ from vocoder.streaming.rules import Local, Rule
 _TOLERANCE = 1e-3  # of the peak: sums of other lengths round otherwise
 
 
-def find_rule(operation: Operation, closings: Sequence[int]) -> Rule:
-    """The rule of this operation, given the `closing` of its inputs.
+def find_rule(operation: Operation, held: Sequence[int]) -> Rule:
+    """The rule of this operation, given the `held_until_flush` of its inputs.
 
     Raises ConfigError, naming the module, if the operation looks along time in another way.
     """
     target = operation.target
     make = RULES.get(type(target) if isinstance(target, nn.Module) else target)
     alone = len(operation.inputs) == 1 and operation.argument(0, "input") == Slot(0)
-    rule = make(operation, closings[0]) if make and alone else None
-    return rule or _local(operation, min(closings))
+    rule = make(operation, held[0]) if make and alone else None
+    return rule or _local(operation, min(held))
 
 
-def _local(operation: Operation, closing: int) -> Local:
+def _local(operation: Operation, held_until_flush: int) -> Local:
     before = steps(operation.inputs[0].long, operation.inputs[0].axis)
     after = steps(operation.output.long, operation.output.axis)
     if after % before or not _commutes(operation, before, after // before):
         raise operation.refuse("each of its outputs depends on many steps, or on all")
     axes = [signal.axis for signal in operation.inputs]
     blank = operation.target in (torch.ones_like, torch.zeros_like)
-    return Local(operation.function, axes=axes, rate=after // before, closing=closing, blank=blank)
+    return Local(
+        operation.function,
+        axes=axes,
+        rate=after // before,
+        held_until_flush=held_until_flush,
+        blank=blank,
+    )
 
 
 def _commutes(operation: Operation, size: int, rate: int) -> bool:

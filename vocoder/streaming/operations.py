@@ -27,7 +27,7 @@ from vocoder.streaming.packed import Layer, packed_conv, packed_linear
 from vocoder.streaming.rules import Crop, Cumsum, Local, Pad, Rule, Stretch, Windowed
 
 
-def _conv(operation: Operation, closing: int) -> Rule | None:
+def _conv(operation: Operation, held_until_flush: int) -> Rule | None:
     dims = operation.inputs[0].long.ndim - 2
     weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
     padding = operation.argument(4, "padding", 0)
@@ -58,27 +58,27 @@ def _conv(operation: Operation, closing: int) -> Rule | None:
             weight, bias, stride=stride[0], dilation=dilation[0], groups=groups, otherwise=call
         )
     if (span, stride[along], padding[along]) == (1, 1, 0):
-        return Local(layer, axes=[axis], closing=closing)
+        return Local(layer, axes=[axis], held_until_flush=held_until_flush)
     return Windowed(
         layer,
         axis=axis,
         span=span,
         stride=stride[along],
         padding=padding[along],
-        closing=closing,
+        held_until_flush=held_until_flush,
     )
 
 
-def _linear(operation: Operation, closing: int) -> Rule | None:
+def _linear(operation: Operation, held_until_flush: int) -> Rule | None:
     layer, signal = operation.target, operation.inputs[0]
     assert isinstance(layer, nn.Linear)
     if signal.axis == signal.long.ndim - 1 or layer._forward_hooks:
         return None
     packed = packed_linear(layer.weight, layer.bias)
-    return Local(packed, axes=[signal.axis], closing=closing) if packed else None
+    return Local(packed, axes=[signal.axis], held_until_flush=held_until_flush) if packed else None
 
 
-def _conv_transpose(operation: Operation, closing: int) -> Rule:
+def _conv_transpose(operation: Operation, held_until_flush: int) -> Rule:
     weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
     (stride,), (padding,), (extra,), (dilation,) = (
         _each(value, 1)
@@ -103,12 +103,12 @@ def _conv_transpose(operation: Operation, closing: int) -> Rule:
         span=(weight.shape[-1] - 1) * dilation + 1,
         left=padding,
         right=padding - extra,
-        closing=closing,
+        held_until_flush=held_until_flush,
         bias=bias,
     )
 
 
-def _istft(operation: Operation, closing: int) -> Rule:
+def _istft(operation: Operation, held_until_flush: int) -> Rule:
     window = operation.argument(1, "window")
     hop_length = operation.argument(2, "hop_length")
     padding = operation.argument(3, "padding", "same")
@@ -127,21 +127,27 @@ def _istft(operation: Operation, closing: int) -> Rule:
         span=n_fft,
         left=left,
         right=right,
-        closing=closing,
+        held_until_flush=held_until_flush,
         envelope=envelope,
     )
 
 
-def _stft(operation: Operation, closing: int) -> Rule | None:
+def _stft(operation: Operation, held_until_flush: int) -> Rule | None:
     if operation.argument(5, "center", True):
         return None
     n_fft = operation.argument(1, "n_fft")
     hop_length = operation.argument(2, "hop_length") or n_fft // 4
     axis = operation.inputs[0].axis
-    return Windowed(operation.function, axis=axis, span=n_fft, stride=hop_length, closing=closing)
+    return Windowed(
+        operation.function,
+        axis=axis,
+        span=n_fft,
+        stride=hop_length,
+        held_until_flush=held_until_flush,
+    )
 
 
-def _avg_pool(operation: Operation, closing: int) -> Rule | None:
+def _avg_pool(operation: Operation, held_until_flush: int) -> Rule | None:
     (size,) = _each(operation.argument(1, "kernel_size"), 1)
     (stride,) = _each(operation.argument(2, "stride") or size, 1)
     (padding,) = _each(operation.argument(3, "padding", 0), 1)
@@ -153,10 +159,17 @@ def _avg_pool(operation: Operation, closing: int) -> Rule | None:
     def call(x: Tensor) -> Tensor:
         return F.avg_pool1d(x, size, stride)
 
-    return Windowed(call, axis=axis, span=size, stride=stride, padding=padding, closing=closing)
+    return Windowed(
+        call,
+        axis=axis,
+        span=size,
+        stride=stride,
+        padding=padding,
+        held_until_flush=held_until_flush,
+    )
 
 
-def _pad(operation: Operation, closing: int) -> Rule | None:
+def _pad(operation: Operation, held_until_flush: int) -> Rule | None:
     amounts = list(operation.argument(1, "pad"))
     mode, value = operation.argument(2, "mode", "constant"), operation.argument(3, "value")
     axis = operation.inputs[0].axis
@@ -166,7 +179,7 @@ def _pad(operation: Operation, closing: int) -> Rule | None:
         return None
     left, right = around
     if left <= 0 and right <= 0:
-        return Crop(axis=axis, left=-left, right=-right, closing=closing)
+        return Crop(axis=axis, left=-left, right=-right, held_until_flush=held_until_flush)
     if min(left, right) < 0 or (mode == "reflect" and behind) or mode == "circular":
         return None
 
@@ -175,17 +188,26 @@ def _pad(operation: Operation, closing: int) -> Rule | None:
             return pad_reflect(x, left, right)
         return F.pad(x, [0, 0] * behind + [left, right], mode, value)
 
-    mirrored = mode == "reflect"
-    return Pad(pad, axis=axis, left=left, right=right, mirrored=mirrored, closing=closing)
+    reflect = mode == "reflect"
+    return Pad(
+        pad, axis=axis, left=left, right=right, reflect=reflect, held_until_flush=held_until_flush
+    )
 
 
-def _mirror(operation: Operation, closing: int) -> Rule:
+def _reflect_pad(operation: Operation, held_until_flush: int) -> Rule:
     left, right = operation.argument(1, "left"), operation.argument(2, "right")
     axis = operation.inputs[0].axis
-    return Pad(pad_reflect, axis=axis, left=left, right=right, mirrored=True, closing=closing)
+    return Pad(
+        pad_reflect,
+        axis=axis,
+        left=left,
+        right=right,
+        reflect=True,
+        held_until_flush=held_until_flush,
+    )
 
 
-def _slice(operation: Operation, closing: int) -> Rule | None:
+def _slice(operation: Operation, held_until_flush: int) -> Rule | None:
     index = operation.argument(1, "index")
     entries = list(index) if isinstance(index, tuple) else [index]
     signal = operation.inputs[0]
@@ -202,22 +224,22 @@ def _slice(operation: Operation, closing: int) -> Rule | None:
         return None
     if any(entry != slice(None) for entry in entries):
         return None
-    return Crop(axis=signal.axis, left=begin, right=-end, closing=closing)
+    return Crop(axis=signal.axis, left=begin, right=-end, held_until_flush=held_until_flush)
 
 
-def _interpolate(operation: Operation, closing: int) -> Rule | None:
+def _interpolate(operation: Operation, held_until_flush: int) -> Rule | None:
     factor = operation.argument(2, "scale_factor")
     mode = operation.argument(3, "mode", "nearest")
     if mode != "linear" or not factor or factor % 1 or operation.argument(4, "align_corners"):
         return None
-    return Stretch(int(factor), closing=closing)
+    return Stretch(int(factor), held_until_flush=held_until_flush)
 
 
-def _cumsum(operation: Operation, closing: int) -> Rule | None:
+def _cumsum(operation: Operation, held_until_flush: int) -> Rule | None:
     signal = operation.inputs[0]
     if operation.argument(1, "dim") % signal.long.ndim != signal.axis:
         return None
-    return Cumsum(operation.function, axis=signal.axis, closing=closing)
+    return Cumsum(operation.function, axis=signal.axis, held_until_flush=held_until_flush)
 
 
 def _each(value: Any, dims: int) -> tuple[int, ...]:
@@ -238,7 +260,7 @@ RULES: dict[Any, Callable[[Operation, int], Rule | None]] = {
     F.pad: _pad,
     F.interpolate: _interpolate,
     operator.getitem: _slice,
-    pad_reflect: _mirror,
+    pad_reflect: _reflect_pad,
     istft: _istft,
 }
 """Function, name of a tensor's method, or class of a module → the rule of such an operation."""

@@ -29,7 +29,7 @@ class OverlapAdd(Rule):
         span: int,
         left: int,
         right: int,
-        closing: int = 0,
+        held_until_flush: int = 0,
         bias: Tensor | None = None,
         envelope: Callable[[int, int], Tensor] | None = None,
     ) -> None:
@@ -38,9 +38,9 @@ class OverlapAdd(Rule):
         overlap, self.gap = max(span - stride, 0), max(stride - span, 0)
         self.right = right = right + self.gap  # no gap follows the last step
         # Steps that are complete but may turn out to lie in what is cut off the end.
-        self.hold = max(right - overlap - closing * stride, 0)
+        self.hold = max(right - overlap - held_until_flush * stride, 0)
         self.carried = overlap + self.hold
-        self.closing = closing * stride + self.carried - right
+        self.held_until_flush = held_until_flush * stride + self.carried - right
         self.overlapping = -(-self.carried // stride)  # steps of input
         self._envelope = envelope and lru_cache(maxsize=8)(partial(self._levels, envelope))
 

@@ -19,11 +19,11 @@ from vocoder.streaming.chunks import Chunk, Span, State, floor, head, join, rest
 class Rule(ABC):
     """One operation of a streamed graph.
 
-    `closing` is the number of steps that its output is sure to emit only when the input ends,
+    `held_until_flush` is the number of steps that its output is sure to emit only when the input ends,
     given that number for the input.
     """
 
-    closing: int
+    held_until_flush: int
 
     @abstractmethod
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
@@ -49,11 +49,11 @@ class Local(Rule):
         *,
         axes: Sequence[int],
         rate: int = 1,
-        closing: int = 0,
+        held_until_flush: int = 0,
         blank: bool = False,
     ) -> None:
         self.call, self.axes, self.rate, self.blank = call, tuple(axes), rate, blank
-        self.closing = closing * rate
+        self.held_until_flush = held_until_flush * rate
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         if len(inputs) > 1:
@@ -69,7 +69,7 @@ class Local(Rule):
         """Both as one operation, `other` having no input but this one's output."""
         first, second = self.call, other.call
         both = Local(lambda *signals: second(first(*signals)), axes=self.axes)
-        both.rate, both.closing = self.rate * other.rate, other.closing
+        both.rate, both.held_until_flush = self.rate * other.rate, other.held_until_flush
         return both
 
     def _together(self, waiting: State, inputs: Sequence[Chunk]) -> tuple[list[Chunk], State]:
@@ -99,11 +99,11 @@ class Windowed(Rule):
         span: int,
         stride: int = 1,
         padding: int = 0,
-        closing: int = 0,
+        held_until_flush: int = 0,
     ) -> None:
         self.call, self.axis = call, axis
         self.span, self.stride, self.padding = span, stride, padding
-        self.closing = (closing + padding) // stride
+        self.held_until_flush = (held_until_flush + padding) // stride
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         (x,) = inputs
@@ -137,7 +137,7 @@ _NOT_BEGUN: tuple[bool, Any] = (False, None)
 class Pad(Rule):
     """Steps added at both ends by `pad(signal, left, right)`.
 
-    n steps at an end are made of the n + 1 nearest ones if `mirrored`, otherwise of the nearest.
+    n steps at an end are made of the n + 1 nearest ones if `reflect`, otherwise of the nearest.
     """
 
     def __init__(
@@ -147,13 +147,13 @@ class Pad(Rule):
         axis: int,
         left: int,
         right: int,
-        mirrored: bool = False,
-        closing: int = 0,
+        reflect: bool = False,
+        held_until_flush: int = 0,
     ) -> None:
         self.pad, self.axis, self.left, self.right = pad, axis, left, right
-        self.before = left + 1 if mirrored and left else 1
-        self.behind = right + 1 if mirrored and right else 1
-        self.closing = closing + right
+        self.before = left + 1 if reflect and left else 1
+        self.behind = right + 1 if reflect and right else 1
+        self.held_until_flush = held_until_flush + right
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         (x,) = inputs
@@ -178,10 +178,10 @@ class Pad(Rule):
 class Crop(Rule):
     """The signal without its first `left` and last `right` steps."""
 
-    def __init__(self, *, axis: int, left: int, right: int, closing: int = 0) -> None:
+    def __init__(self, *, axis: int, left: int, right: int, held_until_flush: int = 0) -> None:
         self.axis, self.left, self.right = axis, left, right
-        self.hold = max(right - closing, 0)
-        self.closing = closing + self.hold - right
+        self.hold = max(right - held_until_flush, 0)
+        self.held_until_flush = held_until_flush + self.hold - right
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         skip, kept = state or (self.left, None)
@@ -200,11 +200,11 @@ class Crop(Rule):
 class Stretch(Rule):
     """Linear interpolation between steps to `factor` times as many, the last axis being time."""
 
-    def __init__(self, factor: int, *, closing: int = 0) -> None:
+    def __init__(self, factor: int, *, held_until_flush: int = 0) -> None:
         self.factor = factor
         # Up to here, or half a step before it, lie the outputs which n steps determine.
         self.late = factor // 2
-        self.closing = closing * factor + self.late
+        self.held_until_flush = held_until_flush * factor + self.late
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         have = join(state, inputs[0], -1)
@@ -225,8 +225,10 @@ class Stretch(Rule):
 class Cumsum(Rule):
     """The sum of all steps so far."""
 
-    def __init__(self, call: Callable[[Tensor], Tensor], *, axis: int, closing: int = 0) -> None:
-        self.call, self.axis, self.closing = call, axis, closing
+    def __init__(
+        self, call: Callable[[Tensor], Tensor], *, axis: int, held_until_flush: int = 0
+    ) -> None:
+        self.call, self.axis, self.held_until_flush = call, axis, held_until_flush
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         (x,) = inputs

@@ -58,7 +58,10 @@ def markdown() -> str:
 
 def _entry(config: dict[str, Any]) -> Entry:
     mel, objective = config["mel"], config["objective"]
-    judges, disturbances = ", ".join(config["discriminators"]), ", ".join(config["disturbances"])
+    discriminators, augmentation = (
+        ", ".join(config["discriminators"]),
+        ", ".join(config["augmentation"]),
+    )
     game = objective.get("adversarial")
     taken = f"{mel['n_mels']} × {mel['hop_length']}" if "mel" in config["features"] else "audio"
     losses = [*objective["reconstruction"], *objective.get("auxiliary", ())]
@@ -67,7 +70,7 @@ def _entry(config: dict[str, Any]) -> Entry:
         generator=_class(config["generator"]),
         weights=_millions(config["generator"]),
         input=f"{mel['sample_rate'] / 1000:g} kHz {taken}",
-        discriminators=" behind ".join(filter(None, [judges, disturbances])) or "–",
+        discriminators=" behind ".join(filter(None, [discriminators, augmentation])) or "–",
         game=_class(game) if game else "–",
         losses=", ".join(losses) or "–",
     )

@@ -1,13 +1,13 @@
 """Several processes training one model: started by torchrun, or just this one."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from vocoder.device import find_device
+from vocoder.inference.device import find_device
 
 
 class Ranks:
@@ -21,17 +21,41 @@ class Ranks:
         self.rank = int(os.environ.get("RANK", "0"))
         self.size = int(os.environ.get("WORLD_SIZE", "1"))
         self.first = self.rank == 0
+        self.device = find_device(device)
         local = os.environ.get("LOCAL_RANK")
-        self.device = find_device(f"{device}:{local}" if device == "cuda" and local else device)
+        if self.device.type == "cuda" and local and ":" not in device:
+            self.device = find_device(f"cuda:{local}")
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.size > 1 and not dist.is_initialized():
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
     def close(self) -> None:
-        """Leave the group in order: its threads must not outlive what they belong to."""
+        """Leave the group once all ranks are here; its threads must not outlive what they serve.
+
+        Rank 0 may still be writing when the others are done, and a launcher ends all of them as
+        soon as one has left.
+        """
         if self.size > 1:
+            dist.barrier()
             dist.destroy_process_group()
+
+    def exchange_maximum(self, read: Callable[[], int]) -> Callable[[], int]:
+        """Begin to find the largest value over ranks; calling the result waits for it.
+
+        Every rank must call both equally often. With several ranks the value is read now, so that
+        the exchange runs beside other work; a single process reads it when the result is called.
+        """
+        if self.size == 1:
+            return read
+        largest = torch.tensor(read(), device=self.device)
+        work = dist.all_reduce(largest, op=dist.ReduceOp.MAX, async_op=True)
+
+        def wait() -> int:
+            work.wait()
+            return int(largest)
+
+        return wait
 
     def average_gradients(self, parameters: Sequence[Tensor]) -> None:
         """Replace every gradient by its mean over ranks, in one exchange."""

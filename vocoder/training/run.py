@@ -22,6 +22,7 @@ from vocoder.build import build
 from vocoder.checkpoint import find_model, load_config
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import MelSpec
+from vocoder.io.upgrade import renamed_setting
 from vocoder.training.system import System
 from vocoder.training.trainer import Trainer
 
@@ -37,7 +38,7 @@ def config_folder() -> Path:
 def plain(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The composed configuration with every reference resolved, as plain containers.
 
-    With `trainer.start`, mel and generator are those of that model, so `overrides` must not touch
+    With `trainer.init_from`, mel and generator are those of that model, so `overrides` must not touch
     them (ConfigError).
     """
     _take_over_start(config, overrides)
@@ -52,13 +53,13 @@ def plain(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def _take_over_start(config: DictConfig, overrides: Sequence[str]) -> None:
-    start = OmegaConf.select(config, "trainer.start")
+    start = OmegaConf.select(config, "trainer.init_from")
     if start is None:
         return
     touched = [given for given in overrides if re.match(r"[+~]*(mel|generator)(\.|=|$)", given)]
     if touched:
         raise ConfigError(
-            f"trainer.start={start} brings its own mel and generator; drop {', '.join(touched)}"
+            f"trainer.init_from={start} brings its own mel and generator; drop {', '.join(touched)}"
         )
     model = load_config(find_model(start))
     OmegaConf.set_struct(config, False)  # or keys that the system's do not have are refused
@@ -69,8 +70,17 @@ def _take_over_start(config: DictConfig, overrides: Sequence[str]) -> None:
 
 def compose(overrides: list[str]) -> dict[str, Any]:
     """The plain configuration that `vocoder train` would use with these overrides."""
+    require_current_names(overrides)
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         return plain(hydra.compose("train", overrides), overrides)
+
+
+def require_current_names(overrides: Sequence[str]) -> None:
+    """Raise ConfigError, with the new name, for a setting of an earlier release."""
+    for override in overrides:
+        renamed = renamed_setting(override)
+        if renamed is not None:
+            raise ConfigError(f"{override}: since 0.2 this is {renamed}")
 
 
 def build_system(values: dict[str, Any]) -> System:
@@ -110,6 +120,7 @@ def main(arguments: list[str]) -> int:
     That is 128 + the signal if one ended the run. ConfigError for what does not compose, with the
     key and the choices on one line.
     """
+    require_current_names(arguments)
     errors: list[VocoderError] = []
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")

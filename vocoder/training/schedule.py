@@ -1,4 +1,4 @@
-"""Learning rate and game as pure functions of the step, so that resuming needs only the step."""
+"""Schedules as pure functions of the step, so that resuming needs only the step."""
 
 import math
 from dataclasses import dataclass
@@ -39,20 +39,20 @@ class WarmupExponential:
 
 
 class Phase(NamedTuple):
-    """Who learns in a step, and what the adversary's weights are multiplied by."""
+    """Which networks learn in a step, and the factor of the adversarial weights."""
 
     discriminators: bool
     generator: bool
-    adversary: float
+    adversarial_weight: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class GameSchedule:
-    """The generator learns alone, then the discriminators do, then both.
+class AdversarialSchedule:
+    """Which networks learn at which step: the generator, then the discriminators, then both.
 
-    Discriminators play from step `start` on (None: never). For `warmup` steps they learn to judge a
-    generator that is at rest; then the weight of their judgement rises linearly over `ramp` steps,
-    and the generator learns at every `generator_every`-th.
+    Discriminators take part from step `start` on (None: never). For `warmup` steps they learn
+    while the generator is frozen; then the adversarial weights rise linearly over `ramp` steps, and
+    the generator learns at every `generator_every`-th.
     """
 
     start: int | None = 0
@@ -63,8 +63,8 @@ class GameSchedule:
     def at(self, step: int) -> Phase:
         """The phase of `step` (from 0)."""
         if self.start is None or step < self.start:
-            return Phase(discriminators=False, generator=True, adversary=0.0)
-        played = step - self.start - self.warmup  # by both; negative while they warm up
-        adversary = min(1.0, max(0, played + 1) / (self.ramp + 1))
-        learns = played >= 0 and (played + 1) % self.generator_every == 0
-        return Phase(discriminators=True, generator=learns, adversary=adversary)
+            return Phase(discriminators=False, generator=True, adversarial_weight=0.0)
+        joint = step - self.start - self.warmup  # steps of both; negative during the warm-up
+        adversarial_weight = min(1.0, max(0, joint + 1) / (self.ramp + 1))
+        learns = joint >= 0 and (joint + 1) % self.generator_every == 0
+        return Phase(discriminators=True, generator=learns, adversarial_weight=adversarial_weight)

@@ -7,71 +7,78 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from vocoder.augmentation.base import Augmentation
 from vocoder.data.segments import Segments
-from vocoder.discriminators.verdict import Discriminators, asked_features
-from vocoder.disturbances.base import Disturbance
+from vocoder.discriminators.output import Discriminators, requested_features
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
 from vocoder.losses.objective import Objective
-from vocoder.training.schedule import GameSchedule, WarmupExponential
+from vocoder.training.schedule import AdversarialSchedule, WarmupExponential
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkOptim:
+    """How one network learns: its optimizer, the schedule of its learning rate, and clipping."""
+
+    optimizer: Callable[..., torch.optim.Optimizer]
+    """Makes the optimizer from named parameters."""
+    schedule: WarmupExponential
+    """Factor of the learning rate by step."""
+    clip: float | None
+    """Largest norm of the gradient, over all weights; None for no limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Optim:
-    """Optimizers of both sides (still without parameters) and what both do with a gradient.
+    """How the generator and the discriminators learn."""
 
-    `schedule` is that of both, unless `schedule_discriminators` is there. `clip_*` is the largest
-    gradient norm of that side (None: no clipping). `ema` is the decay of the averaged generator
-    that is validated and saved.
-    """
-
-    generator: Callable[..., torch.optim.Optimizer]
-    discriminators: Callable[..., torch.optim.Optimizer]
-    schedule: WarmupExponential
-    schedule_discriminators: WarmupExponential | None = None
-    clip_generator: float | None = None
-    clip_discriminators: float | None = None
-    ema: float = 0.999
-
-    def factor(self, side: str, step: int) -> float:
-        """What to multiply the base learning rate of a side with at `step` (from 0)."""
-        own = self.schedule_discriminators if side == "discriminators" else None
-        return (own or self.schedule).factor(step)
+    generator: NetworkOptim
+    discriminators: NetworkOptim
+    ema: float
+    """Decay of the moving average of the generator's weights, which is validated and saved."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """How long, how often, where.
-
-    Before `adversarial_start` the generator learns from the reconstruction losses alone. From there
-    the discriminators learn alone for `discriminator_warmup` steps, with the generator frozen; then
-    the weights of "adversarial" and "feature_matching" rise linearly over `adversarial_ramp` steps.
-    Against them, the generator learns only at every `generator_every`-th step. `resume` continues
-    from the newest state in `output`. Without one the run begins, at step 0, from the model
-    directory or built-in model `start` (see vocoder.training.start), or from nothing. `keep` states
-    are kept besides the best model. The best model is the one with the best `best_metric` among
-    validations.
-    """
+    """How long a run is, what it reports and saves, and where; configs/trainer has the values."""
 
     output: str
+    """Folder of the run."""
     max_steps: int
-    adversarial_start: int = 0
-    discriminator_warmup: int = 0
-    adversarial_ramp: int = 0
-    generator_every: int = 1
-    log_every: int = 50
-    validate_every: int = 1000
-    save_every: int = 1000
-    keep: int = 2
-    best_metric: Literal["log_mel", "mr_stft", "pesq", "lsd"] = "log_mel"
-    validation_clips: int = 8
-    validation_seconds: float = 4.0
-    resume: bool = True
-    start: str | None = None
-    workers: int = 1
-    threads: int | None = None
-    device: str = "cpu"
+    """Steps after which the run ends."""
+    adversarial_start: int
+    """Step from which the discriminators take part; before, reconstruction losses alone count."""
+    discriminator_warmup: int
+    """Steps from then on in which the discriminators learn alone and the generator is frozen."""
+    adversarial_ramp: int
+    """Steps after that over which the weights of "adversarial" and "feature_matching" rise."""
+    generator_every: int
+    """The generator learns at every so many steps once the discriminators take part."""
+    log_every: int
+    """Steps between reports of the losses."""
+    validate_every: int
+    """Steps between validations."""
+    save_every: int
+    """Steps between training states."""
+    keep: int
+    """Training states that are kept, besides the best model."""
+    best_metric: Literal["log_mel", "mr_stft", "pesq", "lsd"]
+    """Score of the validation by which the best model is chosen."""
+    validation_clips: int
+    """Recordings of the validation split that are scored."""
+    validation_seconds: float
+    """Length to which they are cut."""
+    resume: bool
+    """Continue from the newest state in `output`."""
+    init_from: str | None
+    """Model directory or built-in model whose weights a new run begins with; None for random ones."""
+    workers: int
+    """Processes that read the data; 0 for none."""
+    threads: int | None
+    """Threads of torch on the CPU; None for torch's own choice."""
+    device: str
+    """Where to compute: "auto" for the best device there is, or "cpu", "cuda", "cuda:1", "mps"."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -122,7 +129,7 @@ class System:
     data: Callable[..., Segments]
     trainer: TrainerSettings
     discriminators: Mapping[str, nn.Module] = field(default_factory=dict)
-    disturbances: Mapping[str, Disturbance] = field(default_factory=dict)
+    augmentation: Mapping[str, Augmentation] = field(default_factory=dict)
     licences: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -138,12 +145,14 @@ class System:
                 f"generator.hop_length is {generator.hop_length} but mel.hop_length is "
                 f"{mel.hop_length}; make them equal"
             )
-        playing = self.objective.adversarial is not None
-        if playing != bool(self.discriminators):
-            missing = "discriminators" if playing else "objective.adversarial"
-            raise ConfigError(f"an adversarial training needs both sides; {missing} is missing")
-        for name, part in {**self.discriminators, **self.disturbances}.items():
-            lacking = sorted(set(asked_features(part)) - self.features.keys())
+        adversarial = self.objective.adversarial is not None
+        if adversarial != bool(self.discriminators):
+            missing = "discriminators" if adversarial else "objective.adversarial"
+            raise ConfigError(
+                f"an adversarial training needs both optimizers; {missing} is missing"
+            )
+        for name, part in {**self.discriminators, **self.augmentation}.items():
+            lacking = sorted(set(requested_features(part)) - self.features.keys())
             if lacking:
                 raise ConfigError(f"{name} asks for features {lacking}; add them to features")
         if self.trainer.adversarial_start and not self.objective.learns_alone:
@@ -156,9 +165,9 @@ class System:
                 "trainer.best_metric is 'lsd', which scores generators that widen a narrowband; "
                 "choose log_mel, mr_stft or pesq"
             )
-        for name in ("discriminator_warmup", "adversarial_ramp", "generator_every"):
-            without: int = getattr(TrainerSettings, name)
-            if getattr(self.trainer, name) != without and not playing:
+        needs = {"discriminator_warmup": 0, "adversarial_ramp": 0, "generator_every": 1}
+        for name, without in needs.items():
+            if getattr(self.trainer, name) != without and not adversarial:
                 raise ConfigError(
                     f"trainer.{name} needs discriminators; choose some, or set it to {without}"
                 )
@@ -181,14 +190,14 @@ class System:
                 "the padding of mel and generator differ"
             )
 
-    def judges(self) -> Discriminators:
+    def build_discriminators(self) -> Discriminators:
         """The discriminators as one module."""
         return Discriminators(self.discriminators)
 
-    def game(self) -> GameSchedule:
+    def adversarial_schedule(self) -> AdversarialSchedule:
         """Who learns when."""
         settings = self.trainer
-        return GameSchedule(
+        return AdversarialSchedule(
             start=settings.adversarial_start if self.discriminators else None,
             warmup=settings.discriminator_warmup,
             ramp=settings.adversarial_ramp,

@@ -13,19 +13,19 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from vocoder.augmentation.chain import Augmentations
 from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.data.segments import Batch, loader, validation_clips
-from vocoder.disturbances.chain import Disturbances
 from vocoder.dsp.lowpass import band_limit
 from vocoder.errors import ConfigError
-from vocoder.training.average import Average
-from vocoder.training.monitor import Monitor
+from vocoder.training.ema import EMA
+from vocoder.training.initialization import begin
+from vocoder.training.model_optimizer import ModelOptimizer, frozen, without_updates
 from vocoder.training.ranks import Ranks
-from vocoder.training.side import Side, at_rest, frozen
-from vocoder.training.start import begin
-from vocoder.training.state import States, changed_settings, load_into
+from vocoder.training.reporting.monitor import Monitor
+from vocoder.training.reporting.validation import Validator
+from vocoder.training.states import TrainingStates, changed_settings, load_into
 from vocoder.training.system import Features, System
-from vocoder.training.validation import Validator
 
 log = logging.getLogger(__name__)
 _MAX_SKIPPED = 20  # updates in a row without a finite gradient before the run is given up
@@ -44,19 +44,21 @@ class Trainer:
         self.ranks = Ranks(settings.device)
         self.device = self.ranks.device
         self.output = Path(settings.output)
+        if self.ranks.first:
+            log.info("training on %s", self.device)
         optim = system.optim
         self.features = Features(system.features).to(self.device)
         self.objective = system.objective.to(self.device)
         self.generator = system.generator.to(self.device)
-        self.discriminators = system.judges().to(self.device)
-        self.disturbances = Disturbances(system.disturbances).to(self.device)
-        self.average = Average(self.generator, decay=optim.ema)
-        self.sides = {"generator": Side(self.generator, optim.generator, optim.clip_generator)}
+        self.discriminators = system.build_discriminators().to(self.device)
+        self.augmentation = Augmentations(system.augmentation).to(self.device)
+        self.ema = EMA(self.generator, decay=optim.ema)
+        self.optimizers = {"generator": ModelOptimizer(self.generator, optim.generator)}
         if system.discriminators:
-            self.sides["discriminators"] = Side(
-                self.discriminators, optim.discriminators, optim.clip_discriminators
+            self.optimizers["discriminators"] = ModelOptimizer(
+                self.discriminators, optim.discriminators
             )
-        self.game = system.game()
+        self.schedule = system.adversarial_schedule()
         self.segments = system.data(
             sample_rate=system.mel.sample_rate,
             seed=system.seed,
@@ -77,7 +79,7 @@ class Trainer:
             ),
             mel=system.mel,
         )
-        self.states = States(self.output / "states", keep=settings.keep)
+        self.states = TrainingStates(self.output / "states", keep=settings.keep)
         self.step, self.saved, self.skipped, self.stop_signal = 0, 0, 0, 0
         self.best: dict[str, float] = {}
         self.scores: dict[str, float] = {}
@@ -85,12 +87,12 @@ class Trainer:
     # ------------------------------------------------------------------------------ one step
 
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
-        """One update of every side that learns; returns the unweighted losses by name."""
+        """Update every network that learns at this step; returns the unweighted losses by name."""
         torch.manual_seed(self._step_seed())
         real = batch.audio.to(self.device, non_blocking=True)
-        phase = self.game.at(self.step)
+        phase = self.schedule.at(self.step)
         features = self.features(real, batch.features)
-        with nullcontext() if phase.generator else at_rest(self.generator):
+        with nullcontext() if phase.generator else without_updates(self.generator):
             audio, own = self.generator.with_losses(real, **features)
         fake, real = self._known(batch, audio[..., : real.shape[-1]], real)
         losses: dict[str, Tensor] = {}
@@ -101,35 +103,35 @@ class Trainer:
         terms = self.objective.reconstruct(fake, real) | own
         terms |= self.objective.penalise(self.generator)
         if phase.discriminators:
-            with frozen(self.discriminators):  # so the real verdicts have no graph
-                seen = self.disturbances([fake, real], features)
-                judged = [self.discriminators(signal, features) for signal in seen]
-                terms |= self.objective.adversary(*judged)
-        total = self.objective.total(terms, adversary=phase.adversary, fake=fake)
+            with frozen(self.discriminators):  # so the real outputs have no graph
+                seen = self.augmentation([fake, real], features)
+                outputs = [self.discriminators(signal, features) for signal in seen]
+                terms |= self.objective.adversarial_terms(*outputs)
+        total = self.objective.total(terms, adversarial_weight=phase.adversarial_weight, fake=fake)
         self.update("generator", total, batch)
-        self.average.follow(self.generator, self.step)
+        self.ema.follow(self.generator, self.step)
         return losses | terms
 
     def train_discriminators(
         self, fake: Tensor, real: Tensor, features: dict[str, Tensor], batch: Batch
     ) -> dict[str, Tensor]:
         """One update of the discriminators; returns their losses by name."""
-        judge = partial(self.discriminators, features=features)
-        fake, real = self.disturbances([fake, real], features)
-        verdicts = judge(real)
-        losses = {"discriminators": self.objective.discriminator(verdicts, judge(fake))}
-        losses |= self.objective.regularise(judge, real, fake, step=self.step)
+        discriminate = partial(self.discriminators, features=features)
+        fake, real = self.augmentation([fake, real], features)
+        outputs = discriminate(real)
+        losses = {"discriminators": self.objective.discriminator(outputs, discriminate(fake))}
+        losses |= self.objective.regularise(discriminate, real, fake, step=self.step)
         self.update("discriminators", torch.stack([*losses.values()]).sum(), batch)
-        self.disturbances.adapt(verdicts)
-        self.ranks.average(list(self.disturbances.state_dict().values()))
+        self.augmentation.adapt(outputs)
+        self.ranks.average(list(self.augmentation.state_dict().values()))
         return losses
 
     def update(self, name: str, loss: Tensor, batch: Batch) -> None:
-        """One optimizer step of a side; a gradient that is not finite changes nothing."""
-        side = self.sides[name]
-        norm = side.backward(loss, self.ranks)
+        """One optimizer step of a network; a gradient that is not finite changes nothing."""
+        optimizer = self.optimizers[name]
+        norm = optimizer.backward(loss, self.ranks)
         if math.isfinite(norm):
-            side.step(self.system.optim.factor(name, self.step))
+            optimizer.step(self.step)
             self.skipped = 0
             return
         self.skipped += 1
@@ -137,15 +139,15 @@ class Trainer:
         if self.skipped >= _MAX_SKIPPED:
             raise ConfigError(
                 f"{_MAX_SKIPPED} updates in a row had no finite gradient (last clips: "
-                f"{', '.join(batch.names)}); lower optim.*.lr or set optim.clip_generator"
+                f"{', '.join(batch.names)}); lower optim.*.optimizer.lr or set optim.*.clip"
             )
 
     def _known(self, batch: Batch, *signals: Tensor) -> list[Tensor]:
         """Audio [B, C, T] without what lies above the content of the recordings."""
-        if batch.edges is None:
+        if batch.cutoffs is None:
             return list(signals)
         rate = self.segments.sample_rate
-        return [band_limit(signal, batch.edges, sample_rate=rate) for signal in signals]
+        return [band_limit(signal, batch.cutoffs, sample_rate=rate) for signal in signals]
 
     def _step_seed(self) -> int:
         """Randomness inside networks, too, depends on (seed, step, rank) alone."""
@@ -164,6 +166,7 @@ class Trainer:
             workers=settings.workers,
         )
         with self._signals():
+            stop = 0
             try:
                 if self.ranks.first:
                     monitor = Monitor(
@@ -171,20 +174,23 @@ class Trainer:
                     )
                     monitor.progress.start()
                 for batch in monitor.timed(batches) if monitor else batches:
+                    # A signal reaches ranks at different moments; they must end at the same step.
+                    agreed = self.ranks.exchange_maximum(lambda: self.stop_signal)
                     losses = self.train_step(batch)
                     self.step += 1
                     if monitor:
                         self._report(monitor, losses)
-                    if self.stop_signal:
+                    stop = agreed()
+                    if stop:
                         break
             finally:
                 if monitor:
                     monitor.close()
-        if self.ranks.first and self.saved != self.step:
-            self.save()
-        if self.stop_signal:
-            log.warning("stopped by signal %d at step %d, saved", self.stop_signal, self.step)
-            return 128 + self.stop_signal
+            if self.ranks.first and self.saved != self.step:
+                self.save()
+        if stop:
+            log.warning("stopped by signal %d at step %d, saved", stop, self.step)
+            return 128 + stop
         return 0
 
     def _report(self, monitor: Monitor, losses: Mapping[str, Tensor]) -> None:
@@ -193,9 +199,13 @@ class Trainer:
         monitor.advance(step)
         if step % settings.log_every == 0 or last:
             values = {name: value.item() for name, value in losses.items()}
-            learned = self.game.at(step - 1)._asdict()
-            norms = {f"gradient_{n}": side.norm for n, side in self.sides.items() if learned[n]}
-            rate = self.sides["generator"].learning_rate
+            learned = self.schedule.at(step - 1)._asdict()
+            norms = {
+                f"gradient_{n}": optimizer.norm
+                for n, optimizer in self.optimizers.items()
+                if learned[n]
+            }
+            rate = self.optimizers["generator"].learning_rate
             monitor.losses(step, values | norms | {"learning_rate": rate})
         if step % settings.validate_every == 0 or last:
             self.validate(monitor)
@@ -204,7 +214,7 @@ class Trainer:
 
     def validate(self, monitor: Monitor) -> None:
         """Measure the averaged generator, and keep it as `best/` if it is."""
-        self.scores, clips = self.validator.run(self.average.model, self.features)
+        self.scores, clips = self.validator.run(self.ema.model, self.features)
         monitor.validation(self.step, self.scores, clips, self.validator.mel)
         name = self.settings.best_metric
         sign = -1.0 if name == "pesq" else 1.0
@@ -220,7 +230,10 @@ class Trainer:
             "step": self.step,
             "config": self.config,
             **{name: module.state_dict() for name, module in self._modules().items()},
-            "optimizers": {name: side.optimizer.state_dict() for name, side in self.sides.items()},
+            "optimizers": {
+                name: optimizer.optimizer.state_dict()
+                for name, optimizer in self.optimizers.items()
+            },
             "best": self.best,
             "scores": self.scores,
         }
@@ -232,9 +245,9 @@ class Trainer:
         """Everything that learns or adapts, by its name in a state."""
         return {
             "generator": self.generator,
-            "average": self.average.model,
+            "ema": self.ema.model,
             "discriminators": self.discriminators,
-            "disturbances": self.disturbances,
+            "augmentation": self.augmentation,
             "objective": self.objective,
         }
 
@@ -247,10 +260,10 @@ class Trainer:
             training={"steps": self.step, "config": self.config},
             scores={"validation": self.scores},
         )
-        save_model(self.output / name, self.average.model, config)
+        save_model(self.output / name, self.ema.model, config)
 
     def resume(self) -> None:
-        """Continue from the newest readable state; without one, begin as `trainer.start` says."""
+        """Continue from the newest readable state; without one, begin as `trainer.init_from` says."""
         if not self.settings.resume and self.states.paths():
             raise ConfigError(
                 f"{self.states.folder} holds training states and trainer.resume is false; "
@@ -263,8 +276,8 @@ class Trainer:
         path, state = found
         for name, module in self._modules().items():
             load_into(module, state.get(name, {}), path)
-        for name, side in self.sides.items():
-            side.optimizer.load_state_dict(state["optimizers"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.optimizer.load_state_dict(state["optimizers"][name])
         self.step, self.best, self.scores = state["step"], state["best"], state["scores"]
         self.saved = self.step
         log.info("resumed from %s", path)
@@ -272,13 +285,13 @@ class Trainer:
             log.info("setting changed since: %s was %s, is %s", setting, old, new)
 
     def _begin(self) -> None:
-        if self.settings.start is not None:
+        if self.settings.init_from is not None:
             begin(
-                self.settings.start,
+                self.settings.init_from,
                 system=self.system,
-                average=self.average.model,
+                ema=self.ema.model,
                 discriminators=self.discriminators,
-                sides=self.sides,
+                optimizers=self.optimizers,
             )
 
     @contextmanager

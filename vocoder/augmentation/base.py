@@ -1,0 +1,81 @@
+"""What every augmentation promises, and how one finds its strength."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.discriminators.output import DiscriminatorOutput
+from vocoder.errors import ConfigError
+
+_INTERVAL = 4  # discriminator updates between two changes of the strength, in both papers
+
+
+class Augmentation(nn.Module, ABC):
+    """Noise or augmentation that all signals of a call share before they are judged.
+
+    Item b of every signal meets the same decisions, drawn on the CPU from torch's global generator,
+    so that they do not depend on the device. Gradients flow through. A subclass names in `features`
+    the conditioning [B, …, F] that it shapes itself by.
+    """
+
+    features: tuple[str, ...] = ()
+
+    def forward(self, signals: Sequence[Tensor], features: Mapping[str, Tensor]) -> list[Tensor]:
+        """Augment signals of one shape alike, in float32.   Shape: [B, C, T] each → same."""
+        with torch.autocast(signals[0].device.type, enabled=False):
+            stacked = torch.stack([signal.float() for signal in signals])
+            return list(self.augment(stacked, features).unbind())
+
+    @abstractmethod
+    def augment(self, x: Tensor, features: Mapping[str, Tensor]) -> Tensor:
+        """Augment a stack of S signals.   Shape: [S, B, C, T] → same."""
+
+    @abstractmethod
+    def adapt(self, real: list[DiscriminatorOutput]) -> None:
+        """Fit the strength to the outputs on augmented recordings, after each of their updates."""
+
+
+class AdaptiveStrength(Augmentation):
+    """A augmentation whose strength `p` grows while the discriminators know the recordings too well.
+
+    Every four updates `p` moves up if the mean sign of (logit - `boundary`), over items, exceeds
+    `target`, else down, and is clipped to [0, `p_max`]. An item's logit is its mean over outputs
+    and positions. Consistent motion takes `p` from 0 to 1 in `ramp_items` items of one process.
+    `boundary` is where the game takes a logit for undecided: 0.5 in least squares, 0 elsewhere. A
+    relativistic game has no such place, and no use for this rule.
+
+    Karras et al. 2020 (ADA), sec. 3, its r_t; Wang et al. 2023 (Diffusion-GAN), sec. 3.
+    """
+
+    p: Tensor
+    tally: Tensor
+
+    def __init__(
+        self, *, boundary: float, target: float, ramp_items: int, p: float, p_max: float
+    ) -> None:
+        super().__init__()
+        if ramp_items < 1:
+            raise ConfigError(f"ramp_items is {ramp_items}; it must be positive")
+        if not 0.0 <= p <= p_max <= 1.0:
+            raise ConfigError(f"p is {p}; it must lie between 0 and {p_max} (at most 1)")
+        self.boundary, self.target = boundary, target
+        self.ramp_items, self.p_max = ramp_items, p_max
+        self.register_buffer("p", torch.tensor(float(p)))
+        # Since `p` last moved: the sum of signs, the items and the updates that were seen.
+        self.register_buffer("tally", torch.zeros(3))
+
+    @torch.no_grad()
+    def adapt(self, real: list[DiscriminatorOutput]) -> None:
+        """Count how many recordings were recognised; every few updates, move `p`."""
+        logits = torch.stack([output.logits.float().mean(dim=1) for output in real]).mean(dim=0)
+        # Of a logit that is not a number neither holds, and it does not make `p` one such.
+        signs = (logits > self.boundary).float() - (logits < self.boundary).float()
+        self.tally += torch.stack([signs.sum(), *signs.new_tensor([len(signs), 1.0])])
+        recognised, items, updates = self.tally.tolist()
+        if updates < _INTERVAL:
+            return
+        direction = 1.0 if recognised / items > self.target else -1.0
+        self.p.add_(direction * items / self.ramp_items).clamp_(0.0, self.p_max)
+        self.tally.zero_()

@@ -1,0 +1,1 @@
+"""The command `vocoder`: the application, its batch runs, tables and pipes."""

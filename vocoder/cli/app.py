@@ -1,0 +1,176 @@
+"""The `vocoder` command: parse, call, exit code. What it does lies in the modules it calls.
+
+Those are imported inside the commands, so that `--help` is instant and nothing needs an extra that
+it does not use.
+"""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from vocoder import __version__
+from vocoder.cli.commands import bench, inference, models, streaming, training
+from vocoder.errors import VocoderError
+
+_HELP = """Neural vocoders: turn mel spectrograms into audio, and train models that do it.
+
+\b
+Examples:
+  vocoder mel speech/ -o mels/           recordings to mel files
+  vocoder vocode mels/*.npy -o out/      mel files to audio
+  vocoder resynth a.wav b.mp3 -o out/    audio to mel and back
+  vocoder stream --wav < a.npy > a.wav   mels to audio, as they come
+  vocoder extend phone.wav -o wide.wav   narrow recordings to full band
+  vocoder info                           the built-in models
+  vocoder import g_02500000 -o models/a  another project's checkpoint
+  vocoder systems                        what can be trained
+
+\b
+Exit codes:
+  0    all is well
+  2    wrong usage or bad input: one line on stderr for each problem;
+       a batch still does everything that can be done
+  130  stopped by Ctrl-C; no file is left half-written
+
+Every command explains itself: vocoder COMMAND --help
+"""
+
+app = typer.Typer(
+    help=_HELP,
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _examples(*lines: str) -> str:
+    # The first character tells the help formatter to leave the line breaks alone.
+    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
+    ] = False,
+) -> None:
+    """What comes before a command."""
+
+
+app.command(
+    epilog=_examples(
+        "vocoder mel speech/ -o mels/",
+        "vocoder mel a.wav -o a.safetensors --preset vocos_24k_100",
+    )
+)(inference.mel)
+app.command(
+    epilog=_examples(
+        "vocoder vocode mels/*.npy -o out/",
+        "vocoder vocode a.pt -o a.flac --model runs/mine/best",
+        "vocoder vocode mels/ -o out/ --model griffin-lim",
+    )
+)(inference.vocode)
+app.command(
+    epilog=_examples(
+        "vocoder resynth speech/*.wav -o out/",
+        "vocoder resynth a.flac -o a.wav --model griffin-lim --preset bigvgan_24k_100",
+    )
+)(inference.resynth)
+app.command(
+    epilog=_examples(
+        "vocoder extend phone.wav -o wide.wav",
+        "vocoder extend tapes/ -o out/ --output-rate 44100 --format flac",
+        "vocoder extend inear.wav -o speech.wav --model runs/eben/best --no-preserve-low-band",
+    )
+)(inference.extend)
+app.command(
+    epilog=_examples(
+        "vocoder stream < a.npy | aplay -f S16_LE -r 22050",
+        "vocoder stream --wav --realtime < a.npy | ffplay -nodisp -autoexit -",
+        "vocoder stream --mel-format f32 --audio-format f32 < mels.f32 > audio.f32",
+    )
+)(streaming.stream)
+app.command(
+    epilog=_examples(
+        "vocoder info",
+        "vocoder info default",
+        "vocoder info runs/mine/best --json",
+    )
+)(models.info)
+app.command(
+    "import",
+    epilog=_examples(
+        "vocoder import LJ_V1/generator_v1 -o models/lj",
+        "vocoder import checkpoint-400000steps.pkl --config config.yml -o models/pwg",
+        "vocoder import g_05000000 --discriminators do_05000000 -o models/tune",
+    ),
+)(models.import_)
+app.command(
+    epilog=_examples(
+        "vocoder prepare speech/ -o manifest.csv",
+        "vocoder prepare data/ -o lj.csv --index data/index.csv --only speaker=lj",
+        "vocoder prepare wavs/ --mels predicted/ --preset hifigan_22k_80 -o pairs.csv",
+        "vocoder prepare close_talk/ --narrowband in_ear/ -o pairs.csv",
+    )
+)(training.prepare)
+app.command(epilog=_examples("vocoder systems", "vocoder systems --markdown"))(training.systems)
+app.command(
+    context_settings={"ignore_unknown_options": True},
+    epilog=_examples(
+        "vocoder train system=hifigan_v1 data.manifest=manifest.csv",
+        "vocoder train system=demo data.manifest=manifest.csv trainer.max_steps=500",
+        "vocoder train system=hifigan_v1 data.manifest=m.csv trainer.init_from=models/tune",
+        "vocoder train -m system=hifigan_v2,vocos_24k data.manifest=manifest.csv",
+    ),
+)(training.train)
+app.command(
+    epilog=_examples(
+        "vocoder evaluate speech/ out/",
+        "vocoder evaluate speech/ out/mine out/griffin-lim -o scores/ --markdown",
+        "vocoder evaluate speech/ wide/mine wide/sinc --cutoff 4000",
+        "vocoder evaluate speech/ out/ --metrics lsd,pesq_wb",
+    )
+)(training.evaluate)
+
+
+benches = typer.Typer(
+    help="Measure how fast models are.",
+    epilog=_examples("vocoder bench stream", "vocoder bench extend --threads 2"),
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
+benches.command(
+    epilog=_examples(
+        "vocoder bench stream --threads 2",
+        "vocoder bench stream --system hifigan_v1 --system vocos_24k --markdown",
+        "vocoder bench stream --model runs/mine/best --chunks 4 --pace 10 --long 60",
+    )
+)(bench.stream)
+benches.command(
+    epilog=_examples(
+        "vocoder bench extend --threads 2",
+        "vocoder bench extend --system eben --system ap_bwe_8k_48k --markdown",
+        "vocoder bench extend --model runs/mine/best --pieces 10,40 --from 16000",
+    )
+)(bench.extend)
+app.add_typer(benches, name="bench")
+
+
+def main() -> None:
+    """Entry point: bad input ends with one line on stderr and exit code 2."""
+    try:
+        app(prog_name="vocoder")
+    except VocoderError as error:
+        from vocoder.cli.batch import report
+
+        sys.exit(report([str(error)]))

@@ -1,0 +1,180 @@
+"""Commands that turn one kind of file into another: mel, vocode, resynth, extend."""
+
+import functools
+from collections.abc import Callable, Iterable
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vocoder.cli.options import (
+    AudioFormat,
+    AudioFormatOption,
+    Device,
+    Inputs,
+    MelFormat,
+    MelFormatOption,
+    Model,
+    Output,
+    Preset,
+    Threads,
+)
+
+
+def mel(
+    inputs: Inputs,
+    output: Output,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Make them for this model.")
+    ] = None,
+    preset: Preset = None,
+    file_format: MelFormatOption = None,
+    threads: Threads = None,
+) -> None:
+    """Make mel files from recordings (wav, flac, ogg, mp3).
+
+    Channels are averaged and the sample rate is converted. The files say how they were made.
+    Without --model or --preset they fit the default model.
+    """
+    from vocoder.checkpoint import GRIFFIN_LIM
+    from vocoder.inference.vocoder import load
+    from vocoder.io.audio import READ_SUFFIXES, read_audio
+    from vocoder.io.mel_file import read_spec, write_mel
+
+    settings = read_spec(preset) if preset else None
+    vocoder = load(model or (GRIFFIN_LIM if settings else "default"), mel=settings)
+
+    def make(source: Path, target: Path) -> float:
+        audio, sample_rate = read_audio(source)
+        write_mel(target, vocoder.mel(audio, sample_rate=sample_rate), vocoder.spec)
+        return audio.shape[-1] / sample_rate
+
+    _run_batch(inputs, READ_SUFFIXES, output, MelFormat, file_format, make)
+
+
+def vocode(
+    inputs: Inputs,
+    output: Output,
+    model: Model = "default",
+    preset: Preset = None,
+    file_format: AudioFormatOption = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Turn mel files (npy, pt, safetensors) into audio.
+
+    A mel is [M, F], [F, M] or [1, M, F]. Files of `vocoder mel` say how they were made and are
+    converted to what the model wants, where that is exact; others are taken to be as the model
+    wants them, or as --preset says. The model griffin-lim follows the settings of each file.
+    """
+    from vocoder.checkpoint import GRIFFIN_LIM
+    from vocoder.inference.vocoder import load
+    from vocoder.io.audio import write_audio
+    from vocoder.io.mel_file import SUFFIXES, read_mel, read_spec
+
+    settings = read_spec(preset) if preset else None
+    any_mel = model == GRIFFIN_LIM
+    own = load(model, device=device, mel=settings if any_mel else None)
+    fitting = functools.cache(lambda spec: load(model, device=device, mel=spec))
+
+    def make(source: Path, target: Path) -> float:
+        mel, stated = read_mel(source)
+        spec = stated or settings
+        vocoder = fitting(spec) if any_mel and spec else own
+        audio = vocoder(mel, spec=spec)
+        write_audio(target, audio, vocoder.sample_rate)
+        return len(audio) / vocoder.sample_rate
+
+    _run_batch(inputs, SUFFIXES, output, AudioFormat, file_format, make)
+
+
+def resynth(
+    inputs: Inputs,
+    output: Output,
+    model: Model = "default",
+    preset: Preset = None,
+    file_format: AudioFormatOption = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Pass recordings through a model and back to audio.
+
+    This lets you hear what the model loses. The output has the model's sample rate and the length
+    of the input, in mono. --preset is for griffin-lim.
+    """
+    from vocoder.inference.vocoder import load
+    from vocoder.io.audio import READ_SUFFIXES, read_audio, write_audio
+    from vocoder.io.mel_file import read_spec
+
+    vocoder = load(model, device=device, mel=read_spec(preset) if preset else None)
+
+    def make(source: Path, target: Path) -> float:
+        audio, sample_rate = read_audio(source)
+        write_audio(target, vocoder.resynth(audio, sample_rate=sample_rate), vocoder.sample_rate)
+        return audio.shape[-1] / sample_rate
+
+    _run_batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, make)
+
+
+def extend(
+    inputs: Inputs,
+    output: Output,
+    model: Annotated[
+        str, typer.Option(metavar="MODEL", help="The built-in extender, or a model directory.")
+    ] = "extender",
+    output_rate: Annotated[
+        int | None,
+        typer.Option(metavar="HZ", min=1, help="Sample rate of the output; default: the model's."),
+    ] = None,
+    cutoff: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", min=1, help="Where the content ends; default: measured."),
+    ] = None,
+    preserve_low_band: Annotated[
+        bool,
+        typer.Option(
+            help="Below the cutoff, keep the recording as it is, or take the model's output."
+        ),
+    ] = True,
+    file_format: AudioFormatOption = None,
+    device: Device = "cpu",
+    threads: Threads = None,
+) -> None:
+    """Give narrow recordings the upper band that they lack.
+
+    Telephone, old, low-rate recordings (wav, flac, ogg, mp3) of any length, rate and number of
+    channels. Where the content ends is measured: a file at 48 kHz may hold no more than 4 kHz. What
+    lies below stays as it is. A file without content comes out without.
+    """
+    from vocoder.inference.extender import load_extender
+    from vocoder.io.audio import READ_SUFFIXES
+
+    extender = load_extender(model, device=device)
+
+    def make(source: Path, target: Path) -> float:
+        samples = extender.file(
+            source,
+            target,
+            output_rate=output_rate,
+            cutoff=cutoff,
+            preserve_low_band=preserve_low_band,
+        )
+        return samples / (output_rate or extender.sample_rate)
+
+    _run_batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, make)
+
+
+def _run_batch(
+    inputs: list[str],
+    suffixes: Iterable[str],
+    output: Path,
+    formats: type[StrEnum],
+    chosen: StrEnum | None,
+    make: Callable[[Path, Path], float],
+) -> None:
+    from vocoder.cli.batch import find_sources, plan, run
+
+    sources, problems = find_sources(inputs, suffixes)
+    jobs = plan(sources, output, formats=list(formats), chosen=chosen)
+    raise typer.Exit(run(jobs, make, problems=problems))

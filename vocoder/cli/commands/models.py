@@ -1,0 +1,64 @@
+"""Commands about models: info, import."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def info(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="Without it, all built-in models.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Describe a model, or list the built-in ones.
+
+    Shows what it takes, its size, latency, licences, how it was trained and what it scores.
+    """
+    from rich.console import Console
+
+    from vocoder.cli.describe import builtin_table, describe, describe_builtin, model_table
+
+    facts = describe(model) if model else describe_builtin()
+    if as_json:
+        typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
+    else:
+        Console().print(model_table(facts) if isinstance(facts, dict) else builtin_table(facts))
+
+
+def import_(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CKPT", help="A checkpoint, or a directory with one.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="MODEL_DIR", help="The model to write.")
+    ],
+    config: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Its configuration, if not beside it."),
+    ] = None,
+    discriminators: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Discriminators and optimizers, to fine-tune from."),
+    ] = None,
+) -> None:
+    """Convert another project's checkpoint to a model.
+
+    HiFi-GAN, BigVGAN, BigVSAN, ParallelWaveGAN and ESPnet, Vocos, HiFTNet, transformers; of
+    bandwidth extenders AP-BWE, EBEN, HiFi-GAN+, HiFi-SR: the content of the file says which. No
+    code in it is run.
+    """
+    from rich.console import Console
+
+    from vocoder.checkpoint import save_model
+    from vocoder.cli.describe import describe, model_table
+    from vocoder.importers.importer import import_checkpoint
+
+    imported = import_checkpoint(checkpoint, config=config, discriminators=discriminators)
+    start = imported.start
+    save_model(output, imported.generator, imported.config, start=start.state if start else None)
+    Console().print(model_table(describe(str(output))))
+    for name in start.left_out if start else []:
+        typer.echo(f"left out: {name}")

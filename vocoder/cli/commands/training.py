@@ -1,0 +1,209 @@
+"""Commands around training: prepare, systems, train, evaluate."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from vocoder.cli.options import Preset, missing_extra
+from vocoder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vocoder.data.audit import Audit
+
+
+def prepare(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Recordings, searched to the bottom.")
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="The manifest to write, a CSV file.")
+    ],
+    index: Annotated[
+        Path | None, typer.Option(help="CSV with a column path, and split, speaker, licence.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="COLUMN=VALUE", help="Keep these index rows; repeat for more values."),
+    ] = None,
+    min_seconds: Annotated[float, typer.Option(help="Leave out what is shorter.")] = 0.3,
+    mels: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Mel files to pair with the recordings, by name."),
+    ] = None,
+    preset: Preset = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="The mel settings of this model.")
+    ] = None,
+    narrowband: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Degraded copies to pair with the recordings, by name."),
+    ] = None,
+) -> None:
+    """Audit a folder of recordings and list what is usable.
+
+    The list is the manifest that `vocoder train` reads.
+    Every file is read: sample rate, channels, clipping, silence, real bandwidth, duplicates. What
+    cannot be used is left out, and listed with the reason.
+
+    --mels is for fine-tuning on the mels of an acoustic model (npy, pt, safetensors; [M, F], [F, M]
+    or [1, M, F]). Files that do not say how they were made are taken to be as --preset or --model
+    says. A mel may be one frame longer or shorter than its recording and is trimmed; with more, the
+    pair is left out and named as an error.
+
+    --narrowband is for bandwidth extension from real recordings: the same moments through another
+    microphone or channel, at any sample rate. The lengths may differ by 20 ms, the rest is cut.
+    """
+    from rich.console import Console
+
+    from vocoder.cli.batch import progress_bar
+    from vocoder.data.audit import audit
+    from vocoder.data.manifest import write_manifest
+    from vocoder.inference.vocoder import load
+    from vocoder.io.mel_file import read_spec
+
+    settings = read_spec(preset) if preset else None
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        result = audit(
+            folder,
+            index=index,
+            only=_selection(only or []),
+            min_seconds=min_seconds,
+            mels=mels,
+            mel_spec=load(model, mel=settings).spec if model else settings,
+            narrowband=narrowband,
+            progress=lambda done, count: bar.update(task, completed=done, total=count),
+        )
+    write_manifest(output, result.clips)
+    raise typer.Exit(_show_audit(result, output))
+
+
+def systems(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+) -> None:
+    """List the systems that `vocoder train` knows.
+
+    A system is a published configuration: generator, mel, discriminators, losses. Weights are those
+    of the generator.
+    """
+    from rich.console import Console
+
+    try:
+        from vocoder.training import catalogue
+    except ModuleNotFoundError as error:
+        raise missing_extra("training", error) from error
+    if markdown:
+        typer.echo(catalogue.markdown())
+    else:
+        Console().print(catalogue.table())
+
+
+def train(
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Passed to Hydra as they are.")
+    ] = None,
+) -> None:
+    """Train a model on a manifest of `vocoder prepare`.
+
+    A system is one file of configs/system/, listed by `vocoder systems`; KEY=VALUE changes what is
+    in it. -m tries every combination of comma-separated values, --cfg job prints the configuration.
+    """
+    try:
+        from vocoder.training.run import main as run
+    except ModuleNotFoundError as error:
+        raise missing_extra("training", error) from error
+    raise typer.Exit(run(overrides or []))
+
+
+def evaluate(
+    reference: Annotated[Path, typer.Argument(metavar="REF_DIR", help="The recordings.")],
+    estimates: Annotated[
+        list[Path], typer.Argument(metavar="EST_DIR", help="What each model made of them.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Save scores per file: a .json, or a directory of them."
+        ),
+    ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    metrics: Annotated[
+        str | None,
+        typer.Option(metavar="NAME,…", help="What to measure."),
+    ] = None,
+    cutoff: Annotated[
+        float | None,
+        typer.Option(metavar="HZ", help="Where the band ended that each model extended."),
+    ] = None,
+) -> None:
+    """Score folders of audio against the recordings.
+
+    Files pair up by their names; several folders are shown side by side.
+
+    Measured are log_mel, stft, f0_rmse, f0_median, voicing_f1, periodicity and pesq_wb. With --cutoff
+    it is what bandwidth extension is judged by: lsd, lsd_high (above the cutoff), snr_low (below it),
+    spectral_convergence, log_mel and pesq_wb. --metrics chooses among all these and visqol.
+    """
+    from rich.console import Console
+
+    from vocoder.cli.batch import Source, plan, progress_bar, report
+
+    try:
+        from vocoder.evaluation import report as scores
+        from vocoder.evaluation import table
+    except ModuleNotFoundError as error:
+        raise missing_extra("evaluation", error) from error
+    chosen = metrics.split(",") if metrics else None
+    sources = [Source(path, path.name) for path in estimates]
+    jobs = plan(sources, output, formats=["json"]) if output else []
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None)
+        reports = {
+            str(path): scores.evaluate(
+                reference,
+                path,
+                metrics=chosen,
+                cutoff=cutoff,
+                on_file=lambda _: bar.update(task, advance=1),
+            )
+            for path in estimates
+        }
+    short = len({path.name for path in estimates}) == len(estimates)
+    models = {Path(path).name if short else path: scored for path, scored in reports.items()}
+    if markdown:
+        typer.echo(table.markdown(models))
+    else:
+        Console().print(table.comparison(models))
+    for job in jobs:
+        reports[str(job.source)].save(job.target)
+    unscored = [
+        f"{path}: {name}: {reason}"
+        for path, scored in reports.items()
+        for name, reason in scored.unscored.items()
+    ]
+    raise typer.Exit(report(unscored))
+
+
+def _show_audit(result: "Audit", output: Path) -> int:
+    """Print what the audit found; returns the exit code."""
+    from rich.console import Console
+
+    from vocoder.cli.batch import report
+    from vocoder.cli.describe import audit_tables
+
+    for table in audit_tables(result):
+        Console().print(table)
+    trimmed = f", {result.trimmed} pairs trimmed to the shorter" if result.trimmed else ""
+    typer.echo(f"{output}  {len(result.clips)} clips{trimmed}")
+    return report([f"{p.path}: {p.explanation}" for p in result.problems if p.kind == "unpaired"])
+
+
+def _selection(pairs: list[str]) -> dict[str, list[str]]:
+    selection: dict[str, list[str]] = {}
+    for pair in pairs:
+        column, equals, value = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--only {pair}: write COLUMN=VALUE")
+        selection.setdefault(column, []).append(value)
+    return selection

@@ -1,0 +1,177 @@
+"""Models and audits as plain values and as tables, for the terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from rich.table import Table
+from rich.text import Text
+
+from vocoder.build import find_class
+from vocoder.checkpoint import (
+    GRIFFIN_LIM,
+    WEIGHTS_NAME,
+    builtin_models,
+    find_model,
+    is_builtin,
+    load_config,
+)
+from vocoder.data.audit import Audit
+from vocoder.data.manifest import SPLITS
+from vocoder.errors import ConfigError
+from vocoder.features.mel import PRESETS
+from vocoder.generators.base import BandwidthExtender
+from vocoder.inference.extender import Extender, load_extender
+from vocoder.inference.vocoder import Vocoder, load
+
+_SHOWN_PROBLEMS = 30
+
+
+def describe(name: str) -> dict[str, Any]:
+    """Everything that is known of a model, as JSON has it; a damaged one is an error."""
+    model = _load(name)
+    config = model.config.to_dict()
+    weights = None if config["name"] == GRIFFIN_LIM else find_model(name) / WEIGHTS_NAME
+    told = ("generator", "licences", "training", "scores")
+    return {
+        "name": config["name"],
+        "task": "bandwidth extension" if isinstance(model, Extender) else "vocoding",
+        "path": str(weights.parent) if weights else None,
+        "sample_rate": model.sample_rate,
+        "parameters": model.num_parameters,
+        "bytes": weights.stat().st_size if weights else 0,
+        "streaming": _streaming(model),
+        **(
+            {"cutoff_range_hz": list(model.cutoff_range)}
+            if isinstance(model, Extender)
+            else {"mel": config["mel"]}
+        ),
+        **{key: config[key] for key in told},
+    }
+
+
+def _load(name: str) -> Vocoder | Extender:
+    vocodes = is_builtin(name, GRIFFIN_LIM) or not _extends(name)
+    return load(name) if vocodes else load_extender(name)
+
+
+def _extends(name: str) -> bool:
+    generator = load_config(find_model(name)).generator
+    try:
+        return issubclass(find_class(str(generator.get("_target_"))), BandwidthExtender)
+    except ConfigError:  # loading says what is wrong
+        return False
+
+
+def _streaming(model: Vocoder | Extender) -> dict[str, Any]:
+    """Look-ahead and latency of a live stream; a `receptive_field` of None is everything before.
+
+    A step of the input is a frame of a mel, or for an extender a sample.
+    """
+    try:
+        plan = model.plan()
+    except ConfigError as error:
+        return {"refused": str(error)}
+    step = model.spec.hop_length if isinstance(model, Vocoder) else 1
+    per_second = model.sample_rate / 1000
+    return {
+        "steps": "frames" if isinstance(model, Vocoder) else "samples",
+        "lookahead": plan.lookahead,
+        "lookahead_ms": round(plan.lookahead * step / per_second, 1),
+        "latency": plan.latency,
+        "latency_ms": round(plan.latency / per_second, 1),
+        "receptive_field": plan.receptive_field,
+    }
+
+
+def describe_builtin() -> list[dict[str, Any]]:
+    """`describe` of every model that ships with the package."""
+    return [describe(name) for name in (*builtin_models(), GRIFFIN_LIM)]
+
+
+def model_table(model: Mapping[str, Any]) -> Table:
+    """One line per fact; the configurations of generator and training are left to --json."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    shown = {
+        **model,
+        "parameters": f"{_millions(model)}, {_megabytes(model)}",
+        "bytes": None,
+        "streaming": _in_words(model["streaming"]),
+        "generator": model["generator"].get("_target_"),
+        "training": {k: v for k, v in model["training"].items() if k != "config"},
+    }
+    for key, value in _flat(shown):
+        table.add_row(key, Text(str(value)))
+    return table
+
+
+def builtin_table(models: list[dict[str, Any]]) -> Table:
+    """One line per built-in model."""
+    table = Table(caption=f"mel presets: {', '.join(sorted(PRESETS))}", caption_justify="left")
+    for heading in ("model", "task", "sample rate", "mel bands", "hop", "weights", "size"):
+        justify: Literal["left", "right"] = "left" if heading in ("model", "task") else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading == "model")
+    for model in models:
+        mel = model.get("mel", {})
+        table.add_row(
+            model["name"],
+            model["task"],
+            f"{model['sample_rate']} Hz",
+            str(mel.get("n_mels", "–")),
+            str(mel.get("hop_length", "–")),
+            _millions(model),
+            _megabytes(model),
+        )
+    return table
+
+
+def audit_tables(result: Audit) -> list[Table]:
+    """What each split holds, and what is wrong with which file (the first ones of many)."""
+    splits = Table(title="usable")
+    for heading in ("split", "clips", "hours", "speakers", "sample rates"):
+        splits.add_column(heading, justify="right" if heading in ("clips", "hours") else "left")
+    for split in SPLITS:
+        clips = [clip for clip in result.clips if clip.split == split]
+        hours = sum(clip.seconds for clip in clips) / 3600
+        speakers = len({clip.speaker for clip in clips})
+        rates = ", ".join(map(str, sorted({clip.sample_rate for clip in clips})))
+        splits.add_row(split, str(len(clips)), f"{hours:.3f}", str(speakers), rates)
+    problems = Table(title="problems")
+    for heading in ("file", "problem", "kept"):
+        problems.add_column(heading, overflow="fold")
+    for problem in result.problems[:_SHOWN_PROBLEMS]:
+        explanation = Text(f"{problem.kind}: {problem.explanation}")
+        problems.add_row(Text(str(problem.path)), explanation, "no" if problem.excluded else "yes")
+    if len(result.problems) > _SHOWN_PROBLEMS:
+        problems.caption = f"and {len(result.problems) - _SHOWN_PROBLEMS} more"
+    return [splits, problems] if result.problems else [splits]
+
+
+def _in_words(streaming: Mapping[str, Any]) -> dict[str, str]:
+    if "refused" in streaming:
+        return dict(streaming)
+    seen, steps = streaming["receptive_field"], streaming["steps"]
+    return {
+        "lookahead": f"{streaming['lookahead']} {steps}, {streaming['lookahead_ms']} ms",
+        "latency": f"{streaming['latency']} samples, {streaming['latency_ms']} ms",
+        "receptive_field": f"all {steps} before" if seen is None else f"{seen} {steps}",
+    }
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{key}.")
+        elif isinstance(value, list) and len(value) > 8:  # such as a mean for every band
+            yield f"{prefix}{key}", f"{len(value)} values"
+        elif value not in (None, "", []):
+            yield f"{prefix}{key}", value
+
+
+def _millions(model: Mapping[str, Any]) -> str:
+    return f"{model['parameters'] / 1e6:.2f} M"
+
+
+def _megabytes(model: Mapping[str, Any]) -> str:
+    return f"{model['bytes'] / 1e6:.1f} MB"

@@ -1,0 +1,253 @@
+"""A stream between two pipes: mel frames in, PCM out, and how far it is ahead of being played.
+
+npy   .npy arrays [M, f], one behind the other, as `numpy.save` writes them; the contracts that
+      our own mel files hold are compared with what the stream takes
+f32   little-endian float32, the M values of one frame after those of another
+"""
+
+import itertools
+import json
+import struct
+import time
+from collections.abc import Callable, Iterable, Iterator
+from io import BufferedIOBase
+from typing import IO, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from vocoder.errors import AudioError, MelMismatchError, VocoderError
+from vocoder.features.mel import MelSpec
+from vocoder.features.mel_conversion import differences
+from vocoder.inference.streams.synthesis import Stream
+from vocoder.io.audio import pcm16
+
+Floats = NDArray[np.float32]
+_MAGIC = b"\x93NUMPY"
+_ENDLESS = 0xFFFFFFFF  # the size in the header of a WAV file whose end nobody knows
+
+
+def read_npy(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[NDArray[Any]]:
+    """Mels from .npy arrays, each handed on when it is complete, at most `chunk` frames at once.
+
+    Nothing in them is executed. Raises VocoderError for what is no array or cut short,
+    MelMismatchError for one that is no mel [M, f] of `spec`.
+    """
+    source = _Counted(file)
+    for number in itertools.count(1):
+        begin = source.position
+        try:
+            array = np.lib.format.read_array(source, allow_pickle=False)
+        except (ValueError, TypeError, OverflowError, MemoryError) as error:
+            if source.position == begin:
+                return
+            reason = str(error).split("\n", 1)[0]
+            raise VocoderError(
+                f"stdin, array {number}: not a complete .npy array of numbers ({reason}); "
+                "numpy.save writes one, raw floats need --mel-format f32"
+            ) from error
+        if array.dtype == np.uint8 and array.ndim == 1:
+            _compare(array.tobytes(), spec, f"stdin, array {number}")
+            continue
+        if array.ndim != 2 or len(array) != spec.n_mels:
+            raise MelMismatchError(
+                f"stdin, array {number}: has the shape {list(array.shape)}; "
+                f"a stream takes mels [{spec.n_mels}, f]"
+            )
+        for start in range(0, array.shape[1], chunk):
+            yield array[:, start : start + chunk]
+
+
+def read_f32(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[Floats]:
+    """Mels from raw floats: whatever whole frames there are, at most `chunk` at once.
+
+    Raises MelMismatchError if the last frame is cut short or the bytes are an .npy array.
+    """
+    size = 4 * spec.n_mels
+    held, frames = b"", 0
+    while data := file.read1(chunk * size - len(held)):
+        held += data
+        if not frames and held.startswith(_MAGIC):
+            raise MelMismatchError("stdin: is an .npy array; leave out --mel-format f32")
+        whole = len(held) // size
+        if whole:
+            values = np.frombuffer(held, dtype="<f4", count=whole * spec.n_mels)
+            yield values.reshape(whole, spec.n_mels).T
+        held, frames = held[whole * size :], frames + whole
+    if held:
+        raise MelMismatchError(
+            f"stdin: ends {len(held)} bytes into frame {frames + 1}; "
+            f"a frame is {spec.n_mels} float32 values, {size} bytes"
+        )
+
+
+class PcmWriter:
+    """Writes audio as it comes: mono, little-endian, 16-bit integers or with `floats` float32.
+
+    16-bit samples are those that `write_audio` writes. `wav` puts a header in front that leaves the
+    length open. `file` should have no buffer, which would hold what could not be written. Raises
+    VocoderError for that, BrokenPipeError if the reader has gone; AudioError for audio that is not
+    finite.
+    """
+
+    def __init__(
+        self, file: IO[bytes], *, sample_rate: int, floats: bool = False, wav: bool = False
+    ) -> None:
+        self._file, self._floats = file, floats
+        if wav:
+            self._send(_wav_header(sample_rate, floats))
+
+    def write(self, audio: Floats) -> None:
+        """Shape: [t], nominally in [-1, 1]."""
+        if not len(audio):
+            return
+        if not np.isfinite(audio).all():
+            raise AudioError("stdout: the audio has NaN or infinite samples; are the mels right?")
+        if self._floats:
+            self._send(audio.astype("<f4").tobytes())
+        else:
+            self._send(pcm16(torch.from_numpy(audio)).numpy().astype("<i2").tobytes())
+
+    def _send(self, data: bytes) -> None:
+        try:
+            while data:  # a file without a buffer may take a part
+                data = data[self._file.write(data) or 0 :]
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise VocoderError(
+                f"stdout: cannot be written ({error.strerror}); check the free space"
+            ) from error
+
+
+class Health:
+    """How far the audio is ahead of a player that begins with the first of it and never waits.
+
+    When the player has nothing left, which is an under-run, it goes on with the next audio that
+    comes. `tell` gets a line about once a second, while audio is made, and one at the end.
+    """
+
+    def __init__(
+        self,
+        sample_rate: int,
+        tell: Callable[[str], None],
+        *,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.seconds, self.underruns = 0.0, 0
+        self.first = self.worst = 0.0
+        self._sample_rate, self._tell, self._clock = sample_rate, tell, clock
+        self._begin: float | None = None
+        self._playing = self._told = 0.0  # when the player began, less its pauses; the last line
+
+    def came(self) -> None:
+        """Mel frames have come."""
+        if self._begin is None:
+            self._begin = self._clock()
+
+    def made(self, samples: int) -> None:
+        """Audio has been written."""
+        assert self._begin is not None
+        if not samples:
+            return
+        now = self._clock()
+        if not self.seconds:
+            self.first, self._playing, self._told = now - self._begin, now, now
+            self.worst = samples / self._sample_rate
+        else:
+            ahead = self.seconds - (now - self._playing)
+            self.worst = min(self.worst, ahead)
+            if ahead < 0.0:
+                self.underruns += 1
+                self._playing -= ahead
+        self.seconds += samples / self._sample_rate
+        if now - self._told >= 1.0:
+            self._told = now
+            ahead = self.seconds - (now - self._playing)
+            self._tell(f"{self.seconds:.2f} s of audio, {1e3 * ahead:.0f} ms ahead, {self._so_far}")
+
+    def end(self) -> None:
+        """There is no more audio."""
+        assert self._begin is not None
+        took = self._clock() - self._begin
+        self._tell(f"in all {self.seconds:.2f} s of audio in {took:.2f} s, {self._so_far}")
+
+    @property
+    def _so_far(self) -> str:
+        return (
+            f"at worst {1e3 * self.worst:.0f} ms, first audio after {1e3 * self.first:.0f} ms, "
+            f"under-runs: {self.underruns}"
+        )
+
+
+def run(
+    stream: Stream[NDArray[Any]],
+    mels: Iterable[NDArray[Any]],
+    writer: PcmWriter,
+    *,
+    health: Health | None = None,
+) -> None:
+    """Push every mel, flush at the end, and write all audio as soon as it is final.
+
+    If the mels turn out bad, what has been written is the beginning of the right audio. Raises
+    VocoderError if there was none, and as `Stream.push`, `mels` and `writer` do.
+    """
+    for mel in mels:
+        if health:
+            health.came()
+        first = stream.frames + 1
+        try:
+            audio = stream.push(mel)
+        except MelMismatchError as error:
+            last = stream.frames + mel.shape[-1]
+            raise MelMismatchError(f"stdin, frames {first} to {last}: {error}") from error
+        writer.write(audio)
+        if health:
+            health.made(len(audio))
+    if not stream.frames:
+        raise VocoderError("stdin: no mel frame came; does the program before it run?")
+    rest = stream.flush()
+    if not stream.samples:
+        raise MelMismatchError(f"stdin: {stream.frames} frame, too few for a sample of audio")
+    writer.write(rest)
+    if health:
+        health.made(len(rest))
+        health.end()
+
+
+class _Counted:
+    """A pipe of which NumPy only knows how to read; it would look for the place in a real file."""
+
+    def __init__(self, file: BufferedIOBase) -> None:
+        self._file, self.position = file, 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._file.read(size)
+        self.position += len(data)
+        return data
+
+
+def _compare(contract: bytes, spec: MelSpec, where: str) -> None:
+    """Raise MelMismatchError unless the contract of one of our mel files says `spec`."""
+    try:
+        stated = MelSpec.from_dict(json.loads(contract), "mel_spec")
+    except (ValueError, VocoderError) as error:
+        raise MelMismatchError(f"{where}: neither a mel nor its settings ({error})") from error
+    differing = differences(stated, spec)
+    if differing:
+        listed = ", ".join(f"{n} {have} (here: {want})" for n, (have, want) in differing.items())
+        raise MelMismatchError(f"{where}: the mel was made with {listed}; say so with --preset")
+
+
+def _wav_header(sample_rate: int, floats: bool) -> bytes:
+    """Of a mono file: 44 bytes, with the sizes that say that its end is not known."""
+    kind, width = (3, 4) if floats else (1, 2)
+    layout = struct.pack("<HHIIHH", kind, 1, sample_rate, sample_rate * width, width, 8 * width)
+    return struct.pack(
+        "<4sI4s4sI16s4sI",
+        *(b"RIFF", _ENDLESS, b"WAVE"),
+        *(b"fmt ", len(layout), layout),
+        *(b"data", _ENDLESS),
+    )

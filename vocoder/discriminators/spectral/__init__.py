@@ -1,0 +1,1 @@
+"""Discriminators of short-time and constant-Q spectra."""

@@ -1,0 +1,71 @@
+"""EnCodec's multi-scale discriminator: complex spectra with several window lengths."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from vocoder.discriminators.melgan_scale import HiddenMapDiscriminator
+from vocoder.discriminators.output import DiscriminatorOutput
+from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, real_and_imaginary
+from vocoder.dsp.resolutions import Resolution, resolutions_from
+from vocoder.dsp.stft import hann_window
+from vocoder.nn.weight_norm import Norm, normalise
+
+_DILATIONS = (1, 2, 4)
+
+
+class ComplexDiscriminator(HiddenMapDiscriminator):
+    """One scale: 2-D convolutions over real and imaginary parts, halving frequency.
+
+    Those in between see further and further in time; the first has no norm.
+    """
+
+    def __init__(
+        self, resolution: Resolution, *, channels: int, audio_channels: int, norm: Norm
+    ) -> None:
+        convs = [
+            map_conv(channels, channels, (3, 9), stride=(1, 2), dilation=dilation)
+            for dilation in _DILATIONS
+        ]
+        convs += [map_conv(channels, channels, (3, 3)), map_conv(channels, 1, (3, 3))]
+        *convs, conv_post = (normalise(conv, norm) for conv in convs)
+        super().__init__([map_conv(2 * audio_channels, channels, (3, 9)), *convs], conv_post)
+        n_fft, hop_length, win_length = resolution
+        window = hann_window(win_length, n_fft)
+        self.spectrum = Spectrum(window / window.norm(), hop_length=hop_length, padding="none")
+
+    def forward(self, audio: Tensor) -> DiscriminatorOutput:
+        """Judge the spectrum.   Shape: audio [B, C, T]."""
+        return super().forward(real_and_imaginary(self.spectrum(audio)))
+
+
+class MultiScaleComplexSTFT(nn.Module):
+    """One `ComplexDiscriminator` per (n_fft, hop_length, win_length), every layer `channels` wide.
+
+    Any length and any number of `audio_channels`. 0.28 M weights at the defaults.
+    Défossez et al. 2022 (EnCodec), sec. 3.4.
+    """
+
+    def __init__(
+        self,
+        *,
+        resolutions: Sequence[Sequence[int]] = (
+            (1024, 256, 1024),
+            (2048, 512, 2048),
+            (512, 128, 512),
+        ),
+        channels: int = 32,
+        audio_channels: int = 1,
+        norm: Norm = "weight",
+    ) -> None:
+        super().__init__()
+        self.discriminators = nn.ModuleList(
+            ComplexDiscriminator(
+                resolution, channels=channels, audio_channels=audio_channels, norm=norm
+            )
+            for resolution in resolutions_from(resolutions)
+        )
+
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per scale.   Shape: audio [B, C, T]."""
+        return [discriminator(audio) for discriminator in self.discriminators]

@@ -1,0 +1,97 @@
+"""Multi-resolution discriminator: magnitude spectrograms with several window lengths."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+
+from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
+from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, rectangular_window
+from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
+from vocoder.dsp.stft import Padding, hann_window
+from vocoder.errors import ConfigError
+from vocoder.features.mel import magnitude
+from vocoder.nn.weight_norm import Norm, normalise
+
+Window = Literal["rectangular", "hann"]
+Axis = Literal["time", "frequency"]
+_WINDOWS = {"rectangular": rectangular_window, "hann": hann_window}
+_AXES = ("time", "frequency")
+
+
+class ResolutionDiscriminator(ConvDiscriminator):
+    """One resolution: 2-D convolutions over a magnitude spectrogram, halving one axis."""
+
+    def __init__(
+        self,
+        resolution: Resolution,
+        *,
+        channels: int,
+        audio_channels: int,
+        window: Window = "rectangular",
+        padding: Padding = "same",
+        halved: Axis = "time",
+        norm: Norm = "weight",
+    ) -> None:
+        if window not in _WINDOWS:
+            raise ConfigError(f"window is {window!r}; choose from {tuple(_WINDOWS)}")
+        if halved not in _AXES:
+            raise ConfigError(f"halved is {halved!r}; choose from {_AXES}")
+        convs = [map_conv(audio_channels, channels, (3, 9))]
+        convs += [map_conv(channels, channels, (3, 9), stride=(1, 2)) for _ in range(3)]
+        convs += [map_conv(channels, channels, (3, 3)), map_conv(channels, 1, (3, 3))]
+        *convs, conv_post = (normalise(conv, norm) for conv in convs)
+        super().__init__(convs, conv_post)
+        n_fft, hop_length, win_length = resolution
+        self.spectrum = Spectrum(
+            _WINDOWS[window](win_length, n_fft), hop_length=hop_length, padding=padding
+        )
+        self.halved = halved
+
+    def forward(self, audio: Tensor) -> DiscriminatorOutput:
+        """Judge the spectrogram.   Shape: audio [B, C, T]."""
+        spectrogram = self.spectrogram(audio)
+        return super().forward(spectrogram if self.halved == "time" else spectrogram.mT)
+
+    def spectrogram(self, audio: Tensor) -> Tensor:
+        """Magnitudes in float32, at least one frame.   Shape: [B, C, T] → [B, C, K, F]."""
+        return magnitude(self.spectrum(audio))
+
+
+class MultiResolution(nn.Module):
+    """One `ResolutionDiscriminator` per (n_fft, hop_length, win_length), every layer `channels` wide.
+
+    Any length and any number of `audio_channels`. 0.28 M weights at the defaults.
+    Jang et al. 2021 (UnivNet), sec. 2; Lee et al. 2023 (BigVGAN), whose code passes no window to
+    the transform, which makes it rectangular. Li et al. 2023 (HiFTNet) with `window` "hann",
+    `padding` "center", `halved` "frequency".
+    """
+
+    def __init__(
+        self,
+        *,
+        resolutions: Sequence[Sequence[int]] = RESOLUTIONS,
+        channels: int = 32,
+        audio_channels: int = 1,
+        window: Window = "rectangular",
+        padding: Padding = "same",
+        halved: Axis = "time",
+        norm: Norm = "weight",
+    ) -> None:
+        super().__init__()
+        self.discriminators = nn.ModuleList(
+            ResolutionDiscriminator(
+                resolution,
+                channels=channels,
+                audio_channels=audio_channels,
+                window=window,
+                padding=padding,
+                halved=halved,
+                norm=norm,
+            )
+            for resolution in resolutions_from(resolutions)
+        )
+
+    def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
+        """One output per resolution.   Shape: audio [B, C, T]."""
+        return [discriminator(audio) for discriminator in self.discriminators]

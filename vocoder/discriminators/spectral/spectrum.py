@@ -1,0 +1,77 @@
+"""What discriminators of short-time spectra share: the spectra, and convolutions over them."""
+
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.dsp.stft import Padding, pad_reflect, padding_amounts
+from vocoder.errors import ConfigError
+
+Framing = Padding | Literal["none"]
+_FRAMINGS = ("same", "center", "none")
+
+
+class Spectrum(nn.Module):
+    """Complex short-time spectra of signals of any length, in float32.
+
+    `window` has n_fft samples and is no part of the state. `padding` is that of `vocoder.dsp.stft`,
+    or "none": frame f begins on sample f * hop. A signal too short for a frame is mirrored.
+    """
+
+    window: Tensor
+
+    def __init__(self, window: Tensor, *, hop_length: int, padding: Framing) -> None:
+        super().__init__()
+        if padding not in _FRAMINGS:
+            raise ConfigError(f"padding is {padding!r}; choose from {_FRAMINGS}")
+        self.register_buffer("window", window, persistent=False)
+        self.hop_length = hop_length
+        self.padding = padding
+
+    def forward(self, audio: Tensor) -> Tensor:
+        """Complex bins, at least one frame.   Shape: [B, C, T] → [B, C, K, F]."""
+        n_fft, padding = len(self.window), self.padding
+        least = n_fft if padding == "none" else self.hop_length
+        with torch.autocast(audio.device.type, enabled=False):
+            signals = audio.float().flatten(0, 1)
+            signals = pad_reflect(signals, 0, max(least - audio.shape[-1], 0))
+            if padding != "none":
+                signals = pad_reflect(signals, *padding_amounts(n_fft, self.hop_length, padding))
+            bins = torch.stft(
+                signals,
+                n_fft,
+                self.hop_length,
+                window=self.window,
+                center=False,
+                return_complex=True,
+            )
+        return bins.reshape(*audio.shape[:2], *bins.shape[1:])
+
+
+def rectangular_window(win_length: int, n_fft: int) -> Tensor:
+    """Ones, centered in zeros.   Shape: [n_fft]."""
+    left = (n_fft - win_length) // 2
+    return F.pad(torch.ones(win_length), (left, n_fft - win_length - left))
+
+
+def real_and_imaginary(bins: Tensor) -> Tensor:
+    """The parts of complex bins as channels of a map.   Shape: [B, C, K, F] → [B, 2 C, F, K]."""
+    return torch.cat([bins.real, bins.imag], dim=1).transpose(2, 3)
+
+
+def map_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel: tuple[int, int],
+    *,
+    stride: tuple[int, int] = (1, 1),
+    dilation: int = 1,
+) -> nn.Conv2d:
+    """A convolution that divides the axes of a map by `stride`, rounding up.
+
+    The kernel's sides are odd; `dilation` is that of the first axis.
+    """
+    padding = (kernel[0] // 2 * dilation, kernel[1] // 2)
+    return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation=(dilation, 1))

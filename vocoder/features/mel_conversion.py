@@ -1,0 +1,58 @@
+"""Whether a mel fits a model, and making it fit where that is exact."""
+
+import dataclasses
+from typing import Any
+
+from torch import Tensor
+
+from vocoder.errors import MelMismatchError
+from vocoder.features.mel import MelSpec
+
+
+def differences(source: MelSpec, target: MelSpec) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two specs differ: name → (source, target)."""
+    pairs = {
+        field.name: (getattr(source, field.name), getattr(target, field.name))
+        for field in dataclasses.fields(MelSpec)
+    }
+    pairs["f_max"] = (source.top_hz, target.top_hz)
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def convert(mel: Tensor, source: MelSpec, target: MelSpec) -> Tensor:
+    """Express `mel` in another spec where that is exact, otherwise raise MelMismatchError.
+
+    Exact are the base of the logarithm, the per-band mean and scale, and a higher log floor (the
+    mel is clamped to it). Shape: [..., M, F] → same.
+    """
+    differing = differences(source, target)
+    # A floor can be raised (clamped) but what lies under it cannot be brought back.
+    exact = {"log", "mean", "scale"} | (
+        {"log_floor"} if source.log_floor <= target.log_floor else set()
+    )
+    lost = {name: pair for name, pair in differing.items() if name not in exact}
+    if lost:
+        listed = ", ".join(f"{name} {pair[0]} (model: {pair[1]})" for name, pair in lost.items())
+        raise MelMismatchError(f"the mel was made with {listed}; make it with the model's settings")
+    return target.compress(source.expand(mel)) if differing else mel
+
+
+def layout(mel: Tensor, spec: MelSpec) -> Tensor:
+    """Swap the last two axes if only that fits.
+
+    Raises MelMismatchError for what is no mel of `spec.n_mels` bands.
+    Shape: [M, F], [F, M], or a batch → [..., M, F].
+    """
+    shape = list(mel.shape)
+    if mel.ndim not in (2, 3):
+        raise MelMismatchError(
+            f"a mel has the shape [{spec.n_mels}, F] or [B, {spec.n_mels}, F]; this one has {shape}"
+        )
+    if mel.numel() == 0:
+        raise MelMismatchError(f"the mel is empty (shape {shape})")
+    if spec.n_mels not in shape[-2:]:
+        raise MelMismatchError(
+            f"the mel has the shape {shape}, but n_mels is {spec.n_mels}; "
+            "make it with the model's settings"
+        )
+    return mel if shape[-2] == spec.n_mels else mel.transpose(-1, -2)

@@ -1,0 +1,1 @@
+"""Generators that add the missing upper band to a recording."""

@@ -1,0 +1,128 @@
+"""AP-BWE: a band extended in its spectrum, by one network for amplitudes and one for phases."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.fx
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.dsp.stft import istft, stft
+from vocoder.errors import ConfigError
+from vocoder.features.mel import magnitude
+from vocoder.generators.base import BandwidthExtender
+from vocoder.losses import phase
+from vocoder.nn.convnext import ConvNeXtBackbone
+
+torch.fx.wrap("istft")
+
+OFFSET = 1e-4  # under the logarithm of amplitudes
+
+
+class APBWE(BandwidthExtender):
+    """Two ConvNeXt backbones side by side, which add to each other before every block.
+
+    The amplitudes come out as what is added to the logarithms of those given, the phases as the
+    direction of complex numbers, without a trace of the phases given. Nothing keeps the low band as
+    it was. The spectra have `n_fft` samples under a Hann window of `win_length`; the published
+    sizes are the same at 16 and 48 kHz. Raises ConfigError unless
+    hop_length <= win_length <= n_fft, n_fft being even.
+
+    Shape: narrowband [B, 1, T] → audio [B, 1, T], T a multiple of `hop_length`.
+    Lu et al. 2024 (AP-BWE, arXiv 2401.06387), sec. III.
+    """
+
+    window: Tensor
+
+    def __init__(
+        self,
+        *,
+        channels: int = 512,
+        hidden: int = 1536,
+        blocks: int = 8,
+        n_fft: int = 1024,
+        hop_length: int = 80,
+        win_length: int = 320,
+        cutoff_range: Sequence[float],
+    ) -> None:
+        super().__init__(hop_length=hop_length, cutoff_range=cutoff_range)
+        if n_fft % 2 or not 1 <= hop_length <= win_length <= n_fft:
+            raise ConfigError(
+                f"generator has n_fft {n_fft}, win_length {win_length} and hop_length "
+                f"{hop_length}; choose an even n_fft, and hop_length <= win_length <= n_fft"
+            )
+        bins = n_fft // 2 + 1
+        # Rounded as torch does it, not better as in `hann_window`: a last bit turns the phases of
+        # faint bins, and the audio could not be compared with that of the published code.
+        left, rest = (n_fft - win_length) // 2, (n_fft - win_length + 1) // 2
+        window = F.pad(torch.hann_window(win_length), (left, rest))
+        self.register_buffer("window", window, persistent=False)
+        self.amplitude, self.phase = (
+            ConvNeXtBackbone(in_channels=bins, channels=channels, hidden=hidden, blocks=blocks)
+            for _ in range(2)
+        )
+        self.to_gain = nn.Linear(channels, bins)
+        self.to_real, self.to_imaginary = (nn.Linear(channels, bins) for _ in range(2))
+
+    def forward(self, narrowband: Tensor) -> Tensor:
+        """Audio of recordings that end at one of `cutoff_range`."""
+        return self._audio(*self.spectrum(narrowband))
+
+    def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
+        """Losses of the predicted spectrum itself, in which the network is more direct than audio.
+
+        "log_amplitude", "complex" and "consistency" are mean squares; "instantaneous_phase",
+        "group_delay" and "instantaneous_frequency" are those of `vocoder.losses.phase`.
+        """
+        return self._losses(real, *self.spectrum(**features))
+
+    def with_losses(self, real: Tensor, **features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """Both from one pass of the network."""
+        spectrum = self.spectrum(**features)
+        return self._audio(*spectrum), self._losses(real, *spectrum)
+
+    def _bins(self, audio: Tensor) -> Tensor:
+        """Complex spectrum.   Shape: [B, 1, T] → [B, K, F]."""
+        return stft(audio[:, 0], self.window, hop_length=self.hop_length, padding="center")
+
+    def spectrum(self, narrowband: Tensor) -> tuple[Tensor, Tensor]:
+        """What the network predicts: log-amplitudes, and phases as complex numbers of length one.
+
+        Shape: [B, 1, T] → [B, K, F], [B, K, F].
+        """
+        bins = self._bins(narrowband)
+        given = torch.log(bins.abs() + OFFSET)
+        # The edges of the spectrum are real. Should the FFT make -0 of 0, π would become -π.
+        angle = torch.atan2(bins.imag + 0.0, bins.real)
+        a, p = self.amplitude.enter(given), self.phase.enter(angle)  # [B, C, F] each
+        for block_a, block_p in zip(self.amplitude.convnext, self.phase.convnext, strict=True):
+            a = a + p
+            p = p + a  # the sum, no longer the amplitudes alone
+            a, p = block_a(a), block_p(p)
+        a = self.amplitude.leave(a).transpose(1, 2)  # [B, F, C]
+        p = self.phase.leave(p).transpose(1, 2)
+        # Float32 also under autocast: half precision has too few bits for a phase.
+        direction = torch.complex(self.to_real(p).float(), self.to_imaginary(p).float())
+        log_amplitude = given + self.to_gain(a).float().transpose(1, 2)
+        return log_amplitude, (direction / magnitude(direction)).transpose(1, 2)
+
+    def _audio(self, log_amplitude: Tensor, direction: Tensor) -> Tensor:
+        """Shape: [B, K, F], [B, K, F] → [B, 1, (F - 1) * hop]."""
+        spectrum = log_amplitude.exp() * direction
+        return istft(spectrum, self.window, hop_length=self.hop_length, padding="center")[:, None]
+
+    def _losses(self, real: Tensor, log_amplitude: Tensor, direction: Tensor) -> dict[str, Tensor]:
+        """Of a predicted spectrum [B, K, F] against a recording [B, 1, T]."""
+        bins = self._bins(real)
+        amplitude = bins.abs() + OFFSET
+        spectrum = log_amplitude.exp() * direction
+        error = torch.view_as_real(spectrum - torch.polar(amplitude, bins.angle()))
+        hop_length = self.hop_length
+        return {
+            "log_amplitude": F.mse_loss(log_amplitude, amplitude.log()),
+            "instantaneous_phase": phase.instantaneous_phase(direction, bins),
+            "group_delay": phase.group_delay(direction, bins),
+            "instantaneous_frequency": phase.instantaneous_frequency(direction, bins),
+            "complex": error.square().mean(),
+            "consistency": phase.consistency(spectrum, self.window, hop_length=hop_length),
+        }

@@ -1,0 +1,1 @@
+"""Vocoders that are driven by a source signal with a fundamental frequency."""

@@ -1,0 +1,46 @@
+"""What generators with a source driven by F0 have in common."""
+
+from typing import Self
+
+import torch
+from torch import Tensor
+
+from vocoder.dsp.chunk_invariant import make_chunk_invariant
+from vocoder.dsp.pitch import Pitch
+from vocoder.features.f0 import F0
+from vocoder.features.mel import MelSpec
+from vocoder.generators.base import Generator
+from vocoder.nn.pitch import PitchEstimator
+
+
+class PitchedGenerator(Generator):
+    """A generator that needs F0, and estimates it from the mel by `pitch` where none is given.
+
+    `f0` [B, F] is in Hz, 0 where unvoiced. The estimator learns from `auxiliary` alone, so the
+    generator may be trained with the F0 of the recording and still vocode from a mel.
+    """
+
+    features = ("mel", "f0")
+
+    def __init__(self, *, mel: MelSpec, pitch: PitchEstimator) -> None:
+        super().__init__(hop_length=mel.hop_length)
+        self.pitch = pitch
+        self.tracker = F0(mel, f_min=pitch.f_min, f_max=pitch.f_max)
+
+    def freeze(self) -> Self:
+        """Make it ready for inference, with an F0 whose phase does not run away in a stream."""
+        super().freeze()
+        make_chunk_invariant(self.pitch)
+        return self
+
+    def estimate(self, mel: Tensor) -> Tensor:
+        """F0 as the mel suggests it, without gradient.   Shape: [B, M, F] → [B, F]."""
+        with torch.no_grad():
+            return self.pitch.f0(mel)
+
+    def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
+        """Losses of the pitch estimate against the recording's F0: "pitch", "voicing"."""
+        f0 = features["f0"] if "f0" in features else self.tracker(real)
+        # Unvoiced frames count for nothing, but their logarithm must be finite.
+        target = Pitch(f0.clamp_min(self.pitch.f_min), f0 > 0.0)
+        return self.pitch.losses(self.pitch(features["mel"]), target)

@@ -1,0 +1,129 @@
+"""Source-filter vocoder: pulses and noise, filtered in the STFT domain to agree with the mel.
+
+Ours, in the spirit of NSF (Wang et al. 2019) and HiFTNet (Li et al. 2023): what signal processing
+knows is built in, and a small network supplies what it does not.
+
+    mel ─► MelPitch ─► f0, voicing ─► pulse train, noise ─► STFT ─┐
+     │                      │                                     × ─► MelConsistency ─► audio
+     ├─► backbone ◄─────────┘                                     │
+     │      └─► gain and phase of the pulse filter, gain of the noise filter
+     └─► smooth envelope, minimum phase: what these filters are before training
+
+So the untrained network already speaks, and training spends itself on the difference.
+"""
+
+from typing import Self
+
+import torch
+import torch.fx
+from torch import Tensor, nn
+
+from vocoder.dsp.chunk_invariant import make_chunk_invariant
+from vocoder.dsp.excitation import indexed_noise, minimum_phase, noise_table, pulse_train
+from vocoder.dsp.stft import stft
+from vocoder.features.mel import MelSpec
+from vocoder.generators.pitched.base import PitchedGenerator
+from vocoder.generators.pitched.consistency import MelConsistency
+from vocoder.nn.convnext import ConvNeXtBackbone
+from vocoder.nn.pitch import MelPitch
+
+torch.fx.wrap("minimum_phase")  # its sizes are not to be traced
+
+_MAX_LOG_GAIN = 5.0  # nepers (43 dB) that the network may correct the envelope by
+_VOICED_UP_TO_HZ = (
+    5000.0  # where speech turns from mostly harmonic to mostly noise, before training
+)
+
+
+class SourceFilter(PitchedGenerator):
+    """Harmonic-plus-noise generator for one MelSpec (magnitudes, "same" padding).
+
+    `iterations` trades speed for agreement with the mel. The mel is all it needs; `f0` [B, F] in
+    Hz, 0 where unvoiced, overrides the pitch that the mel suggests.
+    """
+
+    pitch: MelPitch
+    prior: Tensor
+    noise: Tensor
+
+    def __init__(
+        self,
+        *,
+        mel: MelSpec,
+        channels: int = 256,
+        hidden: int = 768,
+        blocks: int = 6,
+        pitch_channels: int = 128,
+        pitch_blocks: int = 4,
+        iterations: int = 4,
+    ) -> None:
+        pitch = MelPitch(mel, channels=pitch_channels, blocks=pitch_blocks)
+        super().__init__(mel=mel, pitch=pitch)
+        self.mel = mel
+        self.consistency = MelConsistency(mel, iterations=iterations)
+        self.backbone = ConvNeXtBackbone(
+            in_channels=mel.n_mels + 2, channels=channels, hidden=hidden, blocks=blocks
+        )
+        self.head = nn.Conv1d(channels, 3 * (mel.n_fft // 2 + 1), 1)
+        nn.init.zeros_(self.head.weight)
+        assert self.head.bias is not None
+        nn.init.zeros_(self.head.bias)
+        hz = torch.linspace(0.0, mel.sample_rate / 2, mel.n_fft // 2 + 1)[:, None]
+        prior = torch.sigmoid((_VOICED_UP_TO_HZ - hz) / 1000.0)
+        self.register_buffer("prior", prior, persistent=False)
+        self.register_buffer("noise", noise_table(), persistent=False)
+
+    def freeze(self) -> Self:
+        """Make it ready for inference, with sums that `MelConsistency` cannot pull apart."""
+        super().freeze()
+        make_chunk_invariant(self)
+        return self
+
+    def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Shape: mel [B, M, F], f0 [B, F] → [B, 1, F * hop_length]."""
+        with torch.no_grad():  # learned from the tracker alone: a spectral loss has no slope in f0
+            pitch, voiced = self.pitch.decode(self.pitch(mel))
+        if f0 is not None:
+            pitch, voiced = torch.where(f0 > 0.0, f0, pitch), voiced * (f0 > 0.0)
+        pulses, noise = self._excitation(pitch)  # [B, K, F] each
+        context = torch.stack([torch.log2(pitch / 150.0), voiced], dim=1)
+        filters = self.head(self.backbone(torch.cat([mel, context], dim=1)))
+        # In double precision, as `MelConsistency` amplifies what rounding does to its start.
+        gain_pulses, phase, gain_noise = filters.double().chunk(3, dim=1)  # [B, K, F] each
+
+        target = self.mel.expand(mel.double())
+        envelope = self._log_envelope(target)
+        harmonic = voiced[:, None].double() * self.prior
+        aperiodic = torch.sqrt((1.0 - harmonic.square()).clamp_min(0.0025))
+        phase = phase + minimum_phase(envelope)
+        shape_pulses = torch.polar(harmonic * _bounded_exp(envelope, gain_pulses), phase)
+        shape_noise = aperiodic * _bounded_exp(envelope, gain_noise)
+        spectrum = (shape_pulses * pulses).to(pulses.dtype) + shape_noise.to(mel.dtype) * noise
+        audio: Tensor = self.consistency(spectrum, target.to(mel.dtype))
+        return audio[:, None]
+
+    def _excitation(self, f0: Tensor) -> tuple[Tensor, Tensor]:
+        """Spectra of the pulse train and of white noise. Shape: [B, F] → [B, K, F] each."""
+        hop_length, window = self.hop_length, self.consistency.window
+        pulses = pulse_train(f0, hop_length=hop_length, sample_rate=self.mel.sample_rate)
+        # In training the table is entered anywhere, or the filters would learn this very noise.
+        start = torch.randint(len(self.noise), (len(f0), 1)).to(f0.device) if self.training else 0
+        noise = indexed_noise(self.noise, pulses, start)
+        return (
+            stft(pulses, window, hop_length=hop_length, mode="constant"),
+            stft(noise, window, hop_length=hop_length, mode="constant"),
+        )
+
+    def _log_envelope(self, target: Tensor) -> Tensor:
+        """Smooth log-magnitude for an excitation of unit variance. [B, M, F] → [B, K, F]."""
+        # A band too narrow to hold a bin has no area, and nothing to tell.
+        density = target / self.consistency.filterbank.sum(dim=1)[:, None].clamp_min(1e-8)
+        # The mean magnitude of windowed white noise is this, so dividing by it makes flat flat.
+        level = 0.886 * self.consistency.window.square().sum().sqrt()
+        envelope = self.consistency.spread(density, 0.5 * density[:, -1:])
+        return torch.log(envelope.clamp_min(1e-6) / level)
+
+
+def _bounded_exp(log_prior: Tensor, correction: Tensor) -> Tensor:
+    """Magnitude exp(prior + correction), the correction softly kept within `_MAX_LOG_GAIN`."""
+    return torch.exp(log_prior + _MAX_LOG_GAIN * torch.tanh(correction / _MAX_LOG_GAIN))

@@ -1,0 +1,1 @@
+"""Checkpoints of other projects, one file per project."""

@@ -1,0 +1,161 @@
+"""Discriminators and optimizers of other projects: where a fine-tuning run goes on from.
+
+HiFi-GAN's `do_02500000` and its descendants hold {"mpd", "msd" or "mrd", "optim_g", "optim_d",
+"steps", "epoch"}. The optimizers number their parameters in the order in which the networks have
+them, which is that of their state dicts without the buffers.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.discriminators.period import MultiPeriod
+from vocoder.discriminators.scale import MultiScale
+from vocoder.discriminators.spectral.cqt import MultiScaleCQT
+from vocoder.discriminators.spectral.resolution import MultiResolution
+from vocoder.dsp.resolutions import RESOLUTIONS
+from vocoder.errors import CheckpointError
+from vocoder.importers.common.weights import Weights, fit, has, read, shaped, unwrap, without
+
+# In every project the optimizer has the other ensemble before the periods.
+_ENSEMBLES = ("msd", "mrd", "mpd")
+# Networks that are not imported go by the same names: part of a weight's name → what they are.
+_OTHERS = {
+    ".band_convs.": "mbd, a multi-band discriminator",
+    ".conv_post.scale": "a slicing adversarial (SAN) discriminator",
+    "discriminators.0.discriminators.": "the spectrogram discriminator of HiFTNet",
+}
+_BUFFERS = (
+    r"(.*\.)?(filter|cqt_transform\..*|resample\.kernel"
+    r"|running_mean|running_var|num_batches_tracked)"
+)
+# A rate and a hop that allow any number of octaves: weights show neither.
+_ANY_RATE = 1 << 20
+
+Moments = dict[str, dict[str, Tensor]]
+
+
+class Start(NamedTuple):
+    """What `save_model` takes as `start`, and which discriminators are not in it and why."""
+
+    state: dict[str, Any]
+    left_out: list[str]
+
+
+def read_start(
+    path: Path, weights: Weights, generator: nn.Module, names: Mapping[str, str]
+) -> Start:
+    """The state of discriminators and optimizers, in our names.
+
+    `weights` are those of the generator as its file has them, in order, and `names` says what they
+    are called in `generator`. The state is {"discriminators": {member: state dict},
+    "optimizers": {"generator": moments, "discriminators": moments}, "steps": int}, with moments
+    {parameter: {"step", "exp_avg", "exp_avg_sq"}}. Raises CheckpointError for what does not fit.
+    """
+    content = read(path)
+    if not isinstance(content, dict) or not {"mpd", "optim_g", "optim_d"} <= content.keys():
+        raise CheckpointError(
+            f"{path}: not a file of discriminators and optimizers (mpd, optim_g, optim_d)"
+        )
+    saved = {name: unwrap(content[name], path) for name in _ENSEMBLES if name in content}
+    files = {_own_name(name, file): without(file, _BUFFERS) for name, file in saved.items()}
+    others = {name: _other(file) for name, file in files.items()}
+    ensemble = nn.ModuleDict()
+    own_names: dict[str, str] = {}
+    for name in (name for name, other in others.items() if not other):
+        ensemble[name] = _member(name, files[name], path)
+        fitted = fit(ensemble[name], files[name], str, f"{path}: {name}")
+        own_names |= {f"{name}.{file}": f"{name}.{own}" for file, own in fitted.items()}
+    every = {f"{name}.{key}": value for name, file in files.items() for key, value in file.items()}
+    state = {
+        "discriminators": {name: member.state_dict() for name, member in ensemble.items()},
+        "optimizers": {
+            "generator": _moments(content, "optim_g", path, weights, generator, names),
+            "discriminators": _moments(content, "optim_d", path, every, ensemble, own_names),
+        },
+        "steps": int(content.get("steps", 0)),
+    }
+    return Start(state, [f"{name} ({other})" for name, other in others.items() if other])
+
+
+def _own_name(name: str, weights: Weights) -> str:
+    """BigVGAN v2 keeps the constant-Q ensemble under the name of the one that it replaced."""
+    return "cqtd" if has(weights, "discriminators.0.conv_pres.") else name
+
+
+def _other(weights: Iterable[str]) -> str | None:
+    found = [what for part, what in _OTHERS.items() if any(part in name for name in weights)]
+    return found[0] if found else None
+
+
+def _member(name: str, weights: Weights, path: Path) -> nn.Module:
+    """The ensemble of the size that the weights have."""
+    first = weights.get("discriminators.0.convs.0.bias")
+    if first is None:
+        raise CheckpointError(f"{path}: {name} has no discriminators.0.convs.0.bias")
+    count = len({key.split(".")[1] for key in weights})
+    if name == "mpd":
+        return MultiPeriod(periods=[1] * count, channels=len(first))
+    if name == "msd":
+        return MultiScale(scales=count, channels=len(first))
+    if name == "cqtd":
+        octaves = Counter(re.findall(r"\.(\d+)\.conv_pres\.\d+\.bias", " ".join(weights)))
+        return MultiScaleCQT(
+            sample_rate=_ANY_RATE,
+            hop_lengths=[_ANY_RATE] * count,
+            octaves=[max(octaves[str(scale)], 1) for scale in range(count)],
+            bins_per_octave=[1] * count,
+            channels=len(first),
+        )
+    return MultiResolution(resolutions=RESOLUTIONS[:1] * count, channels=len(first))
+
+
+def _moments(
+    content: Mapping[str, Any],
+    key: str,
+    path: Path,
+    weights: Weights,
+    model: nn.Module,
+    names: Mapping[str, str],
+) -> Moments:
+    """Adam's moments by the name of our parameter, for the parameters that `model` has."""
+    parameters = [name for name in weights if not _is_buffer(name, weights)]
+    ours = dict(model.named_parameters())
+    try:
+        states = content[key]["state"]
+        count = sum(len(group["params"]) for group in content[key]["param_groups"])
+        if count != len(parameters):
+            raise CheckpointError(
+                f"{path}: {key} has {count} parameters, but the networks have {len(parameters)}"
+            )
+        moments = {}
+        for index in states:
+            name = parameters[index]
+            if names.get(name) in ours:
+                like = ours[names[name]]
+                moments[names[name]] = _moment(states[index], like, f"{path}: {key}: {name}")
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise CheckpointError(f"{path}: {key} is not the state of an Adam optimizer") from error
+    return moments
+
+
+def _moment(values: Mapping[str, Any], like: Tensor, origin: str) -> dict[str, Tensor]:
+    averages = {name: shaped(values[name].float(), like) for name in ("exp_avg", "exp_avg_sq")}
+    wrong = [name for name, value in averages.items() if value.shape != like.shape]
+    if wrong:
+        raise CheckpointError(
+            f"{origin}: {wrong[0]} has the shape {list(averages[wrong[0]].shape)}, "
+            f"but the parameter {list(like.shape)}"
+        )
+    return {"step": torch.tensor(float(values["step"])), **averages}
+
+
+def _is_buffer(name: str, weights: Weights) -> bool:
+    layer, _, kind = name.rpartition(".")
+    spectral = kind in ("weight_u", "weight_v") and f"{layer}.weight_orig" in weights
+    return spectral or bool(re.fullmatch(_BUFFERS, name))

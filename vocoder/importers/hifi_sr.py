@@ -1,0 +1,111 @@
+"""modelscope/ClearerVoice-Studio: MossFormer2_SR_48K, `last_best_checkpoint_g.pt` and the like.
+
+The convolutions are in that file, the mask net in the one with an m for the g beside it.
+"""
+
+import dataclasses
+import re
+from pathlib import Path
+
+from vocoder.importers.common.project import Checkpoint, Conversion, Project
+from vocoder.importers.common.weights import Naming, Weights, has, read, unwrap, without
+from vocoder.importers.hifigan import flat_blocks, layout, mel_spec
+
+_COMPUTED = r".*\.(inv_freq|freqs)"
+_G = re.compile(r"^g(?=_)|(?<=_)g(?=\.\w+$)")
+# Names of the mask net: what we call so, and the file.
+_NET = {
+    "embed": "conv1d_encoder",
+    "scale": "pos_enc.scale",
+    "final_norm": "mdl.intra_mdl.norm",
+    "level": "mdl.intra_norm",
+    "out": "conv1d_out",
+    "signal": "output.0",
+    "gate": "output_gate.0",
+    "decode": "conv1_decoder",
+}
+_BLOCKS = {"attentions": "layers", "memories": "fsmn"}
+_PARTS = {
+    "to_keys": "to_qk",
+    "gains": "qk_offset_scale.gamma",
+    "offsets": "qk_offset_scale.beta",
+    "narrow": "conv1.0",
+    "prelu": "conv1.1",
+    "norm": "norm1",
+    "to_memory": "gated_fsmn.to_u",
+    "to_gate": "gated_fsmn.to_v",
+    "memory": "gated_fsmn.fsmn",
+    "final_norm": "norm2",
+    "widen": "conv2",
+}
+_PROJECTION = {"norm": "mdl.0", "linear": "mdl.1", "conv": "mdl.3.sequential.1.conv", "gain": "g"}
+_MEMORY = {"conv": "conv1"}
+
+
+def _recognises(weights: Weights) -> bool:
+    return has(weights, "conv_pre.", "ups.0.", "snakes.0.", "snake_post.")
+
+
+def _mask_net(path: Path) -> Weights:
+    """Weights of the mask net, in the file beside `path`, that of the convolutions."""
+    beside = path.with_name(_G.sub("m", path.name))
+    return without(unwrap(read(beside), beside), _COMPUTED)
+
+
+def _convert(checkpoint: Checkpoint) -> Conversion:
+    settings, mel = checkpoint.settings, mel_spec(checkpoint.settings)
+    settings.expect(resblock="1")
+    mask_net, sizes = _mask_net(checkpoint.path), layout(settings)
+    shared = ("channels", "upsample_rates", "upsample_kernel_sizes")
+    rates = settings.get("supported_sampling_rates", [16000, 32000])
+    generator = {
+        "_target_": "vocoder.generators.bandwidth_extension.hifi_sr.HiFiSR",
+        "mel": {"_target_": "vocoder.features.mel.MelSpec", **mel.to_dict()},
+        # The mask net's sizes are not in the settings.
+        "hidden": len(mask_net.get("mossformer.conv1d_encoder.weight", ())),
+        "blocks": sum(name.endswith(".qk_offset_scale.gamma") for name in mask_net),
+        **{name: sizes[name] for name in (*shared, "resblock_kernel_sizes", "resblock_dilations")},
+        "cutoff_range": [min(rates) / 2, max(rates) / 2],
+    }
+    flat, stages = flat_blocks(len(sizes["resblock_kernel_sizes"])), len(sizes["upsample_rates"])
+    return Conversion(
+        generator=generator,
+        mel=dataclasses.replace(mel, f_max=settings["fmax_for_loss"]),
+        weights=checkpoint.weights | mask_net,
+        naming=_naming(flat, stages),
+    )
+
+
+def _naming(flat: Naming, stages: int) -> Naming:
+    def naming(name: str) -> str:
+        if name.startswith("mask_net."):
+            return f"mossformer.{_mask_name(*name.split('.')[1:])}"
+        name = re.sub(r"\.activations\.(\d+)\.alpha$", _alpha, flat(name))
+        name = re.sub(rf"^activations\.{stages}\.", "snake_post.", name)
+        return re.sub(r"^activations\.", "snakes.", name)
+
+    return naming
+
+
+def _mask_name(part: str, *inside: str) -> str:
+    if part not in _BLOCKS:
+        return ".".join([_NET.get(part, part), *inside])
+    number, layer, *inner = inside
+    names = _PROJECTION if layer.startswith("to_") else _MEMORY if layer == "memory" else {}
+    theirs = [names.get(name, name) for name in inner]
+    kind = f"mdl.intra_mdl.mossformerM.{_BLOCKS[part]}"
+    return ".".join([kind, number, _PARTS.get(layer, layer), *theirs])
+
+
+def _alpha(activation: re.Match[str]) -> str:
+    """The activations of a residual block lie in two lists, of the first and second of a pair."""
+    pair, second = divmod(int(activation[1]), 2)
+    return f".convs{second + 1}_activates.{pair}.alpha"
+
+
+PROJECT = Project(
+    title="modelscope/ClearerVoice-Studio",
+    settings=("config.json", "MossFormer2_SR_48K.json"),
+    recognises=_recognises,
+    convert=_convert,
+)

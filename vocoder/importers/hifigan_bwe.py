@@ -1,0 +1,52 @@
+"""brentspell/hifi-gan-bwe: `ckpt-0200k.pt` of a training; its sizes are constants of its code."""
+
+import re
+
+from vocoder.errors import CheckpointError
+from vocoder.features.mel import MelSpec
+from vocoder.importers.common.project import Checkpoint, Conversion, Project
+from vocoder.importers.common.weights import Weights, has, without
+
+_STACKS = 2  # which weights do not show
+_CUTOFF_RANGE = (4000.0, 12000.0)  # of the rates that training draws from
+_NAMES = {
+    r"conv_pre\.": "_wavenet._conv_in.",
+    r"conv_post\.": "_wavenet._conv_out.",
+    r"layers\.(\d+)\.conv\.": r"_wavenet._layers.\1._conv.",
+    r"layers\.(\d+)\.(out|skip)\.": r"_wavenet._layers.\1._conv_\2.",
+}
+
+
+def _recognises(weights: Weights) -> bool:
+    return has(weights, "_wavenet._conv_in.bias", "_wavenet._layers.0._conv_skip.")
+
+
+def _convert(checkpoint: Checkpoint) -> Conversion:
+    weights = checkpoint.weights
+    mel = MelSpec.preset("hifigan_48k_128")
+    sample_rate = int(weights["sample_rate"]) if "sample_rate" in weights else mel.sample_rate
+    if sample_rate != mel.sample_rate:
+        raise CheckpointError(
+            f"{checkpoint.path}: sample_rate is {sample_rate}; only {mel.sample_rate} is supported"
+        )
+    generator = {
+        "_target_": "vocoder.generators.bandwidth_extension.hifigan_bwe.HiFiGANBWE",
+        "layers": sum(name.endswith("._conv_skip.bias") for name in weights),
+        "stacks": _STACKS,
+        "channels": len(weights["_wavenet._conv_in.bias"]),
+        "cutoff_range": list(_CUTOFF_RANGE),
+    }
+    return Conversion(
+        generator=generator, mel=mel, weights=without(weights, "sample_rate"), naming=_naming
+    )
+
+
+def _naming(name: str) -> str:
+    for pattern, replacement in _NAMES.items():
+        name = re.sub(f"^{pattern}", replacement, name)
+    return name
+
+
+PROJECT = Project(
+    title="brentspell/hifi-gan-bwe", settings=(), recognises=_recognises, convert=_convert
+)

@@ -1,0 +1,253 @@
+"""kan-bayashi/ParallelWaveGAN, which ESPnet uses too: `checkpoint-400000steps.pkl`, config.yml.
+
+The mel of these models is normalised by statistics of the training set, which lie beside the
+checkpoint (stats.h5 or stats.npy), and become a part of the MelSpec.
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vocoder.errors import CheckpointError
+from vocoder.features.mel import MelSpec
+from vocoder.importers.common.project import Checkpoint, Conversion, Project
+from vocoder.importers.common.settings import ProjectSettings, extra
+from vocoder.importers.common.weights import Naming, Weights, has, without
+from vocoder.importers.hifigan import flat_blocks
+
+_STATISTICS = ("mean", "scale")
+# Releases up to 0.4.2 had another filter. Training wrote its release into the configuration before
+# there were bands, so one that does not say its release was written by hand, for today's filter.
+_OLD_RELEASE, _OLD_CUTOFF, _CUTOFF = (0, 4, 2), 0.15, 0.142
+# How names of ours begin → how those of the project do.
+_HIFIGAN_NAMES = {
+    r"conv_pre\.": "input_conv.",
+    r"conv_post\.": "output_conv.1.",
+    r"ups\.(\d+)\.": r"upsamples.\1.1.",
+    r"resblocks\.(\d+)\.convs(\d)\.(\d+)\.": r"blocks.\1.convs\2.\3.1.",
+    r"resblocks\.(\d+)\.convs\.(\d+)\.": r"blocks.\1.convs1.\2.1.",
+}
+_PARALLEL_WAVEGAN_NAMES = {
+    r"conv_pre\.": "first_conv.",
+    r"conv_mid\.": "last_conv_layers.1.",
+    r"conv_post\.": "last_conv_layers.3.",
+    r"upsampler\.conv_in\.": "upsample_net.conv_in.",
+    r"layers\.(\d+)\.conv\.": r"conv_layers.\1.conv.",
+    r"layers\.(\d+)\.condition\.": r"conv_layers.\1.conv1x1_aux.",
+    r"layers\.(\d+)\.(out|skip)\.": r"conv_layers.\1.conv1x1_\2.",
+}
+
+
+def _recognises(weights: Weights) -> bool:
+    kinds = ("melgan.", "input_conv.", "last_conv_layers.", "noise_upsample.", "codebook.")
+    return any(has(weights, prefix) for prefix in kinds)
+
+
+def _convert(checkpoint: Checkpoint) -> Conversion:
+    settings = checkpoint.settings
+    kind = settings.get("generator_type", "ParallelWaveGANGenerator")
+    converters = {
+        "HiFiGANGenerator": _hifigan,
+        "MelGANGenerator": _melgan,
+        "ParallelWaveGANGenerator": _parallel_wavegan,
+    }
+    if kind not in converters:
+        raise CheckpointError(
+            f"{settings.path}: its generator is a {kind}; supported are {', '.join(converters)}"
+        )
+    parameters = settings.section("generator_params")
+    parameters.expect(bias=True, use_causal_conv=False)
+    generator, naming = converters[kind](settings, parameters)
+    common = {"n_mels": settings["num_mels"], "hop_length": settings["hop_size"]}
+    return Conversion(
+        generator={**generator, **common},
+        mel=_mel_spec(checkpoint),
+        weights=without(checkpoint.weights, r"mean|scale|pqmf\..*"),
+        naming=naming,
+    )
+
+
+def _hifigan(
+    settings: ProjectSettings, parameters: ProjectSettings
+) -> tuple[dict[str, Any], Naming]:
+    parameters.expect(
+        out_channels=1,
+        kernel_size=7,
+        nonlinear_activation="LeakyReLU",
+        nonlinear_activation_params={"negative_slope": 0.1},
+    )
+    pairs = parameters.get("use_additional_convs", True)
+    kernels = parameters.get("resblock_kernel_sizes", [3, 7, 11])
+    sizes = parameters.get("upsample_kernel_sizes", [16, 16, 4, 4])
+    generator = {
+        "_target_": "vocoder.generators.hifigan.HiFiGAN",
+        "upsample_rates": parameters.get("upsample_scales", [8, 8, 2, 2]),
+        # The project's own early configurations misspell the key.
+        "upsample_kernel_sizes": parameters.get("upsample_kernal_sizes", sizes),
+        "channels": parameters.get("channels", 512),
+        "resblock": "1" if pairs else "2",
+        "resblock_kernel_sizes": kernels,
+        "resblock_dilations": parameters.get("resblock_dilations", [[1, 3, 5]] * 3),
+    }
+    flat = flat_blocks(len(kernels))
+    return generator, lambda name: _renamed(flat(name), _HIFIGAN_NAMES)
+
+
+def _melgan(
+    settings: ProjectSettings, parameters: ProjectSettings
+) -> tuple[dict[str, Any], Naming]:
+    parameters.expect(
+        nonlinear_activation="LeakyReLU",
+        nonlinear_activation_params={"negative_slope": 0.2},
+        pad="ReflectionPad1d",
+        pad_params={},
+        use_final_nonlinear_activation=True,
+    )
+    rates = parameters.get("upsample_scales", [8, 8, 2, 2])
+    stacks, bands = parameters.get("stacks", 3), parameters.get("out_channels", 1)
+    generator = {
+        "_target_": "vocoder.generators.melgan.MelGAN",
+        "upsample_rates": rates,
+        "channels": parameters.get("channels", 512),
+        "stacks": stacks,
+    }
+    if bands > 1:
+        parameters.expect(kernel_size=7, stack_kernel_size=3)
+        generator |= {"_target_": "vocoder.generators.melgan.MultiBandMelGAN", "bands": bands}
+        generator |= _pqmf(settings)
+    else:
+        generator |= {
+            "kernel_size": parameters.get("kernel_size", 7),
+            "stack_kernel_size": parameters.get("stack_kernel_size", 3),
+        }
+    return generator, _melgan_naming(len(rates), stacks)
+
+
+def _melgan_naming(stages: int, stacks: int) -> Naming:
+    """All layers lie in one row: padding and activations count, too."""
+    row = {"conv_pre": "1", "conv_post": str(4 + stages * (2 + stacks))}
+    parts = {"conv": "stack.2", "mix": "stack.4", "shortcut": "skip_layer"}
+    for stage in range(stages):
+        first = 2 + stage * (2 + stacks)
+        row[f"ups.{stage}"] = str(first + 1)
+        row |= {
+            f"stacks.{stage}.{depth}.{part}": f"{first + 2 + depth}.{name}"
+            for depth in range(stacks)
+            for part, name in parts.items()
+        }
+
+    def naming(name: str) -> str:
+        layer, _, kind = name.removeprefix("subbands.").rpartition(".")
+        return f"melgan.{row[layer]}.{kind}"
+
+    return naming
+
+
+def _pqmf(settings: ProjectSettings) -> dict[str, Any]:
+    if "pqmf_params" in settings:
+        given, cutoff = settings.section("pqmf_params"), _CUTOFF
+    else:
+        release = tuple(map(int, re.findall(r"\d+", str(settings.get("version", "1")))))
+        given = ProjectSettings({}, settings.path)
+        cutoff = _OLD_CUTOFF if release[:3] <= _OLD_RELEASE else _CUTOFF
+    return {
+        "taps": given.get("taps", 62),
+        "cutoff": given.get("cutoff_ratio", cutoff),
+        "beta": given.get("beta", 9.0),
+    }
+
+
+def _parallel_wavegan(
+    settings: ProjectSettings, parameters: ProjectSettings
+) -> tuple[dict[str, Any], Naming]:
+    parameters.expect(
+        in_channels=1,
+        out_channels=1,
+        upsample_conditional_features=True,
+        upsample_net="ConvInUpsampleNetwork",
+    )
+    upsampling = parameters.section("upsample_params")
+    upsampling.expect(
+        nonlinear_activation=None, interpolate_mode="nearest", freq_axis_kernel_size=1
+    )
+    generator = {
+        "_target_": "vocoder.generators.parallel_wavegan.ParallelWaveGAN",
+        "upsample_rates": upsampling["upsample_scales"],
+        "layers": parameters.get("layers", 30),
+        "stacks": parameters.get("stacks", 3),
+        "kernel_size": parameters.get("kernel_size", 3),
+        "channels": parameters.get("residual_channels", 64),
+        "gate_channels": parameters.get("gate_channels", 128),
+        "skip_channels": parameters.get("skip_channels", 64),
+        "context": parameters.get("aux_context_window", 2),
+    }
+    return generator, _parallel_wavegan_name
+
+
+def _parallel_wavegan_name(name: str) -> str:
+    smooth = re.match(r"upsampler\.smooth\.(\d+)\.", name)
+    if smooth:  # the stretching in between counts, too
+        layer = 2 * int(smooth[1]) + 1
+        return f"upsample_net.upsample.up_layers.{layer}.{name[smooth.end() :]}"
+    return _renamed(name, _PARALLEL_WAVEGAN_NAMES)
+
+
+def _renamed(name: str, rules: dict[str, str]) -> str:
+    for pattern, replacement in rules.items():
+        name = re.sub(f"^{pattern}", replacement, name)
+    return name
+
+
+def _mel_spec(checkpoint: Checkpoint) -> MelSpec:
+    settings = checkpoint.settings
+    settings.expect(window="hann", sampling_rate_for_feats=None)
+    values = {
+        "sample_rate": settings["sampling_rate"],
+        "n_fft": settings["fft_size"],
+        "hop_length": settings["hop_size"],
+        "win_length": settings["win_length"] or settings["fft_size"],
+        "n_mels": settings["num_mels"],
+        "f_min": settings["fmin"] or 0.0,
+        "f_max": settings["fmax"],
+        "log": "log10",
+        "log_floor": 1e-10,
+        "padding": "center",
+        **_statistics(checkpoint),
+    }
+    return MelSpec.from_dict(values, str(settings.path))
+
+
+def _statistics(checkpoint: Checkpoint) -> dict[str, list[float]]:
+    """Mean and scale per mel band: in the weights, or in files beside the checkpoint."""
+    if checkpoint.weights.keys() >= set(_STATISTICS):
+        return {name: checkpoint.weights[name].tolist() for name in _STATISTICS}
+    folder = checkpoint.path.parent
+    try:
+        if (folder / "stats.h5").exists():
+            return _read_hdf5(folder / "stats.h5")
+        if (folder / "stats.npy").exists():
+            rows = np.load(folder / "stats.npy")
+            return {name: rows[row].ravel().tolist() for row, name in enumerate(_STATISTICS)}
+        return {name: np.load(folder / f"{name}.npy").ravel().tolist() for name in _STATISTICS}
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{folder / 'stats.h5'}: no such file; put the stats.h5 (or stats.npy) of the "
+            "checkpoint there: its mel is normalised by them"
+        ) from error
+    except (OSError, ValueError, KeyError, IndexError) as error:
+        raise CheckpointError(f"{folder}: its statistics cannot be read ({error})") from error
+
+
+def _read_hdf5(path: Path) -> dict[str, list[float]]:
+    with extra("h5py", path).File(path, "r") as file:
+        return {name: file[name][()].ravel().tolist() for name in _STATISTICS}
+
+
+PROJECT = Project(
+    title="kan-bayashi/ParallelWaveGAN",
+    settings=("config.yml", "config.yaml"),
+    recognises=_recognises,
+    convert=_convert,
+)

@@ -1,0 +1,1 @@
+"""Live streams: signals that arrive in pieces, with results as soon as they are final."""

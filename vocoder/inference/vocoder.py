@@ -1,0 +1,304 @@
+"""Inference: audio to mel and mel to audio with a saved model.
+
+vocoder = load()                                  # the embedded default, a built-in or a path
+mel = vocoder.mel(audio, sample_rate=44100)       # [M, F]
+audio = vocoder(mel)                              # [T] at vocoder.sample_rate
+"""
+
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vocoder.build import build
+from vocoder.checkpoint import GRIFFIN_LIM, ModelConfig, find_model, is_builtin, load_model
+from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError
+from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.features.mel_conversion import convert, layout
+from vocoder.generators.base import BandwidthExtender, Generator
+from vocoder.inference.device import find_device
+from vocoder.inference.model import InferenceModel, require_finite
+from vocoder.inference.streams.analysis import MelStream
+from vocoder.inference.streams.synthesis import Stream, astream
+from vocoder.io.arrays import Array, float_tensor, like
+from vocoder.io.audio import resample_soxr
+from vocoder.streaming.plan import Plan, noise_examples
+
+_log = logging.getLogger(__name__)
+
+
+def load(
+    name: str | Path = "default", *, device: str = "cpu", mel: MelSpec | None = None
+) -> "Vocoder":
+    """Load a vocoder: a model directory, or a built-in name ("default", "griffin-lim").
+
+    "griffin-lim" has no weights and works for any `mel` (without it, preset hifigan_22k_80); every
+    other model brings its own. Raises CheckpointError if there is no such model or it is damaged,
+    ConfigError if `device` is not there or `mel` is not the model's.
+    """
+    where = find_device(device)
+    if is_builtin(name, GRIFFIN_LIM):
+        config = griffin_lim(mel or MelSpec.preset("hifigan_22k_80"))
+        return Vocoder(build(config.generator, GRIFFIN_LIM), config, device=where)
+    generator, config = load_model(find_model(name))
+    if isinstance(generator, BandwidthExtender):
+        raise CheckpointError(
+            f"{name}: a bandwidth extender, not a vocoder; `vocoder extend` takes it, or "
+            "vocoder.load_extender in Python"
+        )
+    if mel not in (None, config.mel):
+        raise ConfigError(f"{name} has a mel of its own; only {GRIFFIN_LIM} takes any")
+    _check(generator, config.mel, str(name))
+    return Vocoder(generator, config, device=where)
+
+
+def griffin_lim(mel: MelSpec) -> ModelConfig:
+    """What the config.json of the built-in Griffin-Lim for this spec would say."""
+    spec = {"_target_": "vocoder.features.mel.MelSpec", **mel.to_dict()}
+    return ModelConfig(
+        name=GRIFFIN_LIM,
+        mel=mel,
+        generator={"_target_": "vocoder.generators.griffin_lim.GriffinLim", "mel": spec},
+    )
+
+
+class Vocoder(InferenceModel):
+    """A generator of audio from mels, with its mel contract, ready for inference on one device.
+
+    Every method takes tensors or NumPy arrays of floats and returns the same kind. A call computes
+    its whole input at once, so memory grows with its length.
+    """
+
+    def __init__(
+        self, generator: Generator, config: ModelConfig, *, device: torch.device | str = "cpu"
+    ) -> None:
+        self.spec = config.mel
+        self._transform = MelSpectrogram(self.spec)
+        self._checked = False  # whether a mel on an accelerator has been looked at
+        super().__init__(generator, config, device=device)
+
+    def mel(self, audio: Array, *, sample_rate: int) -> Array:
+        """Log-mel of audio at any rate, as this model wants it.
+
+        Channels are averaged, the rate is converted, and zeros fill up the last frame, so that
+        vocoding the mel gives at least the samples that went in. Raises AudioError.
+        Shape: [T] or [C, T] → [M, F].
+        """
+        return like(self._mel(self._mono(audio, sample_rate)), audio)
+
+    def __call__(
+        self,
+        mel: Array,
+        *,
+        f0: Array | None = None,
+        lengths: Sequence[int] | None = None,
+        spec: MelSpec | None = None,
+    ) -> Array:
+        """Audio of one mel or of a batch.
+
+        `spec` says how the mel was made, if not with this model's settings: it is converted where
+        that is exact. `f0` in Hz, 0 where unvoiced, replaces the pitch that a source-filter model
+        would estimate; other models take none. `lengths` are the frames of each item of a padded
+        batch: what lies behind them is taken as silence, and is zero in the audio. Raises
+        MelMismatchError, ConfigError for an f0 that the model has no use for.
+        Shape: [M, F], or [F, M] if only that fits, → [T]; a batch [B, M, F] → [B, T]. f0: [F], or
+        [B, F].
+        """
+        made = spec or self.spec
+        frames = layout(float_tensor(mel, "the mel", MelMismatchError), made)
+        batch = convert(frames, made, self.spec).to(self.device)
+        batch = batch[None] if frames.ndim == 2 else batch
+        if lengths is not None:
+            batch = self._silenced(batch, lengths)
+        self._warn_if_impossible(batch)
+        audio = self._generate(batch, f0=None if f0 is None else self._pitch(f0, batch))
+        for item, length in enumerate([] if lengths is None else lengths):
+            audio[item, self.generator.samples(length) :] = 0.0
+        return like(audio[0] if frames.ndim == 2 else audio, mel)
+
+    def resynth(self, audio: Array, *, sample_rate: int) -> Array:
+        """Copy synthesis, audio to mel to audio: exactly as long as the input at the model's rate.
+
+        Shape: [T] or [C, T] → [T · self.sample_rate / sample_rate].
+        """
+        signal = self._mono(audio, sample_rate)
+        return like(self._generate(self._mel(signal)[None])[0, : len(signal)], audio)
+
+    @overload
+    def stream(self, *, f0: bool = False, spec: MelSpec | None = None) -> Stream[Tensor]: ...
+    @overload
+    def stream(
+        self, *, f0: bool = False, spec: MelSpec | None = None, arrays: type[Array]
+    ) -> Stream[Array]: ...
+    def stream(
+        self, *, f0: bool = False, spec: MelSpec | None = None, arrays: type = Tensor
+    ) -> Stream[Any]:
+        """A live stream: `push` mels as they come, then `flush`; together it is what a call gives.
+
+        With `f0` every mel is pushed with its F0, which replaces a source-filter model's estimate.
+        `spec` says how the mels are made, if not with this model's settings. Pieces come back as
+        what was pushed; `arrays` (`torch.Tensor` or `numpy.ndarray`) tells type checkers which that
+        is, and `flush` where nothing was pushed. Raises ConfigError, naming the module, for a
+        network that needs the whole mel at once; MelMismatchError.
+        """
+        made = spec or self.spec
+        convert(torch.tensor(made.silence)[:, None], made, self.spec)  # now, not at the first push
+
+        def prepare(mel: Tensor) -> Tensor:
+            if mel.ndim != 2 or mel.shape[0] != made.n_mels:
+                raise MelMismatchError(
+                    f"a stream takes mels [{made.n_mels}, f]; this one has {list(mel.shape)}"
+                )
+            return convert(mel, made, self.spec)
+
+        return Stream(self.plan(f0=f0), prepare, device=self.device, arrays=arrays)
+
+    @overload
+    def mel_stream(self, *, sample_rate: int) -> MelStream[Tensor]: ...
+    @overload
+    def mel_stream(self, *, sample_rate: int, arrays: type[Array]) -> MelStream[Array]: ...
+    def mel_stream(self, *, sample_rate: int, arrays: type = Tensor) -> MelStream[Any]:
+        """`mel` of live audio at any rate: `push` audio as it comes, `flush` at the end.
+
+        Its frames can go straight into `stream`. Raises AudioError.
+        """
+        return MelStream(self.spec, sample_rate=sample_rate, device=self.device, arrays=arrays)
+
+    def astream(
+        self, mels: AsyncIterable[Array] | Iterable[Array], *, spec: MelSpec | None = None
+    ) -> AsyncIterator[Array]:
+        """Audio of mels that come one by one: `async for audio in vocoder.astream(mels)`.
+
+        The network runs in another thread. Raises as `stream` and `Stream.push` do.
+        """
+        stream: Stream[Any] = self.stream(spec=spec)
+        return astream(stream, mels)
+
+    def plan(self, *, f0: bool = False) -> Plan:
+        """How this model runs as a stream, with its look-ahead and latency; made once.
+
+        Raises ConfigError as `stream` does.
+        """
+        return self._planned(f0, lambda: self._new_plan(f0))
+
+    def _move(self, device: torch.device) -> None:
+        super()._move(device)
+        self._transform.to(device)
+
+    def _new_plan(self, f0: bool) -> Plan:
+        takes_f0 = "f0" in self.generator.features
+        if f0 and not takes_f0:
+            raise ConfigError("it takes no f0; a source-filter model does")
+        examples = []
+        for audio in noise_examples(self.spec.hop_length, device=self.device):
+            with torch.inference_mode():
+                example = {"mel": self._transform(audio)}
+            if f0:
+                example["f0"] = torch.full_like(example["mel"][:, 0], 150.0)
+            examples.append(example)
+        try:
+            return Plan(self.generator, *examples)
+        except ConfigError as error:
+            hint = "; a stream that is given F0 (f0=True) needs no estimate"
+            raise ConfigError(f"{error}{hint if takes_f0 and not f0 else ''}") from error
+
+    def _mono(self, audio: Array, sample_rate: int) -> Tensor:
+        """Mean of the channels at the model's rate. Shape: [T] or [C, T] → [T']."""
+        signal = float_tensor(audio, "the audio", AudioError)
+        shape = list(signal.shape)
+        if signal.numel() == 0:
+            raise AudioError(f"the audio is empty (shape {shape})")
+        if signal.ndim not in (1, 2) or (signal.ndim == 2 and shape[0] > shape[1]):
+            raise AudioError(f"audio has the shape [T] or [C, T]; this one has {shape}")
+        if signal.ndim == 2:
+            signal = signal.mean(dim=0)
+        signal = resample_soxr(signal, sample_rate, self.sample_rate)
+        if len(signal) == 0:
+            raise AudioError(f"the audio has no sample left at {self.sample_rate} Hz")
+        return signal.to(self.device)
+
+    def _mel(self, signal: Tensor) -> Tensor:
+        """Zeros fill up the last frame. Shape: [T] → [M, F]."""
+        padded = F.pad(signal, (0, -len(signal) % self.spec.hop_length))
+        with torch.inference_mode():
+            mel: Tensor = self._transform(padded[None, None])[0]
+        return mel.clone()  # outside, so that callers may write to it
+
+    def _pitch(self, f0: Array, mel: Tensor) -> Tensor:
+        """Check an F0 contour against the mel. Shape: [F] or [B, F], [B, M, F] → [B, F]."""
+        if "f0" not in self.generator.features:
+            raise ConfigError(f"{self.config.name} takes no f0; a source-filter model does")
+        values = float_tensor(f0, "f0", ConfigError).to(self.device)
+        values = values[None] if values.ndim == 1 else values
+        wanted = (mel.shape[0], mel.shape[-1])
+        if tuple(values.shape) != wanted:
+            raise ConfigError(
+                f"f0 has the shape {list(values.shape)}, but the mel has "
+                f"{wanted[1]} frames (batch of {wanted[0]}): one value in Hz for each frame"
+            )
+        return values
+
+    def _generate(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
+        """Shape: [B, M, F], [B, F] → [B, T]."""
+        given = {} if f0 is None else {"f0": f0}
+        if self.generator.samples(mel.shape[-1]) < 1:
+            raise MelMismatchError(
+                f"the mel has {mel.shape[-1]} frame, too few for a sample of audio"
+            )
+        with torch.inference_mode():
+            audio: Tensor = self.generator(mel=mel, **given)[:, 0]
+        return audio.clone()  # outside, so that callers may write to it
+
+    def _silenced(self, mel: Tensor, lengths: Sequence[int]) -> Tensor:
+        """`mel` with the spec's silence from `lengths[b]` on. Shape: [B, M, F] → same."""
+        if len(lengths) != len(mel) or not all(1 <= n <= mel.shape[-1] for n in lengths):
+            raise MelMismatchError(
+                f"lengths are {list(lengths)}; give {len(mel)} of them, "
+                f"from 1 to {mel.shape[-1]} frames"
+            )
+        ends = torch.tensor(list(lengths), device=mel.device)
+        inside = torch.arange(mel.shape[-1], device=mel.device) < ends[:, None, None]
+        return torch.where(inside, mel, mel.new_tensor(self.spec.silence)[:, None])
+
+    def _warn_if_impossible(self, mel: Tensor) -> None:
+        """Say so if the mel is off by more than 20 dB from what audio in [-1, 1] can give.
+
+        On an accelerator only for the first mel: the answer has to be waited for.
+        """
+        if mel.device.type != "cpu":
+            if self._checked:
+                return
+            self._checked = True
+        spec, transform = self.spec, self._transform
+        loudest = transform.filterbank.sum(dim=1)[:, None] * transform.window.sum() ** spec.power
+        linear = spec.expand(mel)
+        beyond = (linear > 10 * loudest) | (linear < spec.log_floor / 10)
+        share = beyond.float().mean().item()
+        if share > 0.05:
+            _log.warning(
+                "%.0f %% of the mel's values lie outside what the settings of %s can give; "
+                "was it made with another logarithm or normalisation?",
+                100 * share,
+                self.config.name,
+            )
+
+
+def _check(generator: Generator, spec: MelSpec, name: str) -> None:
+    """Raise CheckpointError unless the generator turns this mel into finite audio."""
+    if generator.hop_length != spec.hop_length or "mel" not in generator.features:
+        raise CheckpointError(
+            f"{name}: config.json contradicts itself: hop_length {spec.hop_length} in its mel, "
+            f"{generator.hop_length} in its generator, which takes {', '.join(generator.features)}"
+        )
+    silence = torch.tensor(spec.silence)[None, :, None].expand(-1, -1, 4)
+    try:
+        with torch.inference_mode():
+            audio = generator(mel=silence)
+    except RuntimeError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise CheckpointError(f"{name}: its generator does not take its mel ({reason})") from error
+    require_finite(audio, name)

@@ -1,0 +1,1 @@
+"""Audio files, mel files, atomic writes, and arrays of either kind."""

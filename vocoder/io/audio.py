@@ -1,0 +1,239 @@
+"""Audio files in and out, and conversion of the sample rate.
+
+Everything that touches audio on disk goes through here: a file is read in part or in blocks,
+checked once, and written whole or not at all.
+"""
+
+import io
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import soundfile
+import soxr
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from vocoder.errors import AudioError
+from vocoder.io.atomic import replacing_file
+
+READ_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
+WRITE_SUFFIXES = frozenset({".wav", ".flac"})
+StrPath = str | os.PathLike[str]
+
+
+class AudioInfo(NamedTuple):
+    """What the header of a file says; `samples` counts one channel."""
+
+    sample_rate: int
+    channels: int
+    samples: int
+
+
+def probe(path: StrPath) -> AudioInfo:
+    """Read the header only. Raises AudioError for what `read_audio` would not open."""
+    with _opened(Path(path)) as file:
+        return AudioInfo(file.samplerate, file.channels, file.frames)
+
+
+def read_audio(path: StrPath, *, start: int = 0, frames: int | None = None) -> tuple[Tensor, int]:
+    """Read samples [start, start + frames) of every channel, and the sample rate.
+
+    Only that part is decoded, and it equals the same slice of the whole file; what lies past the
+    end of the file is left off. An Ogg file is decoded from its beginning, because libsndfile
+    lands up to a block away when it seeks in one (libsndfile issue 885): prefer FLAC where short
+    parts of long files are read. Raises AudioError if the path is missing, empty, not audio or
+    cut short, if `start` is not a sample of the file, or if a sample is NaN or infinite.
+
+    Shape: [C, T], float32, nominally in [-1, 1].
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        if not 0 <= start < file.frames or (frames is not None and frames < 1):
+            raise AudioError(
+                f"{path}: start {start}, frames {frames} do not lie in its {file.frames} samples"
+            )
+        count = file.frames - start if frames is None else min(frames, file.frames - start)
+        if file.format == "OGG":
+            return _read(file, path, start + count)[:, start:].contiguous(), file.samplerate
+        file.seek(start)
+        return _read(file, path, count), file.samplerate
+
+
+def read_blocks(path: StrPath, *, frames: int) -> Iterator[Tensor]:
+    """Read a whole file in one pass, `frames` samples at a time; the last block may be shorter.
+
+    Raises AudioError as `read_audio` does. Shape of each block: [C, frames].
+    """
+    path = Path(path)
+    with _opened(path) as file:
+        for start in range(0, file.frames, frames):
+            yield _read(file, path, min(frames, file.frames - start))
+
+
+def resample_soxr(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
+    """Convert from `orig_rate` to `new_rate` samples per second with soxr's HQ filter, without delay.
+
+    Runs on the CPU, passes no gradient, and returns `audio` itself if the rates are equal.
+
+    Shape: [..., T] → [..., round(T * new_rate / orig_rate)], float32 on the device of the input.
+    """
+    if orig_rate < 1 or new_rate < 1:
+        raise AudioError(
+            f"cannot resample from {orig_rate} Hz to {new_rate} Hz; rates must be positive"
+        )
+    if orig_rate == new_rate:
+        return audio
+    samples = round(audio.shape[-1] * new_rate / orig_rate)
+    if samples == 0:
+        return audio.new_zeros((*audio.shape[:-1], 0), dtype=torch.float32)
+    rows = audio.detach().cpu().float().reshape(-1, audio.shape[-1])
+    columns = soxr.resample(rows.T.contiguous().numpy(), orig_rate, new_rate, quality="HQ")
+    converted = torch.from_numpy(columns).T
+    # soxr rounds the length its own way: one sample more or less at the very end.
+    exact = F.pad(converted, (0, samples - converted.shape[-1]))
+    return exact.reshape(*audio.shape[:-1], samples).to(audio.device)
+
+
+def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
+    """Write 16-bit PCM, WAV or FLAC by the suffix; what exceeds [-1, 1] is clipped.
+
+    The file appears complete or not at all, and what came from a 16-bit file is written back bit
+    for bit. Raises AudioError if that suffix or audio (shape, NaN, infinity) cannot be written,
+    VocoderError if the place cannot. Shape: [T] or [C, T], T ≥ 1.
+    """
+    path = Path(path)
+    container = _container(path)
+    if audio.ndim not in (1, 2) or audio.numel() == 0:
+        raise AudioError(f"{path}: cannot write shape {list(audio.shape)}; pass [T] or [C, T]")
+    if not bool(torch.isfinite(audio).all()):
+        raise AudioError(f"{path}: not written, the audio has NaN or infinite samples")
+    columns = np.atleast_2d(pcm16(audio).numpy()).T  # [T, C]
+    # Encoded in memory: a full disk then shows as an OSError of one write, not inside libsndfile.
+    encoded = io.BytesIO()
+    try:
+        soundfile.write(encoded, columns, sample_rate, format=container, subtype="PCM_16")
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{path}: {container} cannot hold {list(audio.shape)} at {sample_rate} Hz "
+            f"({error.error_string})"
+        ) from error
+    with replacing_file(path) as temporary:
+        temporary.write_bytes(encoded.getbuffer())
+
+
+def write_blocks(path: StrPath, blocks: Iterable[Tensor], sample_rate: int) -> int:
+    """`write_audio` of audio that is made block by block, as long as it likes; returns the samples.
+
+    Raises as `write_audio` does; where `blocks` raises, no file appears, or the old one stays.
+    Shape of each: [C, T], any T ≥ 0, C that of the first.
+    """
+    path = Path(path)
+    container, samples = _container(path), 0
+    with ExitStack() as stack:
+        target = _Target(stack.enter_context(replacing_file(path)))
+        stack.callback(target.close)
+        file: Any = None
+        for block in blocks:
+            try:
+                if file is None:
+                    form = {"format": container, "subtype": "PCM_16"}
+                    file = soundfile.SoundFile(target, "w", sample_rate, len(block), **form)
+                    stack.callback(file.close)
+                file.write(pcm16(block).numpy().T)
+            except (soundfile.LibsndfileError, AssertionError) as error:
+                target.check()
+                reason = getattr(error, "error_string", None) or "it stopped writing"
+                raise AudioError(
+                    f"{path}: {container} cannot hold {len(block)} channels at {sample_rate} Hz "
+                    f"({reason})"
+                ) from error
+            samples += block.shape[-1]
+        if not samples:
+            raise AudioError(f"{path}: not written, there is no audio")
+        file.close()
+        target.check()
+    return samples
+
+
+class _Target:
+    """A file for libsndfile to write to that remembers why it could not: libsndfile does not."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w+b")
+        self._error: OSError | None = None
+        self.seek, self.tell, self.read = self._file.seek, self._file.tell, self._file.read
+        self.close = self._file.close
+
+    def write(self, content: bytes) -> int:
+        try:
+            return self._file.write(content)
+        except OSError as error:
+            self._error = error
+            return 0
+
+    def check(self) -> None:
+        """Raise what kept it from being written."""
+        try:
+            self._file.flush()
+        except OSError as error:
+            self._error = error
+        if self._error:
+            raise self._error
+
+
+def _container(path: Path) -> str:
+    if path.suffix.lower() not in WRITE_SUFFIXES:
+        raise AudioError(f"{path}: cannot write this suffix; use {_listed(WRITE_SUFFIXES)}")
+    return path.suffix[1:].upper()
+
+
+def pcm16(audio: Tensor) -> Tensor:
+    """16-bit samples on the CPU, clipped.   Shape: […] → same."""
+    # Not left to soundfile, which writes 32767/32768 of the level that it reads.
+    scaled = (audio.detach().cpu().double() * 32768.0).round().clamp(-32768.0, 32767.0)
+    return scaled.short()
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """A soundfile.SoundFile with at least one sample; libsndfile's errors become AudioError."""
+    if path.suffix.lower() not in READ_SUFFIXES:
+        raise AudioError(f"{path}: not an audio file; use {_listed(READ_SUFFIXES)}")
+    try:
+        if path.is_dir():
+            raise AudioError(f"{path}: is a folder; name an audio file")
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path}: the file is empty; copy or record it again")
+        with soundfile.SoundFile(path) as file:
+            if file.frames == 0:
+                raise AudioError(f"{path}: holds no samples; copy or record it again")
+            yield file
+    except OSError as error:
+        raise AudioError(f"{path}: cannot open ({error.strerror}); check the path") from error
+    except soundfile.LibsndfileError as error:
+        raise AudioError(
+            f"{path}: cannot read audio ({error.error_string.rstrip('.')}); "
+            f"it must be a sound {_listed(READ_SUFFIXES)} file"
+        ) from error
+
+
+def _read(file: Any, path: Path, count: int) -> Tensor:
+    """The next `count` samples of every channel. Shape: [C, count]."""
+    samples: np.ndarray[Any, Any] = file.read(count, dtype="float32", always_2d=True)
+    if len(samples) < count:
+        raise AudioError(
+            f"{path}: ends {count - len(samples)} samples early, the file is cut short; "
+            "copy or record it again"
+        )
+    if not np.isfinite(samples).all():
+        raise AudioError(f"{path}: has NaN or infinite samples; record or convert it again")
+    return torch.from_numpy(samples.T.copy())
+
+
+def _listed(suffixes: frozenset[str]) -> str:
+    return ", ".join(sorted(suffixes))

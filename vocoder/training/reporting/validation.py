@@ -1,0 +1,90 @@
+"""Copy synthesis of a few fixed recordings, measured: what "better" means while training."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vocoder.errors import AudioError
+from vocoder.evaluation.metrics import METRICS
+from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.generators.base import Generator
+from vocoder.losses.spectral import LogMelL1, MultiResolutionSTFT
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ValidationClip:
+    """A validation recording and what the generator made of it. Shape: [T] each."""
+
+    name: str
+    real: Tensor
+    fake: Tensor
+
+
+class Validator:
+    """Scores a generator on fixed clips: "log_mel", "mr_stft" (lower is better), "pesq" (higher).
+
+    A clip is its name, audio [1, T], and features from files (as `Batch` has them, but of one).
+    Log-mel error is over the model's own mel. PESQ is left out where the package cannot score any
+    clip. What widens a "narrowband" is scored by "lsd" (lower), too.
+    """
+
+    def __init__(
+        self, clips: Sequence[tuple[str, Tensor, Mapping[str, Tensor]]], *, mel: MelSpec
+    ) -> None:
+        self.clips = list(clips)
+        self.sample_rate = mel.sample_rate
+        self.log_mel, self.mr_stft = LogMelL1(mel), MultiResolutionSTFT()
+        self.mel = MelSpectrogram(mel)
+
+    @torch.inference_mode()
+    def run(
+        self, generator: Generator, features: nn.Module
+    ) -> tuple[dict[str, float], list[ValidationClip]]:
+        """Mean scores by name, and the audio they were measured on."""
+        device = next(generator.parameters()).device
+        made: list[ValidationClip] = []
+        scores: list[dict[str, float]] = []
+        for name, audio, given in self.clips:
+            samples = audio.shape[-1] // generator.hop_length * generator.hop_length
+            real = audio[None, :, :samples].to(device)
+            inputs = self._features(features, len(made), real, given)
+            fake = generator(**inputs)[..., : real.shape[-1]]
+            real = real[..., : fake.shape[-1]].cpu()
+            made.append(ValidationClip(name, real[0, 0], fake[0, 0].cpu()))
+            scores.append(self._score(real, fake.cpu(), name, extended="narrowband" in inputs))
+        names = {name for score in scores for name in score}
+        means = {}
+        for name in sorted(names):
+            values = [score[name] for score in scores if name in score]
+            means[name] = sum(values) / len(values)
+        return means, made
+
+    @staticmethod
+    def _features(
+        features: nn.Module, clip: int, real: Tensor, given: Mapping[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """Inputs of the generator; what a feature draws is another for each clip, never another."""
+        # A narrowband from a file ends where `real` was cut; a mel has fewer frames anyway.
+        cut = {name: value[None, ..., : real.shape[-1]] for name, value in given.items()}
+        with torch.random.fork_rng():
+            torch.manual_seed(clip)
+            inputs: dict[str, Tensor] = features(real, cut)
+        return inputs
+
+    def _score(self, real: Tensor, fake: Tensor, name: str, *, extended: bool) -> dict[str, float]:
+        scores = {
+            "log_mel": self.log_mel(fake, real).item(),
+            "mr_stft": self.mr_stft(fake, real).item(),
+        }
+        if extended:
+            scores["lsd"] = METRICS["lsd"].score(real[0, 0], fake[0, 0], self.sample_rate)
+        try:
+            scores["pesq"] = METRICS["pesq_wb"].score(real[0, 0], fake[0, 0], self.sample_rate)
+        except AudioError as error:
+            log.info("validation clip %s: no PESQ (%s)", name, error)
+        return scores
