@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs clean
 
 demo: .venv/.installed  ## turn the example mels into audio with the embedded model
 	$(BIN)/vocoder vocode egs/mels -o out/demo
@@ -15,8 +15,11 @@ check: .venv/.tested  ## what CI asks for besides the tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/.documented  ## build the manual into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet -f docs/mkdocs.yml
+
 clean:
-	rm -rf .venv out runs exp
+	rm -rf .venv out runs exp site
 
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
@@ -26,4 +29,8 @@ clean:
 
 .venv/.tested: .venv/.installed
 	$(BIN)/python -m pip install --quiet -e ".[test]"
+	touch $@
+
+.venv/.documented: .venv/.installed
+	$(BIN)/python -m pip install --quiet -e ".[docs]"
 	touch $@

@@ -22,7 +22,7 @@ def main() -> None:
     frames = batch.shape[-1]
     both = v(batch, lengths=[frames, frames // 2])
 
-    # From a recording, at any rate: the mel that the model wants.
+    # From a recording, at any rate: the mel that the model takes.
     recording, rate = vocoder.read_audio(HERE / "clips" / "kathleen" / "arctic_b0264.flac")
     copy = v(v.mel(recording, sample_rate=rate))
 

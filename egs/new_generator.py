@@ -1,4 +1,4 @@
-"""A generator of one's own, trained on one clip. CPU, a few seconds.
+"""A training loop on one clip for a generator of your own. CPU, a few seconds.
 
 python egs/new_generator.py
 """

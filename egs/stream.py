@@ -21,13 +21,13 @@ CLIP = Path(__file__).parent / "clips" / "kathleen" / "arctic_b0264.flac"
 PLAYERS = (["ffplay", "-nodisp", "-autoexit", "-loglevel", "error", "-"], ["aplay", "-q", "-"])
 
 
-def speak(mel: Tensor) -> Iterator[Tensor]:
-    """Stands for an acoustic model that makes five frames at a time. Shape: [M, F] → [M, ≤ 5]."""
+def acoustic_model(mel: Tensor) -> Iterator[Tensor]:
+    """Yield five frames at a time, as an acoustic model might.   Shape: [M, F] → [M, ≤ 5]."""
     yield from mel.split(5, dim=1)
 
 
 def live(v: vocoder.Vocoder, mels: Iterator[Tensor]) -> Iterator[Tensor]:
-    """What each mel makes final, maybe nothing, and the rest at the end."""
+    """Yield the audio that is final after each mel, which may be empty, and the rest at the end."""
     stream = v.stream()
     for mel in mels:
         yield stream.push(mel)
@@ -42,7 +42,7 @@ def main(command: list[str] | None) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE) if command else nullcontext() as player:
         sound = PcmWriter(player.stdin, sample_rate=v.sample_rate, wav=True) if player else None
         begin = time.perf_counter()
-        for audio in live(v, speak(mel)):
+        for audio in live(v, acoustic_model(mel)):
             if len(audio):
                 first = first or time.perf_counter() - begin
                 pieces.append(audio)

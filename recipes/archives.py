@@ -5,21 +5,26 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A public archive and what to expect of it.
+    """A public archive: its address, the folder that it unpacks to, its sizes and its checksum.
 
-    `folder` is what appears where it is unpacked, in `into` if the archive itself has no top
-    folder. `size` and `unpacked` are bytes, for the check of free space. The content is checked
-    against `sha256` of the archive, or against `tree`, the id that git gives to the folder: GitHub
-    packs an archive anew when it is asked for it, and promises the content but not the bytes.
+    The content is checked against `sha256` or `tree`. GitHub packs an archive anew at every
+    request, and guarantees the content but not the bytes.
     """
 
     url: str
+    """Address of the archive."""
     folder: str
+    """The folder that it unpacks to."""
     size: int
+    """Bytes of the archive, for the check of free space."""
     unpacked: int
+    """Bytes of the folder, for the check of free space."""
     into: str = "."
+    """The folder to unpack into, if the archive itself has no top folder."""
     sha256: str | None = None
+    """Checksum of the archive."""
     tree: str | None = None
+    """The id that git gives to the folder."""
 
     @property
     def name(self) -> str:

@@ -1,9 +1,9 @@
-"""Index a corpus: which recordings of it are used, and which of them are held out.
+"""Write the index of a corpus: its recordings, their splits, speakers and licences.
 
     python recipes/corpora.py LAYOUT FOLDER -o index.csv
 
 LAYOUT is ljspeech, libritts, vctk or kathleen; FOLDER is the corpus as its archive unpacks, or the
-folder that it lies in. What is written is for `vocoder prepare --index`.
+folder that it lies in. The index is for `vocoder prepare --index`.
 """
 
 import argparse
@@ -38,7 +38,7 @@ _KATHLEEN_HELD_OUT = 0.02
 
 
 class Row(NamedTuple):
-    """One recording: a line of the index."""
+    """A recording in the index."""
 
     path: Path
     split: str
@@ -47,10 +47,10 @@ class Row(NamedTuple):
 
 
 def index(layout: str, folder: Path, subsets: Sequence[str] = ()) -> list[Row]:
-    """The recordings of a corpus, each split with at least one.
+    """The recordings of the corpus in `folder`; every split has at least one.
 
-    `subsets` names parts of LibriTTS, see `choose`. Raises ConfigError if the corpus is not there,
-    not as it should be, or too small.
+    `subsets` names parts of LibriTTS, see `choose`. Raises ConfigError if the corpus is missing,
+    incomplete or too small.
     """
     chosen = choose(layout, subsets)
     if layout == "libritts":
@@ -67,9 +67,9 @@ def index(layout: str, folder: Path, subsets: Sequence[str] = ()) -> list[Row]:
 
 
 def choose(layout: str, subsets: Sequence[str]) -> tuple[str, ...]:
-    """The parts of the corpus that are meant: those named, or the default ones.
+    """The parts of a corpus to use: those in `subsets`, or the default ones.
 
-    Raises ConfigError for a layout or part that there is not, or if a split would be empty.
+    Raises ConfigError for an unknown layout or part, or if a split would be empty.
     """
     if layout not in LAYOUTS:
         raise ConfigError(f"no layout {layout!r}; choose from {', '.join(LAYOUTS)}")
@@ -171,7 +171,7 @@ def kathleen(folder: Path) -> list[Row]:
 
 
 def write_index(path: Path, rows: Sequence[Row]) -> None:
-    """Write the index that `vocoder prepare --index` reads, whole or not at all."""
+    """Write the index for `vocoder prepare --index`, atomically."""
     with (
         replacing_file(path) as temporary,
         temporary.open("w", newline="", encoding="utf-8") as file,
@@ -182,7 +182,7 @@ def write_index(path: Path, rows: Sequence[Row]) -> None:
 
 
 def _locate(folder: Path, pattern: str, *landmarks: str) -> Path:
-    """The folder itself or one in it that fits `pattern`, whichever holds all the landmarks."""
+    """The folder itself or one in it that matches `pattern`, if it has all the landmarks."""
     absolute = Path(os.path.abspath(folder))
     for corpus in (absolute, *sorted(absolute.glob(pattern))):
         if all((corpus / landmark).exists() for landmark in landmarks):

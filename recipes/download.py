@@ -1,8 +1,8 @@
-"""Download a corpus: resumable, checked, and unpacked whole or not at all.
+"""Download a corpus: resumable, with a checksum, and unpacked whole or not at all.
 
     python recipes/download.py libritts corpora --subset train-clean-360 …
 
-An archive is deleted once it is unpacked, and what is there already is left alone.
+An archive is deleted once it is unpacked. Folders that exist are not downloaded.
 """
 
 import argparse
@@ -37,16 +37,16 @@ _TIMEOUT = 60  # seconds without a byte
 
 
 def download(archives: Sequence[Archive], target: Path) -> None:
-    """Bring the folders of `archives` that are missing into `target`.
+    """Download and unpack the folders of `archives` that are missing in `target`.
 
-    A folder that is there is complete. Interrupted, it goes on where it was when it is called
-    again. Raises VocoderError if there is not enough room for everything (before the first byte is
-    asked for), if a server fails, or if the content is not the published one; that is deleted.
+    An existing folder is complete. After an interruption, the next call continues. Raises
+    VocoderError if there is not enough space for everything (before the first byte is requested),
+    if a server fails, or if the content is not the published one; that is deleted.
     """
     missing = [archive for archive in archives if not (target / archive.folder).is_dir()]
     for archive in archives:
         if archive not in missing:
-            print(f"{target / archive.folder}  is there already")
+            print(f"{target / archive.folder}  exists already")
     make_directory(target)
     _require_space(missing, target)
     for archive in missing:
@@ -61,10 +61,10 @@ def download(archives: Sequence[Archive], target: Path) -> None:
 
 
 class Resuming:
-    """A downloader for pooch that goes on where an interrupted one stopped.
+    """A downloader for pooch that resumes an interrupted download.
 
-    The bytes gather in `part`, which survives whatever happens before the last of them. `size` is
-    for the progress bar.
+    The bytes are collected in the file `part`, which is kept until the download is complete. `size`
+    is for the progress bar.
     """
 
     def __init__(self, part: Path, *, size: int) -> None:
@@ -72,54 +72,54 @@ class Resuming:
         self.size = size
 
     def __call__(self, url: str, output_file: str, pooch: object) -> None:
-        """Bring `url` to `output_file`; VocoderError if an attempt brings nothing new."""
+        """Download `url` to `output_file`; VocoderError if an attempt makes no progress."""
         with _progress_bar() as bar:
             task = bar.add_task("", total=self.size)
             while True:
-                before = self._have()
+                before = self._received()
                 try:
-                    for have in self._attempt(url):
-                        bar.update(task, completed=have)
+                    for received in self._attempt(url):
+                        bar.update(task, completed=received)
                     break
                 except requests.RequestException as error:
-                    if self._have() <= before:
+                    if self._received() <= before:
                         raise VocoderError(
-                            f"{url}: {_reason(error)}; the {before / 1e6:.0f} MB got so far are "
-                            "kept, run the same command again to go on"
+                            f"{url}: {_reason(error)}; the {before / 1e6:.0f} MB received so far "
+                            "are kept, run the same command again to continue"
                         ) from error
         os.replace(self.part, output_file)
 
     def _attempt(self, url: str) -> Iterator[int]:
-        """Append what the server sends, yielding how much there is."""
-        have = self._have()
-        headers = {"Range": f"bytes={have}-", "Accept-Encoding": "identity"}
+        """Append what the server sends, yielding the number of bytes received so far."""
+        start = self._received()
+        headers = {"Range": f"bytes={start}-", "Accept-Encoding": "identity"}
         with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
-            if have and response.status_code == requests.codes.requested_range_not_satisfiable:
-                return  # nothing lies behind what we have: it was complete
+            if start and response.status_code == requests.codes.requested_range_not_satisfiable:
+                return  # nothing follows: the file was complete
             response.raise_for_status()
             if response.status_code != requests.codes.partial_content:
-                have = 0  # this server cannot resume and sends everything again
+                start = 0  # this server cannot resume and sends everything again
             announced = response.headers.get("Content-Length")
-            with self.part.open("ab" if have else "wb") as file:
-                end = have
+            with self.part.open("ab" if start else "wb") as file:
+                end = start
                 for block in response.iter_content(_BLOCK):
                     end += file.write(block)
                     yield end
-        if announced and end != have + int(announced):
+        if announced and end != start + int(announced):
             raise requests.ConnectionError("the connection ended early")
 
-    def _have(self) -> int:
+    def _received(self) -> int:
         return self.part.stat().st_size if self.part.exists() else 0
 
 
 def _require_space(archives: Sequence[Archive], target: Path) -> None:
-    """All unpacked folders and one archive at a time must fit."""
+    """Raise VocoderError unless all unpacked folders and one archive at a time fit."""
     if not archives:
         return
     files = [target / f"{archive.name}{end}" for archive in archives for end in ("", ".part")]
-    there = sum(file.stat().st_size for file in files if file.exists())
+    present = sum(file.stat().st_size for file in files if file.exists())
     needed = sum(archive.unpacked for archive in archives)
-    needed += max(archive.size for archive in archives) - there
+    needed += max(archive.size for archive in archives) - present
     free = shutil.disk_usage(target).free
     if free < needed:
         raise VocoderError(
@@ -143,21 +143,21 @@ def _fetch(archive: Archive, target: Path) -> Path:
         )
     except ValueError as error:
         raise VocoderError(
-            f"{archive.name}: what {archive.url} sent has not the published SHA-256 "
+            f"{archive.name}: the file from {archive.url} has not the published SHA-256 "
             f"{archive.sha256}; it was deleted, run the same command again"
         ) from error
     return Path(path)
 
 
 def _unpack(archive: Archive, packed: Path, target: Path) -> None:
-    """Unpack beside the target and rename, so that the folder is there whole or not at all."""
+    """Unpack beside the target and rename, so that the folder is complete or missing."""
     scratch = target / f".{archive.name}.unpacking"
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         _extract(packed, scratch / archive.into)
         folder = scratch / archive.folder
         if not folder.is_dir() or (archive.tree and git_tree(folder) != archive.tree):
-            raise VocoderError(f"{packed}: holds something else than {archive.folder} as published")
+            raise VocoderError(f"{packed}: its content is not {archive.folder} as published")
         (target / archive.folder).parent.mkdir(exist_ok=True)
         for path in folder.parent.iterdir():
             if path.is_file():  # LibriTTS: lists of speakers and books, the licence
@@ -242,7 +242,7 @@ def _gigabytes(size: int) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("layout", help=", ".join(ARCHIVES))
-    parser.add_argument("target", type=Path, help="where the corpora lie")
+    parser.add_argument("target", type=Path, help="the folder of the corpora")
     parser.add_argument("--subset", action="append", default=[], help="a part of LibriTTS; repeat")
     arguments = parser.parse_args()
     try:
@@ -256,7 +256,7 @@ def main() -> None:
     except VocoderError as error:
         parser.exit(2, f"error: {error}\n")
     except KeyboardInterrupt:
-        parser.exit(130, "stopped; run the same command again to go on\n")
+        parser.exit(130, "stopped; run the same command again to continue\n")
 
 
 if __name__ == "__main__":

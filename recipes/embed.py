@@ -1,4 +1,4 @@
-"""Put a trained model into the package: half precision, licences of its recipe, scores."""
+"""Embed a trained model in the package: half precision, licences of its recipe, scores."""
 
 import argparse
 import dataclasses
@@ -16,7 +16,7 @@ ASSETS = HERE.parent / "vocoder" / "assets"
 
 
 def summary(path: str) -> dict[str, Any]:
-    """Means of a saved report, by metric."""
+    """The mean of each metric in a saved report."""
     report = Report.load(Path(path))
     return {name: round(value.mean, 4) for name, value in report.summary.items()}
 
@@ -29,7 +29,7 @@ def main() -> None:
     arguments = parser.parse_args()
     generator, config = load_model(arguments.model)
     settings = config.training["config"]
-    # Where the files lay on the machine that trained is nobody's business.
+    # Paths on the machine that trained the model do not belong in the package.
     settings["data"]["manifest"] = Path(settings["data"]["manifest"]).name
     settings["trainer"]["output"] = Path(settings["trainer"]["output"]).name
     command = f"recipes/{arguments.name}/run.sh CORPUS"

@@ -1,9 +1,9 @@
-"""Cut the test split of a manifest off at several cutoff_range, and extend it again in several ways.
+"""Low-pass the test split of a manifest at several cutoffs, and extend it in several ways.
 
-For each cutoff that the model knows, in OUTPUT/CUTOFF: `recordings` at their own rate or the model's if
-that is lower, what is left of them at twice the cutoff in `narrow`, and at the model's rate the
-estimates `trained` (the model), `extender` (the embedded one), `replication` (spectral band
-replication) and `resampling`. A recording that itself ends at the cutoff is left out.
+For each cutoff in the model's range, OUTPUT/CUTOFF has `recordings` at their own rate or the
+model's if that is lower, the narrow-band copies at twice the cutoff in `narrow`, and at the model's
+rate the estimates `trained` (the model), `extender` (the embedded one), `replication` (spectral
+band replication) and `resampling`. A recording that itself ends at the cutoff is left out.
 """
 
 import argparse
@@ -51,8 +51,8 @@ def main() -> None:
         if not clips:
             raise VocoderError(f"{arguments.manifest}: no clip has split test")
         low, high = trained.cutoff_range
-        cutoff_range = [cutoff for cutoff in CUTOFFS if low <= cutoff <= high]
-        for cutoff in cutoff_range or [round(high)]:
+        cutoffs = [cutoff for cutoff in CUTOFFS if low <= cutoff <= high]
+        for cutoff in cutoffs or [round(high)]:
             for clip in clips:
                 name = f"{clip.speaker}/{clip.path.stem}.flac"
                 compare(clip.path, name, arguments.output / str(cutoff), models)

@@ -16,17 +16,17 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     arguments = parser.parse_args()
     try:
-        wanted = vocoder.load(arguments.model).sample_rate
+        new_rate = vocoder.load(arguments.model).sample_rate
         clips = read_manifest(arguments.manifest, split="test")
         if not clips:
             raise VocoderError(f"{arguments.manifest}: no clip has split test")
         for clip in clips:
             audio, rate = read_audio(clip.path)
             path = arguments.output / clip.speaker / f"{clip.path.stem}.flac"
-            write_audio(path, resample_soxr(audio.mean(dim=0), rate, wanted), wanted)
+            write_audio(path, resample_soxr(audio.mean(dim=0), rate, new_rate), new_rate)
     except VocoderError as error:
         parser.exit(2, f"error: {error}\n")
-    print(wanted)
+    print(new_rate)
 
 
 if __name__ == "__main__":

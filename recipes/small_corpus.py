@@ -1,9 +1,9 @@
-"""Lay the example clips out as one of the corpora: a corpus in small, for tests.
+"""Arrange the example clips in the layout of a corpus, as a small corpus for tests.
 
     python recipes/small_corpus.py vctk exp/small
 
-What every corpus has beside the recordings that are used is there as well: a second microphone,
-speakers that are left out, sentences spoken twice, text.
+The files that a recipe does not use are there as well: a second microphone, speakers that are left
+out, repeated sentences, text.
 """
 
 import argparse
@@ -27,7 +27,7 @@ KATHLEEN_SENTENCES = [1, 1, 2, 3, 4, 5, 5, 6, 7, 8, 9, 10]
 
 
 def ljspeech(clips: Iterable[Path], folder: Path) -> None:
-    """`LJSpeech-1.1/metadata.csv` and `wavs/LJ001-0001.wav`."""
+    """Write `LJSpeech-1.1/metadata.csv` and `wavs/LJ001-0001.wav`."""
     corpus = folder / "LJSpeech-1.1"
     names = []
     for number, clip in enumerate(clips, start=1):
@@ -38,7 +38,7 @@ def ljspeech(clips: Iterable[Path], folder: Path) -> None:
 
 
 def libritts(clips: Iterable[Path], folder: Path) -> None:
-    """`LibriTTS/dev-clean/84/121123/84_121123_000000_000000.wav` and two texts for each."""
+    """Write `LibriTTS/dev-clean/84/121123/84_121123_000000_000000.wav` and two texts for each."""
     for number, (clip, place) in enumerate(zip(clips, LIBRITTS, strict=True)):
         _, speaker, chapter = place.split("/")
         path = folder / "LibriTTS" / place / f"{speaker}_{chapter}_{number:06}_000000.wav"
@@ -48,9 +48,9 @@ def libritts(clips: Iterable[Path], folder: Path) -> None:
 
 
 def vctk(clips: Iterable[Path], folder: Path) -> None:
-    """`VCTK-Corpus-0.92/wav48_silence_trimmed/p225/p225_001_mic1.flac` and `txt/p225/p225_001.txt`.
+    """Write `VCTK-Corpus-0.92/wav48_silence_trimmed/p225/p225_001_mic1.flac` and `txt/p225/….txt`.
 
-    The second microphone has the clip backwards, so that a recipe that takes it has more clips.
+    The second microphone has the clip backwards, so that a recipe that uses it has more clips.
     """
     corpus = folder / "VCTK-Corpus-0.92"
     for number, (clip, speaker) in enumerate(zip(clips, VCTK, strict=True), start=1):
@@ -64,7 +64,7 @@ def vctk(clips: Iterable[Path], folder: Path) -> None:
 
 
 def kathleen(clips: Iterable[Path], folder: Path) -> None:
-    """`dataset-voice-kathleen/data/arctic_a0001_1592748574.wav`, two channels, and its text."""
+    """Write `dataset-voice-kathleen/data/arctic_a0001_1592748574.wav`, in stereo, and its text."""
     data = folder / "dataset-voice-kathleen" / "data"
     for time, (clip, sentence) in enumerate(zip(clips, KATHLEEN_SENTENCES, strict=True)):
         path = data / f"arctic_a{sentence:04}_{1592748500 + time}.wav"
@@ -84,7 +84,7 @@ def _copy(clip: Path, target: Path, *, backwards: bool = False, channels: int = 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("layout", choices=LAYOUTS)
-    parser.add_argument("folder", type=Path, help="where the corpus comes to lie")
+    parser.add_argument("folder", type=Path, help="where to write the corpus")
     arguments = parser.parse_args()
     try:
         LAYOUTS[arguments.layout](sorted(CLIPS.rglob("*.flac")), arguments.folder)

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The stages of every recipe. recipes/NAME/run.sh calls this with what is its own.
+# The stages of every recipe. recipes/NAME/run.sh calls this with its own corpus, task and system.
 set -euo pipefail
 
 task_stages() {
     if [[ $task == extend ]]; then
         cat <<TEXT
-  4 extend     the held-out set, cut off at 4, 8 and 12 kHz (those that the model knows), by the
+  4 extend     the held-out set, low-passed at 4, 8 and 12 kHz (those in the model's range), by the
                trained model, the embedded one, spectral band replication and plain resampling
   5 evaluate   score them against the recordings, a table for each cutoff
 TEXT
@@ -22,11 +22,11 @@ usage() {
     cat <<TEXT
 Usage: recipes/$name/run.sh [CORPUS] [options] [HYDRA_OVERRIDE …]
 
-CORPUS is $wanted
+CORPUS is $corpus_help
 
-  1 download   fetch, check and unpack the corpus; goes on where it was interrupted
+  1 download   fetch, check and unpack the corpus; continues an interrupted download
   2 prepare    audit the recordings, write the manifest
-  3 train      a system; a run that was stopped goes on
+  3 train      a system; continues a run that was stopped
 $(task_stages)
 
   --stage N        first stage (default 1)
@@ -54,8 +54,8 @@ fail() {
 
 stage=1 stop_stage=5 task=vocode name=demo system=demo work=exp/demo layout="" corpus="" model="" device=cpu
 download=corpora only=() subsets=() overrides=()
-wanted="a folder of recordings (wav, flac, ogg, mp3). If it or its parent holds a manifest.csv
-with the columns path and split, that decides what is held out, otherwise a hash of file names does."
+corpus_help="a folder of recordings (wav, flac, ogg, mp3). If it or its parent holds a manifest.csv
+with the columns path and split, that determines the held-out set, otherwise a hash of file names."
 example=" egs/clips"
 while (($#)); do
     case "$1" in
@@ -63,10 +63,10 @@ while (($#)); do
         --stage | --stop-stage | --system | --corpus | --download | --layout | --subset | --only | \
             --work | --model | --recipe | --task)
             if (($# < 2)); then fail "$1 needs a value"; fi ;;&
-        --task) task=$2 name=${name}_bwe work=${work}_bwe; shift ;;  # also from there
+        --task) task=$2 name=${name}_bwe work=${work}_bwe; shift ;;  # also from recipes/NAME/run.sh
         --recipe)  # from recipes/NAME/run.sh, before everything else
             name=$2 layout=$2 work=exp/$2 example=""
-            wanted="the unpacked corpus, or the folder it lies in; without it, it is downloaded."
+            corpus_help="the unpacked corpus, or the folder it lies in; without it, it is downloaded."
             shift ;;
         --stage | --stop-stage)
             if [[ ! $2 =~ ^[1-5]$ ]]; then fail "$1 is 1 to 5, not '$2'"; fi ;;&
@@ -142,7 +142,7 @@ elif [[ $task == vocode ]] && stage 4 "vocode the held-out set"; then
     rate=$("${bin}python" "$recipes/held_out.py" "$manifest" "$trained" "$held_out/recordings")
     resynth trained --model "$trained"
     resynth griffin-lim --model griffin-lim --preset "$trained/config.json"
-    # Scores at another sample rate than the embedded model's would not compare with its own.
+    # Scores at another sample rate than the embedded model's are not comparable with its own.
     if ((rate == 22050)); then resynth default; fi
 fi
 

@@ -143,6 +143,6 @@ def test_public_names_exist() -> None:
 def test_readme_lists_the_systems() -> None:
     from vocoder.training.catalogue import markdown
 
-    readme = (ROOT.parent / "README.md").read_text(encoding="utf-8")
-    listed = readme.split("a test compares -->\n")[1].split("\n<!-- end -->")[0]
+    page = (ROOT.parent / "docs" / "pages" / "systems.md").read_text(encoding="utf-8")
+    listed = page.split("a test compares -->\n")[1].split("\n<!-- end -->")[0]
     assert listed == markdown(), "run `vocoder systems --markdown`"

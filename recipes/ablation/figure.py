@@ -1,18 +1,18 @@
-"""Draw the scores of several models beside each other, with their confidence intervals."""
+"""Draw bar charts of the scores of several models, with their confidence intervals."""
 
 import argparse
 from pathlib import Path
 
 import matplotlib
 
-matplotlib.use("Agg")  # no screen is needed
+matplotlib.use("Agg")  # works without a display
 import matplotlib.pyplot as plt
 
 from vocoder.evaluation.report import Report, Summary
 
 
 def draw(reports: dict[str, Report], target: Path) -> None:
-    """One panel per metric, one bar per model; write `target`."""
+    """Draw one panel per metric with one bar per model, and write the figure to `target`."""
     summaries = {name: report.summary for name, report in reports.items()}
     metrics = list(next(iter(summaries.values())))
     figure, panels = plt.subplots(1, len(metrics), figsize=(2.6 * len(metrics), 3.6), sharey=True)

@@ -1,24 +1,24 @@
 #!/usr/bin/env bash
-# The same small generator, corpus and steps against eight sets of discriminators: see README.md.
+# Ablation of discriminators and adversarial losses, with one small generator: see README.md.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: recipes/ablation/run.sh CORPUS [--work DIR] [--jobs N] [--only COL=VAL]… [HYDRA_OVERRIDE …]
 
-CORPUS is as for recipes/demo/run.sh. Every finished part is kept: repeat the command to go on.
+CORPUS is as for recipes/demo/run.sh. Every finished part is kept: repeat the command to continue.
 
   1  prepare the manifest
-  2  train the start: spectral losses alone, once for all
+  2  train the initial model: spectral losses alone, once for all combinations
   3  train every combination from there, N at a time (default 2)
   4  vocode and score the held-out set, write the table and the figure
 
   --work DIR      where everything goes (default exp/ablation)
-  --start-steps N steps of the start (default 1500); trainer.max_steps=… are those of a combination
+  --start-steps N steps of the initial model (default 1500); trainer.max_steps=… is for a combination
 TEXT
 }
 
-# name : overrides. The objective is least squares with feature matching unless it says otherwise.
+# name:overrides. The adversarial loss is least squares with feature matching where none is given.
 combinations=(
     "spectral:discriminators=none objective=mel_stft trainer.discriminator_warmup=0"
     "mpd:discriminators=small_mpd"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The embedded extender, from recordings to vocoder/assets/band_filler_48k: see README.md beside this.
+# The embedded bandwidth extender, from recordings to vocoder/assets/band_filler_48k: see README.md.
 set -euo pipefail
 
 if [[ ${1:-} == -* || ! -d ${1:-} ]]; then
@@ -15,15 +15,15 @@ work=exp/band_filler_48k
 
 common=(--work "$work" --model "$work/train/last")
 full_band=(--only speaker=kathleen --only speaker=p239)
-# More voices first, which end at 11 and 12 kHz; then those alone that teach all of the band.
-"$demo" "$corpus/speech" --system band_filler_48k "${common[@]}" "${full_band[@]}" --only speaker=nathalie \
-    --only speaker=flemishguy --stop-stage 3 trainer.max_steps=1650 "$@"
+# First with further voices, whose content ends at 11 and 12 kHz; then the full-band ones alone.
+"$demo" "$corpus/speech" --system band_filler_48k "${common[@]}" "${full_band[@]}" \
+    --only speaker=nathalie --only speaker=flemishguy --stop-stage 3 trainer.max_steps=1650 "$@"
 "$demo" "$corpus/speech" --system band_filler_48k "${common[@]}" "${full_band[@]}" --stage 2 \
     --stop-stage 3 "$@"
 
 bin=$here/../../.venv/bin/
 [[ -x ${bin}python ]] || bin=""
-# Embedded first, so that the half-precision weights that ship are the ones scored, then with scores.
+# Embedded first, so that the scores are those of the half-precision weights; then with the scores.
 "${bin}python" "$here/../embed.py" band_filler_48k "$work/train/last"
 
 "$demo" "$corpus/speech" "${common[@]}" --stage 4
@@ -33,7 +33,7 @@ unseen=(--work exp/band_filler_48k-unseen --model "$work/train/last")
 scores=()
 for cutoff in 4000 8000 12000; do
     scores+=(--scores "test_$cutoff=$work/scores/$cutoff/extender.json")
-    unheard=exp/band_filler_48k-unseen/scores/$cutoff/extender.json
-    if [[ -f $unheard ]]; then scores+=(--scores "unseen_$cutoff=$unheard"); fi
+    other=exp/band_filler_48k-unseen/scores/$cutoff/extender.json
+    if [[ -f $other ]]; then scores+=(--scores "unseen_$cutoff=$other"); fi
 done
 "${bin}python" "$here/../embed.py" band_filler_48k "$work/train/last" "${scores[@]}"

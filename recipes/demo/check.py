@@ -1,4 +1,4 @@
-"""Check that a run of the demo system learned: log-mel error at its end below that at step 20."""
+"""Check a run of the demo system: its log-mel error must be lower at the end than at step 20."""
 
 import json
 import sys

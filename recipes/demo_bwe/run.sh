@@ -1,3 +1,3 @@
 #!/usr/bin/env bash
 # Bandwidth extension of any folder of full-band recordings: see README.md beside this.
-exec "$(dirname "$0")/../stages.sh" --task extend --system extender "$@"
+exec "$(dirname "$0")/../stages.sh" --task extend --system band_filler_48k "$@"

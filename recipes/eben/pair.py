@@ -1,9 +1,9 @@
-"""Extend a recording through the body, beside what a microphone in the air recorded of it.
+"""Restore a body-conducted recording, and write it with the reference from a microphone in the air.
 
     python recipes/eben/pair.py BODY REFERENCE MODEL OUTPUT
 
-At the model's sample rate, under one name: OUTPUT/recordings (the reference), OUTPUT/body and
-OUTPUT/trained (what the model makes of it).
+All at the model's sample rate, under one name: OUTPUT/recordings (the reference), OUTPUT/body and
+OUTPUT/trained (the output of the model).
 """
 
 import argparse
@@ -24,10 +24,10 @@ def main() -> None:
         extender = load_extender(arguments.model)
         rate, name = extender.sample_rate, f"{arguments.body.stem}.flac"
         for folder, path in (("recordings", arguments.reference), ("body", arguments.body)):
-            audio, have = read_audio(path)
-            audio = resample_soxr(audio.mean(dim=0), have, rate)
+            audio, orig_rate = read_audio(path)
+            audio = resample_soxr(audio.mean(dim=0), orig_rate, rate)
             write_audio(arguments.output / folder / name, audio, rate)
-        # Body conduction colours all of the band: none of it is to be kept as it is.
+        # Body conduction colours the whole band: none of it is to be preserved.
         made = extender(audio, sample_rate=rate, preserve_low_band=False)
         write_audio(arguments.output / "trained" / name, made, rate)
     except VocoderError as error:

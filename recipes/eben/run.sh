@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# EBEN, from simulated in-ear recordings to a real one: see README.md beside this.
+# EBEN, trained on simulated in-ear recordings, tested on a real one: see README.md beside this.
 set -euo pipefail
 
 if [[ ${1:-} == -* || ! -d ${1:-} ]]; then
@@ -12,7 +12,7 @@ shift
 here=$(cd "$(dirname "$0")" && pwd)
 work=exp/eben
 
-# Small enough for two CPU cores; the spectral loss and its balance teach most of it in that time.
+# Small enough for two CPU cores; in that time most of the training is the balanced spectral loss.
 small=(objective=eben_vibravox data.batch_size=8 data.segment=16384 trainer.threads=2
     discriminators.bands.channels=3 discriminators.waveform.channels=4
     trainer.max_steps=1200 trainer.adversarial_start=1000 trainer.adversarial_ramp=100

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The embedded default model, from recordings to vocoder/assets/source_filter_22k: see README.md beside this.
+# The embedded default model, from recordings to vocoder/assets/source_filter_22k: see README.md.
 set -euo pipefail
 
 if [[ ${1:-} == -* || ! -d ${1:-} ]]; then
@@ -16,16 +16,17 @@ voices=()
 for speaker in kathleen nathalie flemishguy gd lj; do voices+=(--only "speaker=$speaker"); done
 
 common=(--work "$work" --model "$work/train/last")
-"$demo" "$corpus/speech" --system source_filter_22k "${common[@]}" "${voices[@]}" --stop-stage 3 "$@"
+"$demo" "$corpus/speech" --system source_filter_22k "${common[@]}" "${voices[@]}" --stop-stage 3 \
+    "$@"
 
 bin=$here/../../.venv/bin/
 [[ -x ${bin}python ]] || bin=""
-# Embedded first, so that the half-precision weights that ship are the ones scored, then with scores.
+# Embedded first, so that the scores are those of the half-precision weights; then with the scores.
 "${bin}python" "$here/../embed.py" source_filter_22k "$work/train/last"
 
 "$demo" "$corpus/speech" "${common[@]}" --stage 4
 unseen=(--work exp/unseen --model "$work/train/last")
 "$demo" "$corpus/unseen" "${unseen[@]}" --only set=unseen --stop-stage 2
 "$demo" "$corpus/unseen" "${unseen[@]}" --stage 4
-"${bin}python" "$here/../embed.py" source_filter_22k "$work/train/last" --scores test="$work/scores/default.json" \
-    --scores unseen=exp/unseen/scores/default.json
+"${bin}python" "$here/../embed.py" source_filter_22k "$work/train/last" \
+    --scores test="$work/scores/default.json" --scores unseen=exp/unseen/scores/default.json

@@ -1,4 +1,4 @@
-"""Augmentation that adapts: each operation by itself, and all of them alike in every signal."""
+"""Adaptive augmentation: each operation by itself, and all operations alike in every signal."""
 
 import math
 
@@ -34,15 +34,15 @@ def test_equal_signals_come_out_equal() -> None:
     assert not torch.equal(one, audio)
 
 
-def test_signals_keep_their_difference_but_for_what_is_linear() -> None:
-    """Noise and decisions are shared: x → Ax + n, so that halves add up to the mean."""
+def test_augmentation_is_one_affine_map_for_all_signals() -> None:
+    """Noise and decisions are shared: x → Ax + n, so the mean of two signals maps to their mean."""
     a, b = torch.randn(2, 8, 1, 400).unbind()
     module = AdaptiveAugmentation(boundary=0.0, p=0.8)
     x, y, middle = module([a, b, (a + b) / 2], {})
     torch.testing.assert_close((x + y) / 2, middle, atol=1e-5, rtol=1e-4)
 
 
-def test_each_operation_meets_items_as_often_as_the_strength_says() -> None:
+def test_each_operation_has_the_strength_as_probability() -> None:
     audio = torch.ones(4000, 1, 64)
     changed = {
         name: (augmented(audio.cumsum(-1), **{name: value}).abs() != audio.cumsum(-1))
@@ -55,7 +55,7 @@ def test_each_operation_meets_items_as_often_as_the_strength_says() -> None:
     assert changed == {name: pytest.approx(0.5, abs=0.03) for name in changed}
 
 
-def test_polarity_turns_in_half_of_the_cases_chosen() -> None:
+def test_polarity_is_inverted_in_half_of_the_chosen_items() -> None:
     signs = augmented(torch.ones(4000, 1, 8))[:, 0]
     assert torch.equal(signs.abs(), torch.ones_like(signs))
     assert (signs[:, 0] < 0).float().mean().item() == pytest.approx(0.25, abs=0.03)
@@ -95,7 +95,7 @@ def test_equaliser_scales_a_tone_by_its_octave() -> None:
 
 
 def test_no_eigenvalue_vanishes_below_the_limit() -> None:
-    """What the uniform shift, the worst operation, leaves of each frequency of a distribution."""
+    """Those of the uniform shift, the operation with the lowest ones."""
     turn = torch.linspace(0.01, 200.0, 200_000, dtype=torch.float64)
     p_max = AdaptiveAugmentation(boundary=0.0).p_max
     assert (1.0 - p_max + p_max * torch.sin(turn) / turn).min() > 0.02

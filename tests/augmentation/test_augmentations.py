@@ -36,7 +36,7 @@ def features(name: str, audio: Tensor) -> dict[str, Tensor]:
 
 
 def outputs(*logits: float) -> list[DiscriminatorOutput]:
-    """What two networks with different numbers of logits say of as many items."""
+    """Outputs of two discriminators with different numbers of logits for as many items."""
     column = torch.tensor(logits)[:, None]
     return [
         DiscriminatorOutput(column.expand(-1, 5), []),
@@ -86,7 +86,7 @@ def test_autocast_changes_nothing(name: str) -> None:
 
 
 @NAMES
-def test_strength_moves_every_four_updates_by_the_items_seen(name: str) -> None:
+def test_strength_moves_every_four_updates_by_the_number_of_items(name: str) -> None:
     module = ALL[name](ramp_items=100)
     for expected in (0.0, 0.0, 0.0, 0.08, 0.08):
         module.adapt(outputs(0.9, 0.6))
@@ -94,8 +94,8 @@ def test_strength_moves_every_four_updates_by_the_items_seen(name: str) -> None:
 
 
 @NAMES
-def test_strength_follows_how_many_recordings_are_recognised(name: str) -> None:
-    """Mean signs of 1 and 0.5 around the target 0.6; a logit of 0.4 is not recognised."""
+def test_strength_follows_the_share_of_recordings_classified_as_real(name: str) -> None:
+    """Mean signs of 1 and 0.5 around the target 0.6; a logit of 0.4 counts as fake."""
     module = ALL[name](p=0.4, ramp_items=100)
     for logits, expected in [((0.6, 0.6, 0.6, 0.6), 0.56), ((9.0, 9.0, 9.0, 0.4), 0.4)]:
         for _ in range(4):
@@ -104,7 +104,7 @@ def test_strength_follows_how_many_recordings_are_recognised(name: str) -> None:
 
 
 @NAMES
-def test_strength_stays_in_its_range_and_survives_what_is_not_a_number(name: str) -> None:
+def test_strength_stays_in_its_range_also_for_nan(name: str) -> None:
     module = ALL[name](ramp_items=4)
     for logit, limit in [(1.0, module.p_max), (0.0, 0.0), (float("nan"), 0.0)]:
         for _ in range(8):
@@ -114,7 +114,7 @@ def test_strength_stays_in_its_range_and_survives_what_is_not_a_number(name: str
 
 @NAMES
 def test_saved_state_continues_exactly(name: str) -> None:
-    """Saved between two changes of the strength, as training may stop anywhere."""
+    """Saved between two changes of the strength, as training may stop at any step."""
     one, other = ALL[name](p=0.4, ramp_items=100), ALL[name](ramp_items=100)
     scores = torch.randn(14, 3) + 1.0
     for row in scores[:6]:
@@ -129,7 +129,7 @@ def test_saved_state_continues_exactly(name: str) -> None:
 
 
 @NAMES
-def test_can_be_made_without_memory(name: str) -> None:
+def test_can_be_built_on_the_meta_device(name: str) -> None:
     with torch.device("meta"):
         assert ALL[name]().p.is_meta
 

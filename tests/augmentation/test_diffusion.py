@@ -1,4 +1,4 @@
-"""The chain towards noise, and the shape of the noise."""
+"""The diffusion chain, and the spectrum of its noise."""
 
 import math
 from pathlib import Path
@@ -29,7 +29,7 @@ def speech(clips: list[Path]) -> Tensor:
 
 
 @pytest.mark.parametrize("length", [1, 10, 505, 1000])
-def test_share_is_the_product_of_what_each_step_leaves(length: int) -> None:
+def test_share_is_the_product_over_the_steps(length: int) -> None:
     share, left = [1.0], 1.0
     for step in range(length):
         fraction = step / (length - 1) if length > 1 else 0.0
@@ -43,27 +43,27 @@ def test_chain_grows_with_the_strength(p: float, length: int) -> None:
     assert Diffusion(boundary=0.5, p=p).length == length
 
 
-def test_half_the_items_stay_clean_and_the_others_prefer_late_steps() -> None:
+def test_half_the_items_stay_clean_and_late_steps_are_more_probable() -> None:
     steps = Diffusion(boundary=0.5, t_min=5, t_max=5).draw_steps(60_000)
     share = torch.bincount(steps) / len(steps)
     expected = [0.5, *(0.5 * t / 15 for t in range(1, 6))]
     np.testing.assert_allclose(share.numpy(), expected, atol=0.01)
 
 
-def test_clean_items_pass_and_noise_has_the_stated_power() -> None:
+def test_clean_items_are_unchanged_and_noise_has_the_stated_power() -> None:
     real, fake = torch.zeros(2, 200, 1, 1000).unbind()
     module = Diffusion(boundary=0.5, noise_std=0.3, t_min=40, t_max=40)
     a, b = module([real, fake + 1.0], {})
     clean = (a == 0.0).all(-1).flatten()
     assert 60 < clean.sum() < 140
     assert torch.equal(b[clean], torch.ones_like(b[clean]))
-    # Item by item both signals are equally far along: power 0.3² (1 - share), level √share.
+    # Both signals have the same number of steps item by item: power 0.3² (1 - share), level √share.
     power, level = a.square().mean((1, 2)), b.mean((1, 2))
     torch.testing.assert_close(power, 0.09 * (1.0 - level.square()), rtol=0.3, atol=0.002)
     assert ((a - b + 1.0).abs().amax((1, 2)) > 0.0)[~clean].all()  # the noise is not shared
 
 
-def test_spectral_noise_leaves_the_call_at_full_scale_with_levels_kept() -> None:
+def test_spectral_diffusion_scales_the_call_to_full_scale_and_preserves_relative_levels() -> None:
     audio = 0.1 * torch.randn(16, 1, 8192)
     real, fake = SpectralDiffusion(MEL, boundary=0.5, p=0.3)(
         [audio, 0.5 * audio], {"mel": MelSpectrogram(MEL)(audio)}
@@ -76,7 +76,7 @@ def test_spectral_noise_leaves_the_call_at_full_scale_with_levels_kept() -> None
     assert gain[clean].std() < 1e-6
 
 
-def test_silence_is_not_raised() -> None:
+def test_silence_is_not_scaled_up() -> None:
     module = SpectralDiffusion(MEL, boundary=0.5)
     quiet = 1e-6 * torch.ones(1, 1, 2048)
     mel = MelSpectrogram(MEL)(quiet)
@@ -108,13 +108,13 @@ def test_noise_is_shaped_by_the_inverse_of_the_envelope(speech: Tensor) -> None:
     level = 0.5 * bins.abs().square().mean(0).log()
     envelope = module.log_envelope(mel)[0]
     white = 0.5 * math.log(module.window.square().sum().item())
-    inner = slice(2, -2)  # at the ends a frame also holds mirrored samples
+    inner = slice(2, -2)  # frames at the ends include reflected samples
     assert torch.corrcoef(torch.stack([level.flatten(), envelope.flatten()]))[0, 1] < -0.95
     error = (level + envelope - white)[:, inner]
     assert error.abs().mean() < 0.15  # nepers: 1.3 dB
 
 
-def test_noise_is_as_loud_at_the_edges_and_behind_the_last_hop() -> None:
+def test_noise_is_as_loud_at_the_edges_and_after_the_last_hop() -> None:
     module = SpectralDiffusion(MEL, boundary=0.5)
     samples = 1024 + 200
     mel = torch.full((1, 80, MEL.frames(samples)), -2.0)

@@ -1,4 +1,4 @@
-"""What `vocoder bench stream` measures is what the plan and the player's arithmetic say."""
+"""`vocoder bench stream`: latency agrees with the plan, underruns with simulated timing."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from torch import Tensor
 
 import vocoder
 from vocoder.bench import stream as bench
-from vocoder.bench import table as bench_table
+from vocoder.bench import stream_table
 from vocoder.bench.pace import Arrival, head_start, pace, under_runs
 from vocoder.errors import ConfigError
 from vocoder.inference.streams.synthesis import Stream
@@ -34,7 +34,7 @@ def tiny(tiny_model: Path) -> Vocoder:
 
 
 class FakeTime:
-    """A clock that only sleeping and pushing move."""
+    """A clock that only sleeping and pushing advance."""
 
     def __init__(self) -> None:
         self.now = 100.0
@@ -49,7 +49,7 @@ class FakeTime:
 
 @pytest.fixture
 def pushes_take(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[int], float]], FakeTime]:
-    """Let push number n take so many seconds of a fake clock."""
+    """Make push number n take `took(n)` seconds of a fake clock."""
 
     def slowed(took: Callable[[int], float]) -> FakeTime:
         fake, push, numbers = FakeTime(), Stream.push, iter(range(10**6))
@@ -85,7 +85,7 @@ def test_everything_is_measured_and_finite(tiny: Vocoder) -> None:
     assert result.pace and result.pace.push_p99 <= result.pace.push_worst
 
 
-def test_what_is_not_asked_for_is_not_measured(tiny: Vocoder) -> None:
+def test_long_and_paced_streams_are_optional(tiny: Vocoder) -> None:
     result = bench.measure(tiny, bench.StreamBenchSettings(chunks=(8,), seconds=0.1, repeats=1))
     assert (result.flat, result.pace) == (None, None)
 
@@ -103,7 +103,7 @@ def test_latency_is_that_of_the_plan_and_of_a_stream(tiny: Vocoder) -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 9])
-def test_fast_stream_at_pace_never_runs_dry(
+def test_fast_stream_at_pace_has_no_under_run(
     tiny: Vocoder, pushes_take: Callable[..., FakeTime], chunk: int
 ) -> None:
     fake, period = pushes_take(lambda number: 0.001), chunk * 256 / RATE
@@ -116,7 +116,7 @@ def test_fast_stream_at_pace_never_runs_dry(
     assert fake.now - 100.0 == pytest.approx(0.6, abs=period)
 
 
-def test_slow_stream_at_pace_runs_dry_again_and_again(
+def test_slow_stream_at_pace_has_many_under_runs(
     tiny: Vocoder, pushes_take: Callable[..., FakeTime]
 ) -> None:
     period = 4 * 256 / RATE
@@ -129,7 +129,9 @@ def test_slow_stream_at_pace_runs_dry_again_and_again(
     assert found.push_worst == pytest.approx(2 * period)
 
 
-def test_one_hiccup_is_one_under_run(tiny: Vocoder, pushes_take: Callable[..., FakeTime]) -> None:
+def test_one_slow_push_is_one_under_run(
+    tiny: Vocoder, pushes_take: Callable[..., FakeTime]
+) -> None:
     fake = pushes_take(lambda number: 0.5 if number == 9 else 0.0)
     mel = bench.noise_mel(tiny, 0.3)
     found = pace(tiny, mel, chunk=4, minutes=0.03, clock=fake.clock, sleep=fake.sleep)
@@ -150,7 +152,7 @@ arrivals = st.lists(
 
 @settings(deadline=None)
 @given(arrivals)
-def test_head_start_is_just_enough(arrivals: list[Arrival]) -> None:
+def test_head_start_is_the_smallest_without_under_runs(arrivals: list[Arrival]) -> None:
     least = head_start(arrivals, RATE)
     assert under_runs(arrivals, RATE, wait=least) == 0
     if least > 3 / RATE:
@@ -163,7 +165,7 @@ def test_pace_too_short_for_the_look_ahead_is_an_error(tiny: Vocoder) -> None:
         pace(tiny, mel, chunk=1, minutes=0.0001)
 
 
-def test_long_stream_goes_round_its_mel(tiny: Vocoder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_stream_repeats_its_mel(tiny: Vocoder, monkeypatch: pytest.MonkeyPatch) -> None:
     got: list[Tensor] = []
 
     def push(self: Stream, mel: Tensor) -> Tensor:
@@ -182,13 +184,13 @@ def test_command_prints_a_table(vocoder_command: Command, tiny_model: Path) -> N
     more = ("--long", "0.01", "--pace", "0.003")
     result = vocoder_command("bench", "stream", "--model", tiny_model, *SHORT, *more)
     assert (result.code, result.err) == (0, "")
-    said = " ".join(result.out.split())
+    printed = " ".join(result.out.split())
     lookahead = vocoder.load(tiny_model).plan().lookahead
     threads = torch.get_num_threads()
     for words in ("tiny", f"torch {torch.__version__}", f"{threads} thread", "pieces of 4"):
-        assert words in said
+        assert words in printed
     for words in (f"look-ahead {lookahead} frames", "0.01 min, pieces of 4", "under-runs"):
-        assert words in said
+        assert words in printed
 
 
 def test_command_prints_json(vocoder_command: Command, tiny_model: Path) -> None:
@@ -214,7 +216,7 @@ def test_command_prints_markdown_with_its_machine(
     assert len({row.count("|") for row in (heading, rule, *rows)}) == 1
     machine = bench.machine(torch.device("cpu"))
     measured = bench.StreamBenchSettings(chunks=(4, 2), seconds=0.2, repeats=1)
-    assert caption == bench_table.conditions(machine, measured)
+    assert caption == stream_table.conditions(machine, measured)
     assert machine.device in caption and torch.__version__ in caption
 
 

@@ -1,4 +1,4 @@
-"""What `vocoder bench extend` measures is the plain call, the plan and the whole stream."""
+"""`vocoder bench extend` measures the plain call, the planned network and the whole stream."""
 
 import json
 import math
@@ -37,7 +37,7 @@ SMALL = bench.ExtendBenchSettings(pieces=(50.0, 100.0), seconds=0.3, repeats=2)
 
 
 class Centred(BandwidthExtender):
-    """A network that has to see all of a signal."""
+    """A network whose output depends on the whole signal."""
 
     def forward(self, narrowband: Tensor) -> Tensor:
         return narrowband - narrowband.mean(dim=-1, keepdim=True)
@@ -73,7 +73,7 @@ def test_everything_is_measured(extender: Extender) -> None:
         assert cost.push_median <= cost.push_p99
 
 
-def test_pieces_are_whole_hops_and_narrow_ones_of_their_rate(extender: Extender) -> None:
+def test_pieces_are_whole_hops_and_live_ones_have_the_input_rate(extender: Extender) -> None:
     result, hop = bench.measure(extender, SMALL), extender.generator.hop_length
     for cost in result.planned:
         least = cost.milliseconds * 48
@@ -84,7 +84,7 @@ def test_pieces_are_whole_hops_and_narrow_ones_of_their_rate(extender: Extender)
 
 
 @pytest.mark.parametrize(("rate", "cutoff"), [(None, 3400.0), (16000, 3400.0), (6000, 3000.0)])
-def test_a_live_stream_comes_at_the_rate_that_is_asked_for(
+def test_a_live_stream_has_the_rate_of_the_settings(
     extender: Extender, monkeypatch: pytest.MonkeyPatch, rate: int | None, cutoff: float
 ) -> None:
     stream, asked = extender.stream, []
@@ -102,10 +102,10 @@ def test_a_live_stream_comes_at_the_rate_that_is_asked_for(
     assert found.live.sample_rate == (rate or 8000)
 
 
-def test_call_and_plan_are_given_the_same_audio(
+def test_call_and_plan_process_the_same_audio(
     extender: Extender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    extender.plan()  # else making it calls the network, too
+    extender.plan()  # making it calls the network, too
     calls: list[Tensor] = []
     pushed: list[Tensor] = []
     step = Planned.step
@@ -128,7 +128,7 @@ def test_call_and_plan_are_given_the_same_audio(
     assert torch.equal(streamed[..., : 2 * samples], torch.cat([calls[0]] * 2, dim=-1))
 
 
-def test_both_take_turns() -> None:
+def test_both_are_timed_alternately() -> None:
     order: list[str] = []
     pairs = in_turn(lambda: order.append("one"), lambda: order.append("other"), repeats=3)
     assert order == ["one", "other"] * 4
@@ -174,9 +174,9 @@ def test_facts_have_the_same_headings(extender: Extender, whole: Extender) -> No
 def test_command_prints_a_table(vocoder_command: Command, model: Path) -> None:
     result = vocoder_command("bench", "extend", "--model", model, *SHORT)
     assert (result.code, result.err) == (0, "")
-    said = " ".join(result.out.split())
+    printed = " ".join(result.out.split())
     for words in ("small", f"torch {torch.__version__}", "× real time", "plan, 50 ms", "8000 Hz"):
-        assert words in said
+        assert words in printed
 
 
 def test_command_prints_json(vocoder_command: Command, model: Path) -> None:

@@ -36,7 +36,7 @@ def array(values: NDArray[Any]) -> Make:
     return lambda path: np.save(path, values)
 
 
-def sound(values: NDArray[Any]) -> Make:
+def recording(values: NDArray[Any]) -> Make:
     return lambda path: soundfile.write(path, values, 22050, subtype="FLOAT")
 
 
@@ -88,8 +88,8 @@ BAD_AUDIO: dict[str, tuple[str, Make, str]] = {
     "empty file": ("x.wav", text(""), "the file is empty"),
     "not audio": ("x.wav", text("hello" * 100), "cannot read audio"),
     "other suffix": ("x.txt", text("hello"), "not an audio file"),
-    "no samples": ("x.wav", sound(QUIET[:0]), "holds no samples"),
-    "NaN": ("x.wav", sound(QUIET * np.nan), "NaN or infinite"),
+    "no samples": ("x.wav", recording(QUIET[:0]), "holds no samples"),
+    "NaN": ("x.wav", recording(QUIET * np.nan), "NaN or infinite"),
     "directory": ("x.wav", Path.mkdir, "no .flac, .mp3, .ogg, .wav file there"),
     "cut": (
         "x.flac",
@@ -137,14 +137,14 @@ def test_bad_audio(
     [QUIET, QUIET[:1], QUIET[:1000], np.sign(np.sin(np.arange(5000.0))) * 1.5],
     ids=["silent", "one sample", "shorter than n_fft", "clipped"],
 )
-def test_poor_audio_is_still_done(
+def test_poor_audio_is_processed(
     vocoder_command: Command,
     tmp_path: Path,
     tiny_model: Path,
     values: NDArray[Any],
     command: str,
 ) -> None:
-    sound(values)(tmp_path / "x.wav")
+    recording(values)(tmp_path / "x.wav")
     out = tmp_path / "out"
     result = vocoder_command(command, tmp_path / "x.wav", "-o", out, "--model", tiny_model)
     assert (result.code, result.err) == (0, "")
@@ -165,7 +165,7 @@ def test_mel_whose_contract_differs_is_converted_where_exact(
         assert np.abs(ln - other).max() <= 2 / 32768
 
 
-def test_batch_goes_on_and_says_at_the_end_what_failed(
+def test_batch_continues_and_lists_at_the_end_what_failed(
     vocoder_command: Command, tmp_path: Path, tiny_model: Path
 ) -> None:
     mels = tmp_path / "mels"
@@ -226,7 +226,7 @@ def test_bad_model(
     damage, words = broken_models()[case]
     damage(tiny_model)
     GOOD_MEL(tmp_path / "x.npy")
-    sound(QUIET)(tmp_path / "x.wav")
+    recording(QUIET)(tmp_path / "x.wav")
     source = tmp_path / ("x.npy" if command == "vocode" else "x.wav")
     out = tmp_path / "out"
     if command == "info":
@@ -242,7 +242,7 @@ def test_full_disk(
     vocoder_command: Command, tmp_path: Path, tiny_model: Path, full_disk: Any, command: str
 ) -> None:
     write_mel(tmp_path / "x.npy", torch.zeros(80, 100), SPEC)
-    sound(np.sin(np.arange(25600.0)))(tmp_path / "x.wav")
+    recording(np.sin(np.arange(25600.0)))(tmp_path / "x.wav")
     source = tmp_path / ("x.npy" if command == "vocode" else "x.wav")
     with full_disk():
         result = vocoder_command(command, source, "-o", tmp_path / "out", "--model", tiny_model)
@@ -256,7 +256,7 @@ def test_read_only_directory(
     vocoder_command: Command, tmp_path: Path, tiny_model: Path, command: str
 ) -> None:
     GOOD_MEL(tmp_path / "x.npy")
-    sound(QUIET)(tmp_path / "x.wav")
+    recording(QUIET)(tmp_path / "x.wav")
     (tmp_path / "out").mkdir(mode=0o555)
     source = tmp_path / ("x.npy" if command == "vocode" else "x.wav")
     result = vocoder_command(command, source, "-o", tmp_path / "out", "--model", tiny_model)
@@ -269,7 +269,7 @@ def test_output_below_a_file(
 ) -> None:
     (tmp_path / "taken").write_text("")
     GOOD_MEL(tmp_path / "x.npy")
-    sound(np.sin(np.arange(25600.0)))(tmp_path / "x.wav")
+    recording(np.sin(np.arange(25600.0)))(tmp_path / "x.wav")
     source = tmp_path / ("x.npy" if command == "vocode" else "x.wav")
     out = tmp_path / "taken" / "out"
     if command == "prepare":
@@ -304,7 +304,7 @@ def test_misspelt_name_is_named(
     arguments: list[str],
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    sound(np.sin(np.arange(25600.0)))(Path("x.wav"))
+    recording(np.sin(np.arange(25600.0)))(Path("x.wav"))
     Path("x.csv").write_text("path\nx.wav\n")
     check_one_line(vocoder_command(*arguments), "no_such")
     assert files_below(tmp_path) == ["x.csv", "x.wav"]

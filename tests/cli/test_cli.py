@@ -1,4 +1,4 @@
-"""The command line: files go where they should, batches are planned before anything is written."""
+"""The command line: where outputs are written, what is refused, and what each command prints."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 
 import vocoder
 from vocoder.build import build
-from vocoder.checkpoint import ModelConfig, save_model
+from vocoder.checkpoint import ALIASES, ModelConfig, save_model
 from vocoder.cli.describe import builtin_table, describe
 from vocoder.data.manifest import read_manifest
 from vocoder.features.mel import MelSpec
@@ -62,7 +62,7 @@ def test_help_of_every_command_has_examples(vocoder_command: Command, command: s
     result = vocoder_command(command, "--help")
     assert result.code == 0
     examples = result.out.split("Examples:\n")[1].strip().splitlines()
-    assert all(line.strip().startswith(f"vocoder {command}") for line in examples)
+    assert all(re.match(rf"\s*vocoder (--trust \w+ )?{command}\b", line) for line in examples)
     assert max(map(len, result.out.splitlines())) <= 82
 
 
@@ -203,7 +203,7 @@ def test_mel_of_a_preset_and_griffin_lim_follows_it(
     assert probe(out / "one.wav").sample_rate == 24000
 
 
-def test_preset_says_how_foreign_mels_were_made(
+def test_preset_gives_the_settings_of_mels_from_elsewhere(
     vocoder_command: Command, tmp_path: Path, tiny_model: Path
 ) -> None:
     natural = MelSpec.preset("hifigan_22k_80")
@@ -259,9 +259,10 @@ def test_threads_are_set(vocoder_command: Command, tmp_path: Path, tiny_model: P
         torch.set_num_threads(threads)
 
 
-def test_info_tells_what_the_config_says(vocoder_command: Command, tiny_model: Path) -> None:
+def test_info_shows_the_config(vocoder_command: Command, tiny_model: Path) -> None:
     config = json.loads((tiny_model / "config.json").read_text())
     facts = json.loads(vocoder_command("info", tiny_model, "--json").out)
+    assert facts["alias"] is None
     for key in ("name", "mel", "generator", "licences", "training", "scores"):
         assert facts[key] == config[key]
     assert facts["parameters"] == vocoder.load(tiny_model).num_parameters
@@ -284,7 +285,7 @@ def small_extender(tmp_path: Path) -> Path:
     return tmp_path / "small"
 
 
-def test_info_tells_what_an_extender_is(vocoder_command: Command, small_extender: Path) -> None:
+def test_info_describes_an_extender(vocoder_command: Command, small_extender: Path) -> None:
     facts = json.loads(vocoder_command("info", small_extender, "--json").out)
     extender = vocoder.load_extender(small_extender)
     assert (facts["task"], facts["sample_rate"]) == ("bandwidth extension", 48000)
@@ -300,8 +301,8 @@ def test_info_tells_what_an_extender_is(vocoder_command: Command, small_extender
 def test_info_lists_an_extender_with_the_vocoders(small_extender: Path) -> None:
     lines = builtin_table([describe(str(small_extender)), describe("griffin-lim")])
     cells = list(zip(*(column.cells for column in lines.columns), strict=True))
-    assert cells[0][:5] == ("small", "bandwidth extension", "48000 Hz", "–", "–")
-    assert cells[1][:5] == ("griffin-lim", "vocoding", "22050 Hz", "80", "256")
+    assert cells[0][:6] == ("small", "–", "bandwidth extension", "48000 Hz", "–", "–")
+    assert cells[1][:6] == ("griffin-lim", "–", "vocoding", "22050 Hz", "80", "256")
 
 
 def test_info_refuses_a_damaged_extender(vocoder_command: Command, small_extender: Path) -> None:
@@ -313,11 +314,18 @@ def test_info_refuses_a_damaged_extender(vocoder_command: Command, small_extende
     assert result.err == f"error: {small_extender}: its weights hold NaN or infinite values\n"
 
 
-def test_info_lists_the_built_in_models(vocoder_command: Command) -> None:
-    names = [model["name"] for model in json.loads(vocoder_command("info", "--json").out)]
-    assert "griffin-lim" in names
+def test_info_lists_the_built_in_models_with_their_aliases(vocoder_command: Command) -> None:
+    models = json.loads(vocoder_command("info", "--json").out)
+    aliases = {model["name"]: model["alias"] for model in models}
+    assert aliases["griffin-lim"] is None
+    assert {alias: name for name, alias in aliases.items() if alias} == ALIASES
     table = vocoder_command("info").out
-    assert all(name in table for name in (*names, "hifigan_22k_80"))
+    assert all(name in table for name in (*aliases, *ALIASES, "hifigan_22k_80"))
+
+
+def test_info_takes_an_alias(vocoder_command: Command) -> None:
+    facts = json.loads(vocoder_command("info", "default", "--json").out)
+    assert (facts["name"], facts["alias"]) == (ALIASES["default"], "default")
 
 
 def test_prepare_writes_what_is_usable_and_names_the_rest(
@@ -399,3 +407,45 @@ def test_wrong_usage_is_exit_code_2(vocoder_command: Command, tmp_path: Path) ->
         result = vocoder_command(*arguments)
         assert result.code == 2
         assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "old", "new"),
+    [
+        (("extend", "a.wav", "-o", "b.wav", "--to", "44100"), "--to", "--output-rate"),
+        (("extend", "a.wav", "-o", "b.wav", "--to=44100"), "--to", "--output-rate"),
+        (("extend", "--edge", "4000", "a.wav", "-o", "b.wav"), "--edge", "--cutoff"),
+        (("extend", "a.wav", "-o", "b.wav", "--keep"), "--keep", "--preserve-low-band"),
+        (("extend", "a.wav", "-o", "b.wav", "--no-keep"), "--no-keep", "--no-preserve-low-band"),
+        (("evaluate", "a", "b", "--edge=4000"), "--edge", "--cutoff"),
+        (("--trust", "json", "extend", "a.wav", "--to", "1"), "--to", "--output-rate"),
+    ],
+)
+def test_a_renamed_option_is_one_line_with_its_new_name(
+    vocoder_command: Command, arguments: tuple[str, ...], old: str, new: str
+) -> None:
+    result = vocoder_command(*arguments)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"error: {old}: since 0.2 this is {new}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("resynth", "a.wav", "-o", "b.wav", "--to", "1"), ("evaluate", "a", "b", "--keep")],
+)
+def test_only_commands_that_had_an_option_name_its_successor(
+    vocoder_command: Command, arguments: tuple[str, ...]
+) -> None:
+    result = vocoder_command(*arguments)
+    assert result.code == 2
+    assert "No such option" in result.err
+    assert "since 0.2" not in result.err
+
+
+def test_a_file_may_have_the_name_of_a_renamed_option(
+    vocoder_command: Command, tmp_path: Path, small_extender: Path
+) -> None:
+    common = ("-o", tmp_path / "out", "--model", small_extender)
+    result = vocoder_command("extend", *common, "--", "--to")
+    assert result.code == 2
+    assert result.err.startswith("error: --to: not an audio file")

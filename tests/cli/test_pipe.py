@@ -1,4 +1,4 @@
-"""Between pipes: the bytes are those of one call however they are cut, and bad ones are named."""
+"""Streams between pipes: the bytes are those of one call however they are split, or an error."""
 
 import io
 import json
@@ -22,7 +22,7 @@ FRAMES = 60
 
 
 class Pipe(io.BufferedIOBase):
-    """Hands out bytes in pieces as they came in; it cannot seek, and nothing follows the end."""
+    """Returns bytes in the pieces in which they arrived; it cannot seek."""
 
     def __init__(self, data: bytes, cuts: list[int]) -> None:
         ends = [*sorted(cuts), len(data)]
@@ -44,8 +44,8 @@ class Pipe(io.BufferedIOBase):
         return data
 
 
-class Drips(io.BytesIO):
-    """Takes three bytes at a time, as a pipe that is full may."""
+class SlowPipe(io.BytesIO):
+    """Accepts three bytes at a time, as a pipe that is full may."""
 
     def write(self, data: Any, /) -> int:
         return super().write(data[:3])
@@ -87,7 +87,7 @@ def made(vocoder: Vocoder, data: bytes, read: Callable[..., Any], **options: boo
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_raw_frames_are_the_same_however_the_bytes_are_cut(
+def test_raw_frames_are_the_same_however_the_bytes_are_split(
     vocoder: Vocoder, mel: NDArray[np.float32], seed: int
 ) -> None:
     data = raw(mel)
@@ -96,7 +96,7 @@ def test_raw_frames_are_the_same_however_the_bytes_are_cut(
     np.testing.assert_array_equal(np.concatenate(pieces, axis=1), mel)
 
 
-def test_raw_frames_are_handed_on_before_the_next_come(
+def test_raw_frames_are_yielded_before_the_next_arrive(
     vocoder: Vocoder, mel: NDArray[np.float32]
 ) -> None:
     data, size = raw(mel), 4 * vocoder.spec.n_mels
@@ -106,7 +106,7 @@ def test_raw_frames_are_handed_on_before_the_next_come(
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_arrays_are_the_same_however_the_bytes_are_cut(
+def test_arrays_are_the_same_however_the_bytes_are_split(
     vocoder: Vocoder, mel: NDArray[np.float32], seed: int
 ) -> None:
     ends = [1, 4, 4, 40]
@@ -175,12 +175,12 @@ def test_header_is_that_of_a_wav_file_without_end(floats: bool, subtype: str) ->
         np.testing.assert_allclose(file.read(100), np.linspace(-0.5, 0.5, 100), atol=2e-5)
 
 
-def test_a_pipe_that_takes_a_part_gets_the_rest() -> None:
+def test_a_pipe_that_accepts_a_part_gets_the_rest() -> None:
     audio = np.linspace(-1.0, 1.0, 50, dtype=np.float32)
-    plain, dripping = io.BytesIO(), Drips()
-    for out in (plain, dripping):
+    plain, slow = io.BytesIO(), SlowPipe()
+    for out in (plain, slow):
         PcmWriter(out, sample_rate=8000, wav=True).write(audio)
-    assert plain.getvalue() == dripping.getvalue()
+    assert plain.getvalue() == slow.getvalue()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -220,7 +220,7 @@ def bad_arrays(vocoder: Vocoder) -> dict[str, tuple[bytes, str]]:
         "cut data": (good[:-1], "array 1: not a complete .*expected 400 bytes got 399"),
         "objects": (npy(np.array([None])), "array 1: .*numbers"),
         "impossible size": (good.replace(b"(20, 5)", b"(9e9,5)"), "array 1: not a complete"),
-        "more than there is": (
+        "larger than the data": (
             good.replace(b"(20, 5), }  ", b"(2000, 5), }"),
             "array 1: not a complete",
         ),
@@ -231,15 +231,15 @@ def bad_arrays(vocoder: Vocoder) -> dict[str, tuple[bytes, str]]:
         "integers": (npy(np.zeros((20, 5), "i4")), "frames 1 to 5: .*int32 values; give floats"),
         "complex": (npy(np.zeros((20, 5), "c8")), "complex64 values; give floats"),
         "NaN": (good + npy(np.full((20, 3), np.nan)), "frames 6 to 8: the mel has 60 of 60"),
-        "contract": (good + wrong, "array 2: .* log log10 .*say so with --preset"),
+        "contract": (good + wrong, "array 2: .* log log10 .*set --preset accordingly"),
         "bytes": (npy(np.zeros(9, "u1")), "array 1: neither a mel nor its settings"),
-        "nothing": (b"", "no mel frame came"),
-        "no frames": (npy(np.zeros((20, 0), "f4")), "no mel frame came"),
+        "nothing": (b"", "no mel frame arrived"),
+        "no frames": (npy(np.zeros((20, 0), "f4")), "no mel frame arrived"),
     }
 
 
 BAD_FRAMES: dict[str, tuple[bytes, str]] = {
-    "nothing": (b"", "no mel frame came"),
+    "nothing": (b"", "no mel frame arrived"),
     "cut": (raw(np.zeros((20, 5)))[:-1], "ends 79 bytes into frame 5; a frame is 20 float32"),
     "NaN": (raw(np.full((20, 2), np.nan)), "frames 1 to 2: the mel has 40 of 40"),
     "npy": (npy(np.zeros((20, 5), "f4")), "is an .npy array; leave out --mel-format f32"),
@@ -295,7 +295,7 @@ class Clock:
         return self.now
 
 
-def test_health_counts_what_a_player_would_hear() -> None:
+def test_health_counts_the_under_runs_of_a_player() -> None:
     clock, lines = Clock(), []
     health = Health(1000, lines.append, clock=clock)
     # Samples that come at these times; a second of audio is 1000 of them.
@@ -304,7 +304,7 @@ def test_health_counts_what_a_player_would_hear() -> None:
         health.came()
         health.made(samples)
     assert health.first == pytest.approx(0.2)
-    # Begun at 5.2; dry from 5.8 to 5.9; then 200 ms more, dry from 6.1 to 6.3.
+    # Begun at 5.2; empty from 5.8 to 5.9; then 200 ms more, empty from 6.1 to 6.3.
     assert (health.underruns, health.worst) == (2, pytest.approx(-0.2))
     assert health.seconds == pytest.approx(0.9)
     assert len(lines) == 1, "the second after the first audio has passed once"
@@ -314,7 +314,7 @@ def test_health_counts_what_a_player_would_hear() -> None:
     assert lines[1].startswith("in all 0.90 s of audio in 1.31 s, at worst -200 ms")
 
 
-def test_health_of_a_steady_source_has_no_under_run() -> None:
+def test_health_of_a_regular_source_has_no_under_run() -> None:
     clock, lines = Clock(), []
     health = Health(1000, lines.append, clock=clock)
     for _ in range(50):

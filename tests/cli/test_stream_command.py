@@ -69,7 +69,7 @@ def raw(mel: NDArray[Any]) -> bytes:
 
 
 def close(out: bytes, audio: NDArray[np.float32]) -> bool:
-    """16-bit samples as near as they can be."""
+    """Whether 16-bit samples are the audio, up to rounding."""
     values = np.frombuffer(out, "<i2").astype(np.float64)
     return bool(np.abs(values - 32768.0 * audio.astype(np.float64)).max() <= 0.5 + 32768e-6)
 
@@ -127,7 +127,7 @@ def test_buffer_health_goes_to_stderr(stream: Stream, mel: NDArray[np.float32]) 
 @pytest.mark.parametrize(
     ("data", "arguments", "words"),
     [
-        (b"", (), "stdin: no mel frame came"),
+        (b"", (), "stdin: no mel frame arrived"),
         (b"hello", (), "stdin, array 1: not a complete .npy array"),
         (npy(np.zeros((81, 5), "f4")), (), "has the shape [81, 5]; a stream takes mels [80, f]"),
         (npy(np.full((80, 5), np.nan)), (), "stdin, frames 1 to 5: the mel has 400 of 400"),
@@ -246,6 +246,6 @@ def test_example_streams_and_plays(
     written, rate = soundfile.read("out/stream.wav", dtype="int16")
     assert rate == 22050
     assert Path("played.wav").read_bytes()[44:] == written.tobytes()
-    # Rounding moves the F0 that the model estimates, hence the phase; a click would be far larger.
+    # Rounding changes the estimated F0, hence the phase; a click would be far larger.
     assert float(out.split("largest difference to one-shot: ")[1]) < 1e-5
     assert "look-ahead 0." in out

@@ -26,7 +26,7 @@ def save(path: Path, audio: np.ndarray) -> Path:
 
 
 def upsampled(path: Path, rate: int, floor: float) -> Path:
-    """Real speech at another rate, over a steady noise floor of this RMS."""
+    """Real speech at another rate, with stationary noise of this RMS."""
     audio, recorded_at = read_audio(SPEECH)
     audio = resample_soxr(audio, recorded_at, rate)
     write_audio(
@@ -51,15 +51,15 @@ FAULTS = {
     "quiet.wav": ("silent", "peak"),
     "twin.wav": ("duplicate", "original.wav"),
     "clipped.wav": ("clipped", "2 runs"),
-    "dull.wav": ("low bandwidth", "of 24000 Hz"),
+    "band_limited.wav": ("low bandwidth", "of 24000 Hz"),
     "stereo.wav": ("stereo", "2 channels"),
 }
-KEPT = {"original.wav", "clipped.wav", "dull.wav", "stereo.wav"}
+KEPT = {"original.wav", "clipped.wav", "band_limited.wav", "stereo.wav"}
 
 
 @pytest.fixture(scope="module")
 def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One file per fault, and one sound file."""
+    """One file per fault, and one without."""
     folder = tmp_path_factory.mktemp("faulty")
     (folder / "empty.wav").touch()
     (folder / "text.flac").write_text("not audio" * 100)
@@ -72,7 +72,7 @@ def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save(folder / "twin.wav", noise(3))
     save(folder / "clipped.wav", clipped())
     save(folder / "stereo.wav", np.concatenate([noise(4), noise(5)], axis=1))
-    upsampled(folder / "dull.wav", 48000, 0.0)
+    upsampled(folder / "band_limited.wav", 48000, 0.0)
     return folder
 
 
@@ -80,7 +80,7 @@ def by_name(found: Audit) -> dict[str, str]:
     return {clip.path.stem: clip.split for clip in found.clips}
 
 
-def test_each_fault_is_named_once_and_only_the_fatal_are_left_out(faulty: Path) -> None:
+def test_each_fault_is_named_once_and_files_with_fatal_ones_are_left_out(faulty: Path) -> None:
     clips, problems, _ = audit(faulty)
     assert [clip.path for clip in clips] == sorted(faulty / name for name in KEPT)
     assert sorted((p.path.name, p.kind) for p in problems) == sorted(
@@ -91,9 +91,9 @@ def test_each_fault_is_named_once_and_only_the_fatal_are_left_out(faulty: Path) 
         assert problem.excluded == (problem.path.name not in KEPT)
 
 
-def test_shortest_clip_is_a_choice(faulty: Path) -> None:
+def test_the_shortest_length_can_be_set(faulty: Path) -> None:
     assert "short" in by_name(audit(faulty, min_seconds=0.05))
-    assert by_name(audit(faulty, min_seconds=1.0)).keys() == {"dull"}
+    assert by_name(audit(faulty, min_seconds=1.0)).keys() == {"band_limited"}
 
 
 @pytest.mark.parametrize("path", sorted(CLIPS.rglob("*.flac")), ids=lambda path: path.stem)
@@ -200,7 +200,7 @@ def test_index_selects_and_describes(faulty: Path) -> None:
             row(f"{faulty.name}/original.wav"),
             row(f"{faulty.name}/original.wav"),
             row(f"{faulty.name}/stereo.wav", language="nl"),
-            row(f"{faulty.name}/dull.wav", split="", speaker="", licence=""),
+            row(f"{faulty.name}/band_limited.wav", split="", speaker="", licence=""),
             row(f"{faulty.name}/gone.wav"),
             row("elsewhere/other.wav"),
         ],
@@ -208,11 +208,11 @@ def test_index_selects_and_describes(faulty: Path) -> None:
     clips, problems, _ = audit(faulty, index=index, only={"language": {"en", "de"}})
     described = {clip.path.name: (clip.split, clip.speaker, clip.licence) for clip in clips}
     assert described == {
-        "dull.wav": ("train", faulty.name, ""),
+        "band_limited.wav": ("train", faulty.name, ""),
         "original.wav": ("test", "anna", "CC0-1.0"),
     }
     assert [(p.path.name, p.kind) for p in problems] == [
-        ("dull.wav", "low bandwidth"),
+        ("band_limited.wav", "low bandwidth"),
         ("gone.wav", "unreadable"),
     ]
 

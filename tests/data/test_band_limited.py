@@ -1,4 +1,4 @@
-"""Recordings that end below the band can teach what they hold: crops say where they end."""
+"""Band-limited recordings can be training data: batches state the cutoff of every crop."""
 
 from pathlib import Path
 
@@ -15,7 +15,7 @@ RATE = 48000
 
 
 def energy_above(audio: torch.Tensor, hz: float) -> float:
-    """Share of the energy, in dB."""
+    """Share of the energy above a frequency, in dB."""
     power = torch.fft.rfft(audio.double()).abs().square()
     first = int(hz / RATE * audio.shape[-1]) + 1
     return 10.0 * float(torch.log10(power[..., first:].sum() / power.sum() + 1e-20))
@@ -23,13 +23,13 @@ def energy_above(audio: torch.Tensor, hz: float) -> float:
 
 @pytest.fixture(scope="module")
 def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("partial") / "manifest.csv"
+    path = tmp_path_factory.mktemp("band_limited") / "manifest.csv"
     write_manifest(path, audit(CLIPS).clips)
     return path
 
 
 @pytest.mark.parametrize("speed", [(1.0, 1.0), (0.8, 1.25)])
-def test_a_crop_holds_nothing_above_its_edge(manifest: Path, speed: tuple[float, float]) -> None:
+def test_a_crop_has_no_content_above_its_cutoff(manifest: Path, speed: tuple[float, float]) -> None:
     segments = Segments(
         manifest=manifest,
         sample_rate=RATE,
@@ -49,13 +49,12 @@ def test_a_crop_holds_nothing_above_its_edge(manifest: Path, speed: tuple[float,
         assert cutoff > 0.95 * RATE / 2 or energy_above(crop * window, 1.05 * cutoff) < -40.0
 
 
-def test_full_band_batches_say_nothing(manifest: Path) -> None:
-    assert (
-        Segments(manifest=manifest, sample_rate=22050, segment=64, batch_size=1)[0].cutoffs is None
-    )
+def test_full_band_batches_have_no_cutoffs(manifest: Path) -> None:
+    segments = Segments(manifest=manifest, sample_rate=22050, segment=64, batch_size=1)
+    assert segments[0].cutoffs is None
 
 
-def test_band_limit_ends_every_signal_at_its_own_edge() -> None:
+def test_band_limit_ends_every_signal_at_its_own_cutoff() -> None:
     audio, cutoffs = torch.randn(3, 2, 4800), torch.tensor([3000.0, 12000.0, 24000.0])
     limited = band_limit(audio, cutoffs, sample_rate=RATE)
     for before, after, cutoff in zip(audio, limited, cutoffs.tolist(), strict=True):

@@ -42,7 +42,7 @@ def clip(path: Path, **changes: object) -> Clip:
     peak_dbfs=st.floats(-60.0, 3.0),
     samples=st.integers(1, 2**40),
 )
-def test_what_is_written_is_read(
+def test_read_manifest_returns_what_was_written(
     tmp_path_factory: pytest.TempPathFactory, **values: object
 ) -> None:
     folder = tmp_path_factory.getbasetemp()
@@ -128,8 +128,8 @@ ROW = "a.wav,train,anna,1.5,36000,24000,1,11800,-3.25,CC0"
         (f"{HEADER},mel_spec\n{ROW},nosuch", ":2: no mel preset 'nosuch'"),
         (f'{HEADER},mel_spec\n{ROW},"{{""hop"": 1}}"', r":2: mel_spec: unknown keys \['hop'\]"),
         (f"{HEADER},mel_spec\n{ROW},{{", ":2: mel_spec is not JSON"),
-        (f"{HEADER}\n{ROW},", ":2: has not as many fields"),
-        (f"{HEADER}\na.wav,train", ":2: has not as many fields"),
+        (f"{HEADER}\n{ROW},", ":2: has more or fewer fields"),
+        (f"{HEADER}\na.wav,train", ":2: has more or fewer fields"),
         (f"{HEADER}\n{ROW}\xff", "UTF-8"),
     ],
 )
@@ -147,7 +147,7 @@ def test_missing_manifest(tmp_path: Path) -> None:
         read_manifest(tmp_path / "absent.csv")
 
 
-def test_spreadsheet_byte_order_mark_is_no_part_of_the_header(tmp_path: Path) -> None:
+def test_byte_order_mark_is_not_part_of_the_header(tmp_path: Path) -> None:
     (tmp_path / "m.csv").write_text(f"{HEADER}\n{ROW}\n", encoding="utf-8-sig")
     assert read_manifest(tmp_path / "m.csv")[0].speaker == "anna"
 

@@ -1,4 +1,4 @@
-"""Laws of paired clips: what belongs together, what fits, and that crops stay in step."""
+"""Paired clips: how files are matched and checked, and that both crops are aligned."""
 
 import dataclasses
 import shutil
@@ -142,14 +142,14 @@ def test_a_file_that_cannot_be_a_mel_is_named(tmp_path: Path) -> None:
         assert f"{problem.path.stem}.npy" in problem.explanation
 
 
-def test_settings_must_come_from_somewhere(tmp_path: Path) -> None:
+def test_mel_settings_are_in_the_file_or_given(tmp_path: Path) -> None:
     for number, name in enumerate("ab"):
         record(tmp_path / f"wavs/{name}.wav", 4000 + number)
     write_mel(bare(tmp_path / "mels/a.npy", random_mel(63)), random_mel(63), CENTERED)
     mel = bare(tmp_path / "mels/b.npy", random_mel(62))
-    with pytest.raises(ConfigError, match=rf"{mel}: does not say how.*--preset"):
+    with pytest.raises(ConfigError, match=rf"{mel}: does not state how.*--preset"):
         audited(tmp_path, mel_spec=None)
-    # What a file says of itself counts more than what is said of it.
+    # What the file states takes precedence over the settings given.
     clips, problems, trimmed = audited(tmp_path)
     assert [(clip.mel_spec, trimmed) for clip in clips] == [(None, 0), (SPEC, 0)]
     assert problems == []
@@ -187,14 +187,14 @@ def test_contract_is_converted_or_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(MelMismatchError, match=rf"{clip.mel}: .*hop_length 64 \(model: 80\)"):
         read_paired_mel(dataclasses.replace(clip, mel_spec=SPEC), other)
     bare(clip.mel, linear)
-    with pytest.raises(ConfigError, match=f"{clip.mel}: does not say"):
+    with pytest.raises(ConfigError, match=f"{clip.mel}: does not state"):
         read_paired_mel(dataclasses.replace(clip, mel_spec=None), SPEC)
 
 
 @pytest.mark.parametrize("off", [-1, 0, 1])
 @pytest.mark.parametrize("spec", [SPEC, CENTERED], ids=lambda spec: spec.padding)
 @pytest.mark.parametrize(("rate", "channels"), [(RATE, 1), (11025, 2)])
-def test_crop_is_a_cut_of_the_whole_pair(
+def test_crop_equals_a_slice_of_the_whole_pair(
     off: int, spec: MelSpec, rate: int, channels: int, tmp_path: Path
 ) -> None:
     clip = paired(tmp_path, off=off, spec=spec, rate=rate, channels=channels)
@@ -250,7 +250,7 @@ def test_batches_are_a_function_of_seed_step_and_rank(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_mel_that_changed_since_is_one_line_with_both_names(workers: int, tmp_path: Path) -> None:
+def test_mel_that_no_longer_fits_is_one_line_with_both_names(workers: int, tmp_path: Path) -> None:
     clip = paired(tmp_path)
     data = segments(tmp_path / "m.csv", [clip])
     bare(clip.mel, random_mel(82))
@@ -383,8 +383,8 @@ def test_a_copy_that_cannot_be_used_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("rates", [(RATE, RATE), (RATE, 11025), (16000, RATE), (11025, 16000)])
 @pytest.mark.parametrize("more", [-40, 0, 40])
-def test_both_crops_are_the_same_moments(rates: tuple[int, int], more: int, tmp_path: Path) -> None:
-    """Up to the end of the shorter, and as if the whole files had been converted."""
+def test_both_crops_are_of_the_same_time(rates: tuple[int, int], more: int, tmp_path: Path) -> None:
+    """They end with the shorter file, and equal slices of the converted files."""
     clip = copied(tmp_path, more=more, rates=rates, channels=2)
     files = read_audio(clip.path)[0], read_audio(clip.narrowband)[0]
     whole = [
@@ -429,7 +429,7 @@ def test_a_short_copied_clip_is_followed_by_silence_in_both(more: int, tmp_path:
     assert not features["narrowband"][..., end:].any()
 
 
-def test_validation_clips_come_with_as_much_of_their_copies(tmp_path: Path) -> None:
+def test_validation_clips_come_with_the_beginning_of_their_copies(tmp_path: Path) -> None:
     clip = dataclasses.replace(copied(tmp_path, more=-7, channels=2), split="valid")
     write_manifest(tmp_path / "m.csv", [clip])
     for most, samples in [(1000, 1000), (9000, 3993)]:
@@ -445,7 +445,7 @@ def test_validation_clips_come_with_as_much_of_their_copies(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_copy_that_changed_since_is_one_line_with_both_names(
+def test_a_copy_that_no_longer_fits_is_one_line_with_both_names(
     workers: int, tmp_path: Path
 ) -> None:
     clip = copied(tmp_path)

@@ -38,7 +38,7 @@ def synthetic(path: Path, audio: np.ndarray, **changes: Any) -> Clip:
 
 
 def ramp(samples: int, channels: int = 1) -> np.ndarray:
-    """Every sample tells its place, the sign its channel: 1, 2, 3, … or -1, -2, -3, … steps."""
+    """Samples whose value is the position, and the sign the channel: 1, 2, 3, … or -1, -2, -3, …"""
     signs = np.array([1, -1])[:channels]
     return ((np.arange(samples)[:, None] + 1) * signs).astype(np.int16)
 
@@ -87,7 +87,7 @@ def test_batch_is_a_function_of_seed_step_and_rank(
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])
-def test_workers_change_nothing(real: Path, workers: int) -> None:
+def test_the_number_of_workers_does_not_change_the_data(real: Path, workers: int) -> None:
     data = segments(real)
     state = torch.get_rng_state()
     batches = list(loader(data, start=5, steps=6, workers=workers))
@@ -97,7 +97,7 @@ def test_workers_change_nothing(real: Path, workers: int) -> None:
         assert same(batch, data[step])
 
 
-def test_workers_outlive_the_signals_of_their_group(real: Path) -> None:
+def test_workers_ignore_the_signals_of_their_process_group(real: Path) -> None:
     data = segments(real)
     batches = loader(data, start=0, steps=40, workers=2)
     seen = [next(batches), next(batches)]
@@ -153,7 +153,7 @@ def test_crop_reaches_the_last_sample_however_the_length_is_rounded(
 
 
 @pytest.mark.parametrize("new_rate", [RATE, 16000, 7350])
-def test_long_file_costs_no_more_than_a_short_one(
+def test_as_much_is_read_of_a_long_file_as_of_a_short_one(
     new_rate: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
@@ -194,7 +194,7 @@ def test_every_second_is_equally_likely(tmp_path: Path) -> None:
         assert (order - expected).abs().max() < 1.95 / len(order) ** 0.5
 
 
-def test_crop_is_one_stretch_of_one_channel(tmp_path: Path) -> None:
+def test_crop_is_contiguous_and_from_one_channel(tmp_path: Path) -> None:
     write_manifest(tmp_path / "m.csv", [synthetic(tmp_path / "a.wav", ramp(9000, channels=2))])
     data = segments(tmp_path / "m.csv", sample_rate=RATE, batch_size=60, peak_db=None)
     steps = places(data[0])
@@ -210,7 +210,7 @@ def test_short_clip_is_followed_by_silence(tmp_path: Path) -> None:
     assert torch.equal(places(data[0]), expected)
 
 
-def test_file_peak_lands_in_the_range_and_moves_nothing_else(tmp_path: Path) -> None:
+def test_file_peak_is_in_the_range_and_only_the_level_changes(tmp_path: Path) -> None:
     square = 0.05 * np.sign(np.sin(np.arange(30000) + 0.5))[:, None]
     clip = synthetic(tmp_path / "a.wav", square, peak_dbfs=20 * np.log10(0.05))
     write_manifest(tmp_path / "m.csv", [clip])
@@ -227,7 +227,7 @@ def test_file_peak_lands_in_the_range_and_moves_nothing_else(tmp_path: Path) -> 
     assert torch.equal(level[-12.0, -0.5].sign(), level[None].sign())
 
 
-def test_dull_clips_are_left_out_with_a_warning(
+def test_band_limited_clips_are_left_out_with_a_warning(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     clips = [
@@ -284,7 +284,7 @@ def test_impossible_values_fail_at_construction(real: Path, wrong: dict[str, Any
         segments(real, **wrong)
 
 
-def test_validation_clips_take_turns(tmp_path: Path) -> None:
+def test_validation_clips_alternate_between_speakers(tmp_path: Path) -> None:
     names = ["c/1", "a/2", "a/1", "b/1", "a/3", "b/2"]
     clips = [
         synthetic(tmp_path / f"{name}.wav", ramp(4000, channels=2), split="valid") for name in names
@@ -303,16 +303,16 @@ def test_validation_clips_take_turns(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bandwidth", [8500, 12000, 24000])
-def test_speed_plays_within_its_range_and_never_too_dull(bandwidth: int, real: Path) -> None:
+def test_speed_is_in_its_range_and_leaves_enough_bandwidth(bandwidth: int, real: Path) -> None:
     chosen = segments(real, speed=(0.8, 1.25))
     clip = Clip(**vars(chosen.clips[0]) | {"sample_rate": 24000, "bandwidth_hz": bandwidth})
-    speeds = [chosen._played_at(clip, draw) / 24000 for draw in (0.0, 0.3, 0.999)]
+    speeds = [chosen._played_at(clip, value) / 24000 for value in (0.0, 0.3, 0.999)]
     assert speeds == sorted(speeds)
     assert speeds[0] == pytest.approx(max(0.8, min(1.0, 0.9 * 11025 / bandwidth)), rel=2e-3)
     assert speeds[-1] == pytest.approx(1.25, rel=2e-3)
 
 
-def test_speed_moves_the_pitch_and_stays_a_pure_function(real: Path, tmp_path: Path) -> None:
+def test_speed_scales_the_pitch_and_is_deterministic(real: Path, tmp_path: Path) -> None:
     time = np.arange(2 * RATE) / RATE
     clip = synthetic(tmp_path / "a" / "tone.wav", 0.5 * np.sin(2 * np.pi * 500 * time)[:, None])
     crop = read_crop(clip, start=100, samples=RATE, sample_rate=RATE, played_at=RATE * 5 // 4)[0]

@@ -1,4 +1,4 @@
-"""Tones have one frequency at a time, and a network is shown as many as it was asked to be."""
+"""Tones have one frequency at a time, and their share of the crops is that of the settings."""
 
 from pathlib import Path
 
@@ -15,8 +15,8 @@ from vocoder.errors import ConfigError
 CLIPS = Path(__file__).parents[2] / "egs" / "clips" / "kathleen"
 
 
-def bins_of_half_the_energy(audio: torch.Tensor) -> float:
-    """Mean share of the bins that hold all but a hundredth of a frame's energy."""
+def occupied_bins(audio: torch.Tensor) -> float:
+    """Mean share of the bins that have all but a hundredth of a frame's energy."""
     window = torch.hann_window(512)
     power = torch.stft(audio, 512, window=window, return_complex=True).abs().square()
     loudest = power.sort(dim=0, descending=True).values.cumsum(0)
@@ -24,15 +24,15 @@ def bins_of_half_the_energy(audio: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_tone_is_one_line(seed: int) -> None:
+def test_a_tone_occupies_few_bins(seed: int) -> None:
     tone = gliding_tone(np.random.default_rng(seed), samples=24000, sample_rate=48000)
     assert tone.shape == (24000,)
     assert 0.009 < tone.abs().max() < 0.71
-    assert bins_of_half_the_energy(tone) < 0.05
-    assert bins_of_half_the_energy(torch.randn(24000)) > 0.5
+    assert occupied_bins(tone) < 0.05
+    assert occupied_bins(torch.randn(24000)) > 0.5
 
 
-def test_the_share_of_tones_is_what_was_asked_for(tmp_path: Path) -> None:
+def test_the_share_of_tones_is_that_of_the_settings(tmp_path: Path) -> None:
     manifest = tmp_path / "manifest.csv"
     write_manifest(manifest, audit(CLIPS).clips)
     common = {"manifest": manifest, "sample_rate": 48000, "segment": 4096, "batch_size": 8}

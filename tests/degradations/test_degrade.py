@@ -1,4 +1,4 @@
-"""Degraded copies: what every step promises, and what each one does."""
+"""Degraded copies: properties of every step, and the effect of each one."""
 
 import functools
 import io
@@ -61,7 +61,7 @@ def configured(name: str) -> Degrade:
     merged = OmegaConf.merge({"mel": {"sample_rate": CONFIGS[name]}}, loaded)
     node = OmegaConf.to_container(merged, resolve=True)
     assert isinstance(node, dict)
-    with torch.device("meta"):  # where models are counted
+    with torch.device("meta"):  # as when models are counted
         feature = build(node["narrowband"])
     assert isinstance(feature, Degrade)
     return feature
@@ -84,7 +84,7 @@ def alone(step: Step, rate: int = RATE) -> Degrade:
 
 @pytest.fixture(scope="module")
 def speech() -> Tensor:
-    """Two thirds of a second of one recording, from four places of it."""
+    """Four segments of half a second from one recording."""
     audio, rate = read_audio(ROOT / "egs" / "clips" / "kathleen" / "arctic_a0290.flac")
     assert rate == RATE
     return torch.stack([audio[:, start : start + 24000] for start in range(10000, 90000, 20000)])
@@ -142,7 +142,7 @@ def test_draws_for_each_item(speech: Tensor) -> None:
     assert len({round(float(copy.square().sum()), 5) for copy in copies}) == 6
 
 
-def test_items_do_not_hear_each_other(degrade: Degrade, speech: Tensor) -> None:
+def test_items_do_not_influence_each_other(degrade: Degrade, speech: Tensor) -> None:
     other = speech.clone()
     other[0] = 0.5 * torch.randn_like(other[0])
     copy, changed = seeded(degrade, speech), seeded(degrade, other)
@@ -150,7 +150,7 @@ def test_items_do_not_hear_each_other(degrade: Degrade, speech: Tensor) -> None:
     assert torch.allclose(copy[1:], changed[1:], atol=1e-5)
 
 
-def test_channels_alike_stay_alike(degrade: Degrade, speech: Tensor) -> None:
+def test_equal_channels_stay_equal(degrade: Degrade, speech: Tensor) -> None:
     noisy = any(isinstance(module, Noise) for module in degrade.modules())
     left, right = seeded(degrade, speech.expand(-1, 2, -1)).unbind(dim=1)
     assert torch.equal(left, right) != noisy
@@ -166,10 +166,10 @@ def test_is_aligned(degrade: Degrade, speech: Tensor) -> None:
     for seed in range(3):
         copy = seeded(degrade, speech, seed)
         assert abs(delay(copy, speech)) <= 0.5
-    assert delay(torch.roll(copy, 2, -1), speech) > 1.0  # the measure would see it
+    assert delay(torch.roll(copy, 2, -1), speech) > 1.0  # the measure detects a delay
 
 
-def test_zero_phase_means_symmetry() -> None:
+def test_zero_phase_filters_have_symmetric_impulse_responses() -> None:
     impulse = torch.zeros(2, 1, 8001)
     impulse[..., 4000] = 1.0
     for name in ("families", "sinc", "body"):
@@ -186,7 +186,7 @@ def test_zero_phase_means_symmetry() -> None:
         ("narrowband_rates", 16000.0),
     ],
 )
-def test_nothing_above_the_highest_edge(name: str, hertz: float) -> None:
+def test_nothing_above_the_highest_cutoff(name: str, hertz: float) -> None:
     torch.manual_seed(0)
     noise = 0.1 * torch.randn(8, 1, 24000)
     for seed in range(8):
@@ -202,7 +202,7 @@ def sweep(low: float, high: float, samples: int = 24000) -> Tensor:
     return (0.5 * tone * fade).float()[None, None]
 
 
-def test_a_low_rate_has_neither_images_nor_aliases_unless_by_straight_lines() -> None:
+def test_low_rate_has_no_images_or_aliases_unless_interpolated_linearly() -> None:
     inside, beyond = sweep(100.0, 3600.0), sweep(4300.0, 20000.0)
     good = alone(LowRate(rates=[8000]))
     crude = alone(LowRate(rates=[8000], interpolation="linear"))
@@ -212,13 +212,13 @@ def test_a_low_rate_has_neither_images_nor_aliases_unless_by_straight_lines() ->
     assert decibels(above(crude(inside), 4000.0), above(inside, 0.0)) > -30.0
 
 
-def test_straight_lines_join_the_samples() -> None:
+def test_linear_interpolation_joins_the_samples() -> None:
     slow = sweep(5.0, 40.0)
     crude = alone(LowRate(rates=[8000], interpolation="linear"))(slow)
     assert (crude - slow)[..., :-6].abs().max() < 1e-4
 
 
-def test_sinc_keeps_all_below_its_flank_and_nothing_above_its_edge() -> None:
+def test_sinc_passes_all_below_its_transition_band_and_nothing_above_its_cutoff() -> None:
     step = alone(SincLowPass(cutoff_range=[4000.0, 4000.0], transition=[0.1, 0.1]))
     inside, beyond = sweep(100.0, 3500.0), sweep(4100.0, 20000.0)
     assert decibels(step(inside) - inside, inside) < -80.0
@@ -291,15 +291,15 @@ def test_codecs_are_aligned_at_their_own_rate(codec: Any, rate: int, speech: Ten
     copy = step(audio)
     assert abs(delay(copy, audio)) <= 0.25
     ratio = decibels(copy - audio, audio)
-    assert -60.0 < ratio < -3.0  # damaged, but the same
+    assert -60.0 < ratio < -3.0  # degraded, but recognisable
 
 
-def test_fewer_bits_do_more_damage(speech: Tensor) -> None:
-    damage = [
+def test_fewer_bits_give_larger_errors(speech: Tensor) -> None:
+    errors = [
         decibels(alone(Codec(codec="mp3", compression=[c, c]), 16000)(speech) - speech, speech)
         for c in (0.0, 0.5, 0.95)
     ]
-    assert damage == sorted(damage) and damage[2] > damage[0] + 6.0
+    assert errors == sorted(errors) and errors[2] > errors[0] + 6.0
 
 
 def test_noise_has_the_ratio(speech: Tensor) -> None:
@@ -309,14 +309,14 @@ def test_noise_has_the_ratio(speech: Tensor) -> None:
             assert decibels(noise, item) == pytest.approx(-ratio, abs=0.2)
 
 
-def test_choices_come_as_often_as_their_weights_say() -> None:
+def test_choices_are_drawn_by_their_weights() -> None:
     steps = {"body": BodyConduction(), "law": Companding(law="mu")}
     chosen = alone(OneOf(steps, weights={"body": 0.2, "law": 0.5}))
     tone = sweep(3000.0, 4000.0, 4000)
     copies = seeded(chosen, tone.expand(400, -1, -1))
-    kept = [torch.equal(copy, tone[0]) for copy in copies]
+    unchanged = [torch.equal(copy, tone[0]) for copy in copies]
     muffled = [float(copy.abs().max()) < 0.01 for copy in copies]
-    assert sum(kept) / 400 == pytest.approx(0.3, abs=0.08)
+    assert sum(unchanged) / 400 == pytest.approx(0.3, abs=0.08)
     assert sum(muffled) / 400 == pytest.approx(0.2, abs=0.08)
 
 

@@ -1,4 +1,4 @@
-"""The discriminator that CONTRIBUTING shows keeps the laws of all discriminators."""
+"""The example discriminator of CONTRIBUTING satisfies the laws of all discriminators."""
 
 import re
 from pathlib import Path

@@ -120,7 +120,7 @@ SMALL: dict[str, Callable[[int], nn.Module]] = {
         backbone=RandomFeatures(widths=(8, 8, 8), audio_channels=c), channels=2
     ),
 }
-WITHOUT_LOGITS_AMONG_FEATURES = {
+WITHOUT_LOGITS_AMONG_FEATURE_MAPS = {
     "melgan",
     "dilated",
     "cqt",
@@ -180,7 +180,7 @@ def test_size_is_the_published_one(kind: type[nn.Module], millions: float) -> No
 @pytest.mark.parametrize("name", SMALL)
 @pytest.mark.parametrize("audio_channels", [1, 2])
 @pytest.mark.parametrize("samples", [1, 7, 1237, 8192])
-def test_any_signal_gives_finite_verdicts_and_gradients(
+def test_any_signal_gives_finite_outputs_and_gradients(
     name: str, audio_channels: int, samples: int
 ) -> None:
     model = SMALL[name](audio_channels).requires_grad_(False)
@@ -203,7 +203,7 @@ def test_gradient_reaches_every_channel_and_all_weights(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_one_backward_pass_serves_two_judgements(name: str) -> None:
+def test_one_backward_pass_covers_real_and_fake_outputs(name: str) -> None:
     model = SMALL[name](1)  # in training mode, where spectral norm changes its buffers each pass
     real, fake = model(torch.randn(1, 1, 800)), model(torch.randn(1, 1, 800))
     LeastSquares().discriminator(real, fake).backward()
@@ -213,7 +213,7 @@ def test_one_backward_pass_serves_two_judgements(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_signals_of_a_batch_are_judged_alone(name: str) -> None:
+def test_signals_of_a_batch_are_scored_independently(name: str) -> None:
     model = SMALL[name](1).eval()
     audio = torch.randn(3, 1, 900)
     for together, alone in zip(
@@ -222,11 +222,11 @@ def test_signals_of_a_batch_are_judged_alone(name: str) -> None:
         torch.testing.assert_close(together[1:2], alone, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", sorted(SMALL.keys() - WITHOUT_LOGITS_AMONG_FEATURES))
-def test_last_feature_is_the_logits(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(SMALL.keys() - WITHOUT_LOGITS_AMONG_FEATURE_MAPS))
+def test_last_feature_map_is_the_logits(name: str) -> None:
     for output in SMALL[name](1)(torch.randn(2, 1, 700)):
         assert torch.equal(output.feature_maps[-1].flatten(1), output.logits)
-        assert all(feature.shape[0] == 2 for feature in output.feature_maps)
+        assert all(each.shape[0] == 2 for each in output.feature_maps)
 
 
 @pytest.mark.parametrize(
@@ -240,47 +240,47 @@ def test_last_feature_is_the_logits(name: str) -> None:
         ("cqt", (4, 4, 4, 4, 4), 72, (1, 2, 4, 8, 8)),
     ],
 )
-def test_maps_widen_and_shrink_as_in_the_papers(
+def test_feature_maps_have_the_sizes_of_the_papers(
     name: str, widths: tuple[int, ...], first_map: float, divisors: tuple[int, ...]
 ) -> None:
-    features = SMALL[name](1)(torch.randn(1, 1, 2050))[0].feature_maps
-    halved = 3 if name in ("resolution", "cqt") else 2  # there time, here frequency
-    assert tuple(feature.shape[1] for feature in features) == widths
-    assert [f.shape[halved] for f in features] == [math.ceil(first_map / d) for d in divisors]
+    maps = SMALL[name](1)(torch.randn(1, 1, 2050))[0].feature_maps
+    halved = 3 if name in ("resolution", "cqt") else 2  # time there, frequency otherwise
+    assert tuple(each.shape[1] for each in maps) == widths
+    assert [each.shape[halved] for each in maps] == [math.ceil(first_map / d) for d in divisors]
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_verdicts_are_finite_under_autocast(name: str) -> None:
+def test_outputs_are_finite_under_autocast(name: str) -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
         outputs = SMALL[name](1)(torch.randn(1, 1, 1000))
     assert all(tensor.isfinite().all() for tensor in output_tensors(outputs))
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_same_audio_twice_gives_the_same_verdict_in_evaluation(name: str) -> None:
+def test_evaluation_is_deterministic(name: str) -> None:
     model = SMALL[name](1).eval()
     audio = torch.randn(1, 1, 600)
     first, second = output_tensors(model(audio)), output_tensors(model(audio))
     assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
 
 
-def test_ensemble_lists_the_verdicts_of_all_members_in_order() -> None:
+def test_ensemble_lists_the_outputs_of_all_members_in_order() -> None:
     members = {name: make(1).eval() for name, make in SMALL.items()}
     audio = torch.randn(1, 1, 500)
     expected = [output.logits for member in members.values() for output in member(audio)]
     outputs = Discriminators(members)(audio, {})
-    assert all(torch.equal(v.logits, e) for v, e in zip(outputs, expected, strict=True))
+    assert all(torch.equal(output.logits, e) for output, e in zip(outputs, expected, strict=True))
 
 
 @pytest.mark.parametrize(("channels", "weights"), [(32, 285_981), (128, 4_452_765)])
-def test_cqt_has_as_many_weights_as_public_ones(channels: int, weights: int) -> None:
+def test_cqt_has_as_many_weights_as_the_public_implementation(channels: int, weights: int) -> None:
     with torch.device("meta"):
         model = MultiScaleCQT(sample_rate=24000, channels=channels)
     named = model.named_parameters()
     assert sum(p.numel() for name, p in named if not name.endswith("original0")) == weights
 
 
-def test_cqt_judges_like_the_public_implementation() -> None:
+def test_cqt_outputs_are_those_of_the_public_implementation() -> None:
     """BigVGAN's discriminator.py with random weights and nnAudio 0.3.4, 0.34 s of speech."""
     golden = np.load(Path(__file__).parents[1] / "golden" / "cqt_discriminator.npz")
     model = MultiScaleCQT(sample_rate=24000, channels=4)
@@ -292,17 +292,17 @@ def test_cqt_judges_like_the_public_implementation() -> None:
     for scale, output in enumerate(model(audio)):
         expected = torch.tensor(golden[f"logits{scale}"])[None]
         torch.testing.assert_close(output.logits, expected, rtol=0.0, atol=1e-6)
-        shapes = [list(feature.shape) for feature in output.feature_maps]
+        shapes = [list(each.shape) for each in output.feature_maps]
         assert shapes == golden[f"feature_shapes{scale}"].tolist()
-        means = [feature.mean().item() for feature in output.feature_maps]
+        means = [each.mean().item() for each in output.feature_maps]
         assert means == pytest.approx(golden[f"feature_means{scale}"], abs=1e-6)
 
 
 @pytest.mark.parametrize(
     ("sample_rate", "octaves"), [(16000, 8), (22050, 9), (24000, 9), (44100, 9), (48000, 9)]
 )
-def test_cqt_looks_as_low_at_any_rate(sample_rate: int, octaves: int) -> None:
-    """A low tone is in the same bin, whatever the rate; channels keep their order."""
+def test_cqt_has_the_same_lowest_bins_at_any_rate(sample_rate: int, octaves: int) -> None:
+    """A low tone falls into the same bin at any rate, and channels keep their order."""
     model = MultiScaleCQT(
         sample_rate=sample_rate,
         hop_lengths=(256,),
@@ -311,14 +311,14 @@ def test_cqt_looks_as_low_at_any_rate(sample_rate: int, octaves: int) -> None:
         channels=1,
         audio_channels=2,
     )
-    seen: list[Tensor] = []
+    inputs: list[Tensor] = []
     (discriminator,) = model.discriminators
     discriminator.conv_pres = nn.ModuleList(nn.Identity() for _ in range(octaves))
-    discriminator.convs[0].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    discriminator.convs[0].register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     time = torch.arange(int(1.5 * sample_rate)) / sample_rate
     tones = [torch.sin(2 * math.pi * 32.7 * 2 ** (steps / 24) * time) for steps in (55, 80)]
     model(torch.stack(tones)[None])
-    middle = seen[0][0, :, seen[0].shape[2] // 2]  # [2 C, bins], of each channel two parts
+    middle = inputs[0][0, :, inputs[0].shape[2] // 2]  # [2 C, bins], two parts per channel
     frame = middle.reshape(2, 2, -1).square().sum(1)
     assert frame.shape == (2, 24 * octaves)
     assert frame.argmax(1).tolist() == [55, 80]
@@ -350,7 +350,7 @@ def test_halve_averages_four_samples_with_zeros_outside() -> None:
     np.testing.assert_allclose(halve(audio).numpy(), expected, atol=1e-6)
 
 
-def test_each_scale_judges_audio_halved_once_more() -> None:
+def test_each_scale_gets_audio_at_half_the_rate_of_the_one_before() -> None:
     model = MultiScale(channels=16).eval()
     audio = torch.randn(1, 1, 1001)
     for discriminator, output in zip(model.discriminators, model(audio), strict=True):
@@ -358,19 +358,19 @@ def test_each_scale_judges_audio_halved_once_more() -> None:
         audio = halve(audio)
 
 
-def test_wavelet_scales_hear_the_highest_frequency_which_averages_hide() -> None:
+def test_wavelet_scales_respond_to_the_highest_frequency_which_averages_remove() -> None:
     model = WaveletMultiScale(channels=16).eval()
     highest = torch.ones(1, 1, 1000)
     highest[..., ::2] = -1.0
     assert halve(highest)[..., 1:-1].abs().max() == 0
     silent = model(torch.zeros_like(highest))
-    for heard, nothing in zip(model(highest), silent, strict=True):
-        middle = heard.logits.shape[1] // 2
-        assert not torch.allclose(heard.logits[:, middle], nothing.logits[:, middle])
+    for with_tone, without in zip(model(highest), silent, strict=True):
+        middle = with_tone.logits.shape[1] // 2
+        assert not torch.allclose(with_tone.logits[:, middle], without.logits[:, middle])
 
 
 @pytest.mark.parametrize("samples", [1, 2, 3, 16, 17])
-def test_melgan_halves_by_the_mean_of_the_samples_that_exist(samples: int) -> None:
+def test_melgan_halves_by_the_mean_of_the_samples_of_the_signal(samples: int) -> None:
     audio = torch.arange(1.0, samples + 1)
     centers = range(0, max(samples // 2 * 2, 1), 2)
     expected = [audio[max(i - 1, 0) : i + 3].mean() for i in centers]
@@ -379,8 +379,8 @@ def test_melgan_halves_by_the_mean_of_the_samples_that_exist(samples: int) -> No
 
 
 @pytest.mark.parametrize("samples", [1, 5, 300])
-def test_melgan_judges_each_scale_as_published(samples: int) -> None:
-    """Written out once more: the mirrored ends, groups of four, slope 0.2."""
+def test_melgan_scales_are_the_published_ones(samples: int) -> None:
+    """Reference implementation: reflection at the ends, groups of four, slope 0.2."""
     model = MelGANMultiScale(strides=(4, 2), channels=8, max_channels=32).eval()
     audio = torch.randn(1, 1, samples)
     for discriminator, output in zip(model.discriminators, model(audio), strict=True):
@@ -398,15 +398,15 @@ def test_melgan_judges_each_scale_as_published(samples: int) -> None:
         audio = melgan_scale.halve(audio)
 
 
-def test_dilated_layers_see_twice_their_index() -> None:
+def test_receptive_field_of_dilated_layers_is_twice_their_index() -> None:
     audio = torch.randn(1, 1, 101, requires_grad=True)
     (output,) = Dilated(layers=6, channels=4)(audio)
     assert output.logits.shape == (1, 101)
     output.logits[0, 50].backward()
     assert audio.grad is not None
-    seen = audio.grad[0, 0].nonzero().flatten()
+    used = audio.grad[0, 0].nonzero().flatten()
     reach = 1 + 1 + 2 + 3 + 4 + 1
-    assert (seen.min().item(), seen.max().item()) == (50 - reach, 50 + reach)
+    assert (used.min().item(), used.max().item()) == (50 - reach, 50 + reach)
 
 
 def test_only_the_first_scale_is_bounded_in_gain() -> None:
@@ -438,7 +438,7 @@ def test_spectrogram_is_rectangular_and_centered_between_hops() -> None:
     np.testing.assert_allclose(spectrogram.numpy(), expected, atol=1e-4)
 
 
-def test_first_map_is_left_out_on_request_and_nothing_else() -> None:
+def test_first_map_false_leaves_out_the_first_map_only() -> None:
     model = SMALL["period"](1)
     without = MultiPeriod(periods=(2, 11), channels=2, first_map=False)
     without.load_state_dict(model.state_dict())
@@ -491,7 +491,7 @@ NARROWEST = {
 
 
 def narrowed(values: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    """The same discriminators, narrow; `settings` go to each discriminator that is `channels` wide."""
+    """Discriminators with the fewest channels; each that has `channels` also gets `settings`."""
     narrow = {
         key: narrowed(value, **settings) if isinstance(value, dict) else value
         for key, value in values.items()
@@ -509,7 +509,7 @@ def group(name: str) -> dict[str, Any]:
     return compose(chosen)["discriminators"]
 
 
-def test_verdicts_of_a_member_weigh_together_what_it_says() -> None:
+def test_outputs_of_a_weighted_member_share_its_weight() -> None:
     discriminator = SMALL["period"](1)
     outputs = Weighted(discriminator, weight=0.1)(torch.randn(1, 1, 300))
     assert [output.weight for output in outputs] == pytest.approx([0.05, 0.05])
@@ -532,7 +532,7 @@ def cached_build(values: str) -> Discriminators:
 
 
 def frozen_ensemble(name: str, audio_channels: int, sample_rate: int) -> Discriminators:
-    """A narrow one, the same for all rates unless it asks for the rate."""
+    """Narrow ensemble, the same for all rates unless a member takes the rate."""
     values = narrowed(group(name), audio_channels=audio_channels)
     for member in values.values():
         if "sample_rate" in member:
@@ -547,8 +547,10 @@ def frozen_ensemble(name: str, audio_channels: int, sample_rate: int) -> Discrim
 @pytest.mark.parametrize("sample_rate", [16000, 22050, 24000, 44100, 48000])
 @pytest.mark.parametrize("audio_channels", [1, 2])
 @pytest.mark.parametrize("name", [name for name in GROUPS if not name.startswith("small_")])
-def test_every_ensemble_hears_any_rate(name: str, audio_channels: int, sample_rate: int) -> None:
-    """Short, odd and long signals, of which the second item is silent; gradients reach them."""
+def test_every_ensemble_scores_audio_of_any_rate(
+    name: str, audio_channels: int, sample_rate: int
+) -> None:
+    """Short, odd and long signals whose second item is silent; gradients reach the first."""
     ensemble = frozen_ensemble(name, audio_channels, sample_rate)
     for samples in (100, 1237, sample_rate // 8):
         audio = 0.1 * torch.randn(2, audio_channels, samples)
@@ -594,7 +596,7 @@ def test_windows_are_no_part_of_the_state() -> None:
         (lambda: MultiBand(bands=(0.5, 0.2)), "rising"),
         (lambda: MultiScaleComplexSTFT(resolutions=()), "resolutions"),
         (lambda: Weighted(nn.Identity(), weight=0.0), "weight is 0.0"),
-        (lambda: MultiScaleCQT(sample_rate=24000, octaves=(9, 9)), "must be as many"),
+        (lambda: MultiScaleCQT(sample_rate=24000, octaves=(9, 9)), "must be equally many"),
         (lambda: MultiScaleCQT(sample_rate=24000, channels=0), "channels 0"),
         (lambda: MultiScaleCQT(sample_rate=16000), "set octaves to 8"),
         (lambda: MultiScaleCQT(sample_rate=24000, hop_lengths=(512, 256, 128)), "multiple of 256"),

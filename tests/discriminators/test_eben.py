@@ -1,4 +1,4 @@
-"""EBEN's discriminators: the filter bank's law, and the layers as published."""
+"""EBEN's discriminators: the filter bank, and the layers as published."""
 
 import math
 
@@ -13,7 +13,7 @@ from vocoder.errors import ConfigError
 
 
 def bank(bands: int = 4, size: int = 32, cutoff: float = 0.158867) -> Tensor:
-    """Written out once more, as impulse responses."""
+    """Reference implementation of the filters, as impulse responses."""
     n = np.arange(size) - (size - 1) / 2
     prototype = cutoff * np.sinc(cutoff * n) * np.kaiser(size, 9.0)
     k = np.arange(bands)[:, None]
@@ -35,8 +35,8 @@ def test_bands_are_convolutions_with_cosine_modulated_filters(highest: int, samp
     np.testing.assert_allclose(bands[1].numpy(), np.concatenate(full), atol=1e-5)
 
 
-def test_bands_hold_the_whole_signal() -> None:
-    """The transpose of the analysis gives the signal back: the cutoff is the right one."""
+def test_signal_can_be_reconstructed_from_the_bands() -> None:
+    """By the transpose of the analysis, so the cutoff is the right one."""
     audio = torch.randn(1, 1, 4000)
     model = PQMFBands(highest=4, channels=1)
     bands = model.analysis(audio)
@@ -54,8 +54,8 @@ def test_bands_are_float32_under_autocast() -> None:
 
 
 @pytest.mark.parametrize("audio_channels", [1, 2])
-def test_each_dilation_is_judged_as_published(audio_channels: int) -> None:
-    """Written out once more: padding that ignores the dilation, one group per band."""
+def test_layers_of_each_dilation_are_the_published_ones(audio_channels: int) -> None:
+    """Reference implementation: padding that ignores the dilation, one group per band."""
     layers = [(3, 1, 1), *[(7, 2, 3)] * 5, (5, 1, 2)]
     model = PQMFBands(channels=1, audio_channels=audio_channels).eval()
     audio = torch.randn(1, audio_channels, 4000)
@@ -85,7 +85,7 @@ def test_shortest_signal_gives_one_logit(dilation: int) -> None:
         assert discriminator(torch.randn(1, 3, samples)).logits.shape == (1, logits)
 
 
-def test_waveform_is_judged_in_four_groups() -> None:
+def test_waveform_layers_have_four_groups() -> None:
     (output,) = GroupedWaveform(channels=4)(torch.randn(1, 1, 3000))
     assert [f.shape[1] for f in output.feature_maps] == [4, 16, 64, 256, 256, 256]
     assert [f.shape[2] for f in output.feature_maps] == [3000, 750, 188, 47, 12, 12]

@@ -1,4 +1,4 @@
-"""Projected discriminators: what is frozen stays frozen, everywhere the same."""
+"""Projected discriminators: frozen parts stay frozen and are reproducible."""
 
 import pytest
 import torch
@@ -14,8 +14,8 @@ def small(seed: int = 0) -> Projected:
     return Projected(backbone=RandomFeatures(widths=(8, 8, 8), seed=seed), channels=2, seed=seed)
 
 
-class Given(Backbone):
-    """Two maps of a network with weights and batch norm, as a pre-trained one would have."""
+class Pretrained(Backbone):
+    """Two maps of a network with weights and batch norm, like a pre-trained one."""
 
     widths = (3, 5)
 
@@ -38,12 +38,12 @@ def test_fixed_weights_come_from_the_seed_alone() -> None:
     assert len(fixed) == 3 + 3 + 2
     assert all(torch.equal(first[name], second[name]) for name in fixed)
     assert not any(torch.equal(first[name], other[name]) for name in fixed)
-    # The very numbers, so that a training resumed under any version goes on as it was.
+    # Exact numbers, so that a training resumed under any version has the same backbone.
     expected = torch.tensor([1.7640523, 0.4001572, 0.978738]) / 3
     torch.testing.assert_close(first["backbone.convs.0.weight"][0, 0, :3], expected)
 
 
-def test_state_holds_the_judges_and_restores_the_whole() -> None:
+def test_state_holds_the_discriminators_only_and_restores_everything() -> None:
     torch.manual_seed(0)
     model, audio = small().eval(), torch.randn(1, 1, 900)
     assert all(name.startswith("discriminators.") for name in model.state_dict())
@@ -53,11 +53,11 @@ def test_state_holds_the_judges_and_restores_the_whole() -> None:
         assert torch.equal(a.logits, b.logits)
 
 
-def test_given_network_is_frozen_and_passes_the_gradient_on() -> None:
-    model = Projected(backbone=Given(), channels=2).train()
+def test_given_backbone_is_frozen_and_passes_the_gradient_on() -> None:
+    model = Projected(backbone=Pretrained(), channels=2).train()
     before = {name: value.clone() for name, value in model.backbone.state_dict().items()}
     audio = torch.randn(2, 1, 400, requires_grad=True)
-    sum(v.logits.square().sum() for v in model(audio)).backward()
+    sum(output.logits.square().sum() for output in model(audio)).backward()
     assert audio.grad is not None and (audio.grad.abs().sum((1, 2)) > 0).all()
     assert not any(weight.requires_grad for weight in model.backbone.parameters())
     assert not model.backbone.training and model.discriminators.training
@@ -75,7 +75,7 @@ def test_maps_halve_the_redundancy_at_every_scale() -> None:
     assert [tuple(x.shape[1:]) for x in maps] == [(64, 250), (128, 63), (256, 16), (512, 4)]
 
 
-def test_every_scale_sees_the_coarser_ones_and_all_channels() -> None:
+def test_every_mixed_scale_depends_on_the_coarser_ones_and_all_channels() -> None:
     maps = [torch.randn(1, 4, length, requires_grad=True) for length in (32, 8, 2)]
     mixed = Mixing((4, 4, 4), channels=3, seed=0)(maps)
     assert [tuple(x.shape[1:]) for x in mixed] == [(3, 32), (6, 8), (12, 2)]
@@ -83,12 +83,12 @@ def test_every_scale_sees_the_coarser_ones_and_all_channels() -> None:
         gradients = torch.autograd.grad(
             x[0, 0].sum(), maps, retain_graph=True, allow_unused=True, materialize_grads=True
         )
-        seen = [bool((g.abs().sum(-1) > 0).all()) for g in gradients]
-        assert seen == [other >= scale for other in range(3)]
+        used = [bool((g.abs().sum(-1) > 0).all()) for g in gradients]
+        assert used == [other >= scale for other in range(3)]
 
 
-def test_judges_end_at_one_resolution() -> None:
-    assert [v.logits.shape[1] for v in small()(torch.randn(1, 1, 4000))] == [63, 63, 63]
+def test_all_scales_end_at_one_resolution() -> None:
+    assert [output.logits.shape[1] for output in small()(torch.randn(1, 1, 4000))] == [63, 63, 63]
 
 
 def test_backbone_can_be_configured() -> None:

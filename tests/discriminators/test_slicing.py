@@ -1,4 +1,4 @@
-"""Laws of the sliced last layer, over discriminators, and SAN's formulas written out once more."""
+"""Laws of the sliced last layer, over discriminators, and a reference of SAN's formulas."""
 
 from collections.abc import Callable
 
@@ -33,7 +33,7 @@ LAYERS: dict[str, Callable[[], tuple[nn.Module, Tensor]]] = {
     "conv1d": lambda: (nn.Conv1d(6, 2, 3, padding=1), torch.randn(4, 6, 10)),
     "grouped": lambda: (nn.Conv1d(6, 2, 3, groups=2, bias=False), torch.randn(4, 6, 10)),
     "conv2d": lambda: (weight_norm(nn.Conv2d(6, 1, (3, 1), (2, 1))), torch.randn(4, 6, 9, 5)),
-    "mirrored": lambda: (ReflectConv1d(6, 1, 5), torch.randn(4, 6, 10)),
+    "reflect": lambda: (ReflectConv1d(6, 1, 5), torch.randn(4, 6, 10)),
     "linear": lambda: (nn.Linear(6, 1), torch.randn(4, 6)),
 }
 
@@ -44,7 +44,7 @@ def _seed() -> None:
 
 
 class WithLinear(nn.Module):
-    """Scores the mean over time, and a condition where one is given."""
+    """Scores the mean of a convolution over time plus that of the mel."""
 
     features = ("mel",)
 
@@ -74,7 +74,9 @@ def directions(module: nn.Module) -> set[str]:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_it_starts_as_the_judge_without_the_last_bias(name: str) -> None:
+def test_sliced_discriminator_initially_equals_the_plain_one_without_the_last_bias(
+    name: str,
+) -> None:
     plain, sliced = SMALL[name](), SMALL[name]()
     sliced.load_state_dict(plain.state_dict())
     sliced, audio = Sliced(sliced).eval(), torch.randn(2, 1, 900)
@@ -95,28 +97,30 @@ def test_it_starts_as_the_judge_without_the_last_bias(name: str) -> None:
 @pytest.mark.parametrize("batch", [1, 3])
 def test_training_has_the_values_of_evaluation(name: str, batch: int) -> None:
     sliced, audio = Sliced(SMALL[name]()), torch.randn(batch, 1, 901)
-    learning, judging = sliced.train()(audio), sliced.eval()(audio)
-    for ours, theirs in zip(learning, judging, strict=True):
+    training, evaluation = sliced.train()(audio), sliced.eval()(audio)
+    for ours, theirs in zip(training, evaluation, strict=True):
         torch.testing.assert_close(ours.logits, theirs.logits)
         torch.testing.assert_close(ours.direction, theirs.logits)
         assert [f.shape for f in ours.feature_maps] == [f.shape for f in theirs.feature_maps]
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_logits_teach_all_but_the_direction_which_direction_teaches(name: str) -> None:
+def test_logits_train_all_but_the_filters_and_direction_trains_only_them(name: str) -> None:
     sliced, audio = Sliced(SMALL[name]()), torch.randn(2, 1, 700, requires_grad=True)
     names, weights = zip(*sliced.named_parameters(), strict=True)
-    apart, everything = directions(sliced), set(names)
-    assert len(apart) == len(sliced(audio))
-    for field, taught in (("logits", everything - apart), ("direction", apart)):
+    filters, everything = directions(sliced), set(names)
+    assert len(filters) == len(sliced(audio))
+    for field, trained in (("logits", everything - filters), ("direction", filters)):
         total = sum(getattr(output, field).square().sum() for output in sliced(audio))
-        *gradients, heard = torch.autograd.grad(total, [*weights, audio])
-        assert {n for n, g in zip(names, gradients, strict=True) if g.any()} == taught
-        assert heard.any() == (field == "logits")
+        *gradients, of_audio = torch.autograd.grad(total, [*weights, audio])
+        assert {n for n, g in zip(names, gradients, strict=True) if g.any()} == trained
+        assert of_audio.any() == (field == "logits")
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_a_step_of_the_game_moves_everything_and_keeps_filters_at_unit_length(name: str) -> None:
+def test_a_training_step_moves_everything_and_preserves_the_unit_length_of_filters(
+    name: str,
+) -> None:
     sliced = Sliced(SMALL[name]())
     before = {n: p.detach().clone() for n, p in sliced.named_parameters()}
     optimizer = torch.optim.SGD(sliced.parameters(), lr=0.1)
@@ -147,7 +151,7 @@ def test_layer_is_scale_times_unit_filters_of_input_plus_bias(name: str) -> None
         "conv1d": lambda: F.conv1d(shifted, unit, padding=1),
         "grouped": lambda: F.conv1d(shifted, unit, groups=2),
         "conv2d": lambda: F.conv2d(shifted, unit, stride=(2, 1)),
-        "mirrored": lambda: F.conv1d(F.pad(shifted, (2, 2), mode="reflect"), unit),
+        "reflect": lambda: F.conv1d(F.pad(shifted, (2, 2), mode="reflect"), unit),
         "linear": lambda: shifted @ unit.T,
     }[name]() * sliced.scale.view(-1, *ones)
     torch.testing.assert_close(sliced.eval()(x), y)
@@ -168,13 +172,14 @@ def test_gradients_are_those_of_the_two_separate_problems() -> None:
     assert shift.shape == (3,) and shift.any()
 
 
-def test_the_ensemble_plays_with_sliced_members() -> None:
+def test_an_ensemble_can_have_sliced_members() -> None:
     members = {"a": Sliced(SMALL["period"]()), "b": Weighted(Sliced(WithLinear()), weight=2.0)}
     assert requested_features(members["b"]) == ("mel",)
     ensemble, mel = Discriminators(members), torch.randn(2, 4, 5)
     real, fake = torch.randn(2, 2, 1, 400)
-    judged = ensemble(real, {"mel": mel}), ensemble(fake, {"mel": mel})
-    (Slicing().discriminator(*judged) + FeatureMatching()(judged[1], judged[0])).backward()
+    outputs_real, outputs_fake = ensemble(real, {"mel": mel}), ensemble(fake, {"mel": mel})
+    loss = Slicing().discriminator(outputs_real, outputs_fake)
+    (loss + FeatureMatching()(outputs_fake, outputs_real)).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in ensemble.parameters())
 
 
@@ -189,7 +194,7 @@ def test_state_survives_and_meta_device_builds() -> None:
     assert sizes == {n: p.shape for n, p in one.named_parameters()}
 
 
-def test_what_cannot_be_sliced_is_named() -> None:
+def test_modules_that_cannot_be_sliced_are_named() -> None:
     with pytest.raises(ConfigError, match="Tanh has no conv_post"):
         Sliced(nn.Tanh())
     with pytest.raises(ConfigError, match="Sequential"):
@@ -200,7 +205,7 @@ def test_what_cannot_be_sliced_is_named() -> None:
         Sliced(Mixing())(torch.randn(2, 1, 50), mel=torch.zeros(1))
 
 
-def test_only_the_last_layers_are_parametrised_anew() -> None:
+def test_only_the_last_layers_are_replaced() -> None:
     plain, sliced = SMALL["period"](), Sliced(SMALL["period"]())
     for old, new in zip(plain.discriminators, sliced.discriminator.discriminators, strict=True):
         assert [n for n, _ in old.convs.named_parameters()] == [

@@ -16,8 +16,8 @@ SPEC = MelSpec(
 )
 
 
-def test_each_rate_is_judged_by_the_mean_of_valid_scores() -> None:
-    """Written out once more: no padding, groups of four, slope 0.1."""
+def test_logit_of_each_rate_is_the_mean_of_unpadded_scores() -> None:
+    """Reference implementation: no padding, groups of four, slope 0.1."""
     model = MultiRate(sample_rate=8000, rates=(4000, 8000), channels=4)
     audio = torch.randn(2, 1, model.shortest + 3000)
     for discriminator, rate, output in zip(
@@ -34,17 +34,17 @@ def test_each_rate_is_judged_by_the_mean_of_valid_scores() -> None:
 
 @pytest.mark.parametrize("seconds", [0.01, 1.0])
 def test_mel_map_is_halved_in_time_and_its_scores_are_averaged(seconds: float) -> None:
-    """Written out once more, down to the length that gives a single score."""
+    """Reference implementation, down to the length that gives a single score."""
     model = MelMap(mel=SPEC, channels=2).eval()
     audio = torch.randn(1, 1, int(8000 * seconds))
     (output,) = model(audio)
     missing = max(53 * 16 - audio.shape[-1], 0)
     padded = torch.from_numpy(np.pad(audio.numpy(), ((0, 0), (0, 0), (0, missing)), "reflect"))
     x = MelSpectrogram(SPEC)(padded)[:, None]
-    for layer, feature in zip(model.convs, output.feature_maps, strict=True):
+    for layer, feature_map in zip(model.convs, output.feature_maps, strict=True):
         x = F.conv2d(x, layer[0].weight, None, (1, 2), (1, 2)) / math.sqrt(1.0 + 1e-5)
         x = x[:, :2] * torch.sigmoid(x[:, 2:])
-        torch.testing.assert_close(feature, x, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(feature_map, x, rtol=1e-4, atol=1e-5)
     scores = F.conv2d(x, model.conv_post.weight, model.conv_post.bias, (1, 2))
     assert (scores.shape[-1] == 1) == (seconds < 0.1)
     torch.testing.assert_close(output.logits[0, 0], scores.mean(), rtol=1e-4, atol=1e-5)

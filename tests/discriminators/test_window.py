@@ -1,6 +1,8 @@
-"""Random windows: where they lie, what they see, and when they are drawn anew."""
+"""Random windows: where they lie, what their outputs depend on, and when they are drawn."""
 
 from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,14 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
+# Of the paper's conditional discriminators, whose features have 200 frames a second at 24 kHz.
+PUBLISHED: dict[str, Any] = {
+    "hop_length": 120,
+    "frames": (2, 4, 8, 16, 30),
+    "factors": ((5, 3, 2, 2, 2), (5, 3, 2, 2), (5, 3, 2), (5, 3), (2, 2, 2)),
+}
+
+
 def small() -> RandomWindow:
     return RandomWindow(windows=(16, 32), factors=((2, 2), (4,)), channels=2)
 
@@ -26,8 +36,8 @@ def conditional() -> ConditionalRandomWindow:
     )
 
 
-def seen(signal: Tensor) -> list[int]:
-    """Indices of the samples on which something depended."""
+def used(signal: Tensor) -> list[int]:
+    """Indices of the samples that have a gradient."""
     assert signal.grad is not None
     return signal.grad.abs().sum((0, 1)).nonzero().flatten().tolist()
 
@@ -35,9 +45,10 @@ def seen(signal: Tensor) -> list[int]:
 def test_size_is_that_of_the_published_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     # Spectral norm adds no weight, but takes its time where there is nothing to compute.
     monkeypatch.setattr(window, "normalise", lambda conv, norm: conv)
-    for kind, blocks in [(RandomWindow, 6_719_040), (ConditionalRandomWindow, 28_144_192)]:
+    published = partial(ConditionalRandomWindow, **PUBLISHED)
+    for make, blocks in [(RandomWindow, 6_719_040), (published, 28_144_192)]:
         with torch.device("meta"):
-            model = kind()
+            model = make()
         ours = sum(
             w.numel()
             for discriminator in model.discriminators
@@ -48,7 +59,7 @@ def test_size_is_that_of_the_published_layers(monkeypatch: pytest.MonkeyPatch) -
 
 def test_draws_follow_the_generator_and_differ_between_calls() -> None:
     model, audio = small(), torch.randn(1, 1, 500)
-    for _ in range(100):  # until the estimates of spectral norm stand still
+    for _ in range(100):  # until the estimates of spectral norm have converged
         model(audio)
 
     def logits(seed: int | None = None) -> list[float]:
@@ -62,52 +73,52 @@ def test_draws_follow_the_generator_and_differ_between_calls() -> None:
     assert logits() == second
 
 
-def test_window_is_all_that_is_judged() -> None:
+def test_output_depends_on_the_window_only() -> None:
     model = small()
     for _ in range(30):
         audio = torch.randn(1, 1, 40, requires_grad=True)
         model(audio)[0].logits.sum().backward()
-        indices = seen(audio)
+        indices = used(audio)
         assert indices == list(range(indices[0], indices[0] + 16))
 
 
-def test_every_place_is_drawn() -> None:
+def test_every_start_is_drawn() -> None:
     model, starts = small(), set()
     for _ in range(100):
         audio = torch.randn(1, 1, 20, requires_grad=True)
         model(audio)[0].logits.sum().backward()
-        starts.add(seen(audio)[0])
+        starts.add(used(audio)[0])
     assert starts == {0, 1, 2, 3, 4}
 
 
 def test_window_in_evaluation_is_the_middle_one() -> None:
     audio = torch.randn(1, 1, 101, requires_grad=True)
     small().eval()(audio)[0].logits.sum().backward()
-    assert seen(audio) == list(range(42, 58))
+    assert used(audio) == list(range(42, 58))
 
 
 def test_mel_belongs_to_the_window_and_windows_begin_with_frames() -> None:
     model, starts = conditional(), set()
     for _ in range(60):
-        audio = torch.randn(1, 1, 45, requires_grad=True)  # five frames and a rest
+        audio = torch.randn(1, 1, 45, requires_grad=True)  # five frames and a remainder
         mel = torch.randn(1, 3, 6, requires_grad=True)  # as of a centered transform
         model(audio, mel=mel)[0].logits.sum().backward()
-        frames = seen(mel)
+        frames = used(mel)
         start = frames[0]
         assert frames == [start, start + 1]
-        assert seen(audio) == list(range(8 * start, 8 * start + 16))
+        assert used(audio) == list(range(8 * start, 8 * start + 16))
         starts.add(start)
     assert starts == {0, 1, 2, 3}
 
 
-def test_mel_decides() -> None:
+def test_logits_depend_on_the_mel() -> None:
     model, audio, mel = conditional().eval(), torch.randn(2, 1, 64), torch.randn(2, 3, 8)
     for right, wrong in zip(model(audio, mel=mel), model(audio, mel=mel.flip(0)), strict=True):
         assert right.logits.shape == (2, 1)
         assert not torch.allclose(right.logits, wrong.logits)
 
 
-def test_folding_lays_consecutive_samples_side_by_side() -> None:
+def test_folding_stacks_consecutive_samples_as_channels() -> None:
     """In the second window two samples make a step: both reach the same places of the map."""
     discriminator = small().discriminators[1]
     maps = []
@@ -125,8 +136,8 @@ def test_folding_lays_consecutive_samples_side_by_side() -> None:
         (lambda: RandomWindow(windows=(240,)), "factors"),
         (lambda: RandomWindow(windows=(8,), factors=((4, 4),)), "at most 8"),
         (lambda: RandomWindow(windows=(8,), factors=((),)), "factors"),
-        (lambda: ConditionalRandomWindow(hop_length=256), "divisor of hop_length 256"),
-        (lambda: ConditionalRandomWindow(frames=(0, 1, 2, 3, 4)), "frames"),
+        (lambda: ConditionalRandomWindow(**{**PUBLISHED, "hop_length": 256}), "divisor of hop_length 256"),
+        (lambda: ConditionalRandomWindow(**{**PUBLISHED, "frames": (0, 1, 2, 3, 4)}), "frames"),
     ],
 )
 def test_impossible_sizes_are_named(make: Callable[[], object], named: str) -> None:

@@ -1,4 +1,4 @@
-"""The meter finds where resamplers, filters and codecs ended a band, in blocks of any size."""
+"""The meter finds the cutoffs of resamplers, filters and codecs, in blocks of any size."""
 
 import io
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def speech() -> Tensor:
 
 @pytest.mark.parametrize("converter", [resample, files.resample_soxr], ids=["ours", "soxr"])
 @pytest.mark.parametrize("rate", [4000, 8000, 11025, 16000, 24000])
-def test_the_band_of_a_lower_rate(
+def test_bandwidth_of_upsampled_audio_is_that_of_the_lower_rate(
     converter: Callable[[Tensor, int, int], Tensor], rate: int, speech: Tensor
 ) -> None:
     narrow = converter(converter(speech, RATE, rate), rate, RATE)
@@ -56,16 +56,14 @@ FILTERS = {
 
 @pytest.mark.parametrize("name", FILTERS)
 @pytest.mark.parametrize("cutoff", [3400.0, 8000.0])
-def test_steep_filters_end_a_band_though_they_leak(
-    name: str, cutoff: float, speech: Tensor
-) -> None:
+def test_leakage_of_steep_filters_is_not_content(name: str, cutoff: float, speech: Tensor) -> None:
     narrow = torch.from_numpy(scipy.signal.sosfilt(FILTERS[name](cutoff), speech.numpy())).float()
     assert measure(sixteen_bit(narrow)) == pytest.approx(cutoff, rel=0.1)
 
 
 @pytest.mark.skipif("MP3" not in soundfile.available_formats(), reason="libsndfile without MP3")
 @pytest.mark.parametrize(("quality", "cutoff"), [(0.99, 8600), (0.5, 20500)])
-def test_the_low_pass_of_a_codec(quality: float, cutoff: int, speech: Tensor) -> None:
+def test_low_pass_of_a_codec_is_found(quality: float, cutoff: int, speech: Tensor) -> None:
     coded = io.BytesIO()
     soundfile.write(
         coded, speech[0].numpy(), RATE, format="MP3", compression_level=quality,
@@ -76,20 +74,20 @@ def test_the_low_pass_of_a_codec(quality: float, cutoff: int, speech: Tensor) ->
 
 
 def test_gentle_slopes_are_content(speech: Tensor) -> None:
-    """A first-order low-pass takes 15 dB off the highest octave and ends nothing."""
+    """A first-order low-pass attenuates the highest octave by 15 dB, but does not cut it off."""
     dull = scipy.signal.lfilter([0.3], [1.0, -0.7], speech.numpy())
     assert measure(torch.from_numpy(dull).float()) > 0.9 * RATE / 2
     assert measure(speech) > 0.93 * RATE / 2
 
 
-def test_blocks_do_not_matter(speech: Tensor) -> None:
+def test_result_does_not_depend_on_the_blocks(speech: Tensor) -> None:
     narrow = files.resample_soxr(files.resample_soxr(speech, RATE, 8000), 8000, RATE).expand(2, -1)
     expected = measure(narrow)
     for block in (700, 2047, 2048, 5000, narrow.shape[-1]):
         assert measure(narrow, block=block) == expected
 
 
-def test_silence_has_no_band_and_little_audio_the_whole() -> None:
+def test_silence_has_no_bandwidth_and_short_audio_the_full_one() -> None:
     assert measure(torch.zeros(1, 10_000)) == 0
     assert measure(torch.zeros(1, 2047)) == RATE // 2
     assert BandwidthMeter(RATE).bandwidth_hz == RATE // 2
@@ -97,8 +95,8 @@ def test_silence_has_no_band_and_little_audio_the_whole() -> None:
     assert measure(padded) == RATE // 2
 
 
-def test_hours_take_no_more_memory_and_give_the_same() -> None:
-    """Bursts up to 6 kHz over a steady floor, for more frames than the meter keeps."""
+def test_long_audio_takes_no_more_memory_and_gives_the_same_result() -> None:
+    """Bursts up to 6 kHz over a stationary noise floor, for more frames than the meter stores."""
     generator = torch.manual_seed(0)
     burst = F.pad(torch.randn(1, 5000, generator=generator), (200, 26_032))
     period = 0.1 * resample(burst, 12000, RATE)  # 61 * 2048 samples

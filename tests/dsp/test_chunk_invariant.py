@@ -1,4 +1,4 @@
-"""Steady products do not depend on how many columns are computed together, not by one bit."""
+"""Chunk-invariant products are bit-equal for any number of columns computed together."""
 
 import torch
 from torch import nn
@@ -24,7 +24,7 @@ def test_a_product_is_the_same_for_any_number_of_columns() -> None:
         )
 
 
-def test_layers_become_steady_once_and_stay_in_single_precision() -> None:
+def test_layers_become_chunk_invariant_with_results_in_single_precision() -> None:
     torch.manual_seed(0)
     module = nn.Sequential(
         nn.Conv1d(6, 30, 3), nn.Conv1d(30, 30, 3, groups=30), nn.Conv1d(30, 5, 1)

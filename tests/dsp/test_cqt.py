@@ -1,4 +1,4 @@
-"""Bins are those of the definition and of librosa; rates double and halve as in public code."""
+"""Bins are those of the definition and of librosa; rate changes those of public code."""
 
 import math
 from typing import Any
@@ -145,19 +145,19 @@ def test_an_octave_does_not_depend_on_those_above() -> None:
     torch.testing.assert_close(below, whole[:, :5])
 
 
-def test_silence_is_silent() -> None:
+def test_silence_has_zero_bins() -> None:
     spec = CQTSpec(sample_rate=16000, hop_length=64, octaves=7)
     assert (transform(torch.zeros(1, 999), spec) == 0).all()
 
 
-def test_low_pass_is_the_one_of_nnaudio() -> None:
-    """Its design goes on with a transition of 0.1 % instead of none: 7e-7 of a tap at most."""
-    cutoff_range = [0.0, 0.5 / 1.001, 0.5 * 1.001, 1.0]
-    expected = scipy.signal.firwin2(256, cutoff_range, [1.0, 1.0, 0.0, 0.0])
+def test_low_pass_is_that_of_nnaudio() -> None:
+    """Whose design has a transition of 0.1 % instead of none: taps differ by 7e-7 at most."""
+    frequencies = [0.0, 0.5 / 1.001, 0.5 * 1.001, 1.0]
+    expected = scipy.signal.firwin2(256, frequencies, [1.0, 1.0, 0.0, 0.0])
     np.testing.assert_allclose(HALVING[:256, 0].numpy(), expected, atol=1e-6)
 
 
-def test_interpolation_is_the_one_of_torchaudio() -> None:
+def test_interpolation_is_that_of_torchaudio() -> None:
     try:
         from torchaudio.transforms import Resample
     except (ImportError, OSError, RuntimeError) as error:
@@ -167,7 +167,7 @@ def test_interpolation_is_the_one_of_torchaudio() -> None:
 
 
 @pytest.mark.parametrize("samples", [2, 3, 31, 32, 33, 64, 127, 128, 129, 400])
-def test_blocks_are_convolutions(samples: int) -> None:
+def test_rate_changes_by_blocks_are_convolutions(samples: int) -> None:
     audio = torch.randn(2, samples, generator=torch.Generator().manual_seed(0))
     halved = F.conv1d(F.pad(audio[:, None], (127, 128)), HALVING[None, None, :256, 0], stride=2)
     torch.testing.assert_close(halve_rate(audio, HALVING), halved[:, 0, : samples // 2])
@@ -191,7 +191,7 @@ def test_sines_keep_their_level_at_other_rates(cycles: float) -> None:
     torch.testing.assert_close(doubled, expected, rtol=0.0, atol=1e-2)
 
 
-def test_what_half_the_rate_cannot_hold_is_gone() -> None:
+def test_frequencies_above_the_new_nyquist_are_removed() -> None:
     high = torch.sin(2 * math.pi * 0.27 * torch.arange(2000, dtype=torch.float64)).float()[None]
     assert halve_rate(high, HALVING)[:, 100:-100].abs().max() < 3e-3
 
@@ -213,7 +213,7 @@ def test_impossible_sizes_are_named(changes: dict[str, Any], fix: str) -> None:
 
 
 @pytest.mark.parametrize("sample_rate", [16000, 22050, 24000, 32000, 44100, 48000])
-def test_the_advice_on_octaves_is_as_many_as_fit(sample_rate: int) -> None:
+def test_error_names_the_largest_number_of_octaves_that_fits(sample_rate: int) -> None:
     with pytest.raises(ConfigError, match="set octaves to") as refused:
         CQTSpec(sample_rate=sample_rate, hop_length=1 << 20, octaves=12)
     fitting = int(str(refused.value).split("set octaves to ")[1].split()[0])

@@ -43,7 +43,7 @@ def cosine_sum(f0: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("cycles", [25, 37, 101, 211, 1000])
-def test_all_harmonics_are_there_at_one_level_and_nothing_else(cycles: int) -> None:
+def test_spectrum_is_all_harmonics_at_one_level_and_nothing_else(cycles: int) -> None:
     """Aliases of an f0 that does not divide the rate would show between the harmonics: -90 dB."""
     spectrum = lines(cycles)
     harmonics = torch.arange(cycles, SAMPLES // 2, cycles)
@@ -57,7 +57,7 @@ def test_all_harmonics_are_there_at_one_level_and_nothing_else(cycles: int) -> N
 
 
 @pytest.mark.parametrize("hz", [65.0, 110.0, 233.7, 590.0])
-def test_power_is_that_of_white_noise_whatever_the_pitch(hz: float) -> None:
+def test_power_is_that_of_white_noise_at_any_pitch(hz: float) -> None:
     pulses = pulse_train(torch.full((1, 500), hz), hop_length=HOP, sample_rate=RATE)
     assert pulses.square().mean() == pytest.approx(1.0, abs=0.05)
 
@@ -88,13 +88,13 @@ def test_sines_are_multiples_of_a_constant_f0() -> None:
     hz = 117.1875  # a float32 holds it exactly
     sines = harmonic_sines(torch.full((1, FRAMES), hz), 5, hop_length=HOP, sample_rate=RATE)
     assert sines.shape == (1, 5, SAMPLES)
-    # A whole frame of phase has been summed up at the first center, between two samples.
+    # At the first center, between two samples, the phase of a whole frame has accumulated.
     time = torch.arange(SAMPLES, dtype=torch.float64) + 0.5 + HOP / 2
     turns = hz / RATE * time * torch.arange(1, 6)[:, None]
     inner = slice(HOP // 2, -HOP // 2)
     expected = torch.sin(2 * math.pi * turns)[:, inner]
     torch.testing.assert_close(sines[0, :, inner].double(), expected, rtol=0.0, atol=1e-5)
-    # Beyond the outermost centers the phase stands still.
+    # Beyond the outermost centers the phase is constant.
     assert sines[0, :, : HOP // 2].std(dim=-1).max() < 1e-6
 
 
@@ -111,7 +111,7 @@ def test_sines_keep_their_phase_for_an_hour() -> None:
     """As in `test_phase_stays_exact_for_hours`: the number of cycles is known exactly."""
     frames, hz = 10_000, 8192.0
     tail = harmonic_sines(torch.full((1, frames), hz), 1, hop_length=HOP, sample_rate=RATE)
-    last = SAMPLES // FRAMES * frames  # after the last center: whole frames have been summed up
+    last = SAMPLES // FRAMES * frames  # after the last center: whole frames have accumulated
     expected = math.sin(2 * math.pi * ((last * hz) % RATE) / RATE)
     assert tail[0, 0, -1].item() == pytest.approx(expected, abs=1e-4)
 
@@ -128,7 +128,7 @@ def test_noise_depends_on_position_only() -> None:
     assert torch.equal(shifted[1], whole[0, 995:1005])
 
 
-def test_noise_is_white_gaussian_and_always_the_same() -> None:
+def test_noise_is_white_gaussian_and_fixed_by_the_seed() -> None:
     noise = noise_table().double()
     assert torch.equal(noise_table(), noise_table())
     assert not torch.equal(noise_table(seed=1), noise_table())
@@ -143,7 +143,7 @@ def test_noise_is_white_gaussian_and_always_the_same() -> None:
 @pytest.mark.parametrize("pole", [0.9, -0.9, 0.5])
 @pytest.mark.parametrize("sign", [-1.0, 1.0])
 def test_minimum_phase_of_one_pole_or_zero(pole: float, sign: float) -> None:
-    """H(z) = (1 - a / z) ** sign has the phase of that very number."""
+    """H(z) = (1 - a / z) ** sign is minimum-phase, so its own phase is expected."""
     z = torch.exp(1j * torch.linspace(0.0, math.pi, 513, dtype=torch.float64))
     response = (1.0 - pole / z) ** sign
     log_magnitude = response.abs().log()[None, :, None].expand(2, -1, 3)

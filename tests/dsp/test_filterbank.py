@@ -1,4 +1,4 @@
-"""Mel filterbanks against librosa, and the properties they are named after."""
+"""Mel filterbanks against librosa, and the properties of scales and norms."""
 
 from typing import Literal
 

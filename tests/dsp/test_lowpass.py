@@ -1,4 +1,4 @@
-"""Doubling the rate and halving it again returns the signal; filters pass what is low."""
+"""Doubling and halving the rate returns the signal; filters are those of SciPy."""
 
 import math
 
@@ -30,7 +30,7 @@ def test_filter_is_that_of_scipy(size: int, cutoff: float, half_width: float) ->
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("samples", [1, 2, 5, 33])
 def test_lengths_and_constants(samples: int, causal: bool) -> None:
-    """Held cutoffs: a constant stays one, up to the ripple between the two phases of 12 taps."""
+    """Edges are held: a constant stays one, up to the ripple between the two phases of 12 taps."""
     up = upsample2(torch.ones(2, 3, samples), TAPS, causal=causal)
     assert up.shape == (2, 3, 2 * samples)
     assert (up - 1.0).abs().max() < 2e-2
@@ -57,14 +57,14 @@ def test_the_image_is_suppressed() -> None:
 
 
 @pytest.mark.parametrize("change", [upsample2, downsample2])
-def test_causal_filters_see_no_later_sample(change) -> None:
+def test_causal_filters_do_not_depend_on_later_samples(change) -> None:
     x = torch.randn(1, 2, 40)
     later = x.clone()
     later[..., 20:] += 1.0
     a, b = change(x, TAPS, causal=True), change(later, TAPS, causal=True)
-    known = a.shape[-1] // 2
-    assert torch.equal(a[..., :known], b[..., :known])
-    assert not torch.equal(a[..., known], b[..., known])
+    unaffected = a.shape[-1] // 2
+    assert torch.equal(a[..., :unaffected], b[..., :unaffected])
+    assert not torch.equal(a[..., unaffected], b[..., unaffected])
 
 
 def test_channels_do_not_mix() -> None:

@@ -29,17 +29,17 @@ def voice(hz: Tensor, *, rate: int, harmonics: int = 8) -> Tensor:
 
 def inside(values: Tensor, *, rate: int) -> Tensor:
     """Frames whose window, three periods of 60 Hz, lies within the signal."""
-    cutoff = math.ceil(0.025 * rate / HOP) + 1
-    return values[:, cutoff:-cutoff]
+    margin = math.ceil(0.025 * rate / HOP) + 1
+    return values[:, margin:-margin]
 
 
-def cents(have: Tensor, want: Tensor | float) -> Tensor:
-    return 1200.0 * torch.log2(have / want)
+def cents(hz: Tensor, reference: Tensor | float) -> Tensor:
+    return 1200.0 * torch.log2(hz / reference)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 24000, 44100, 48000])
 @pytest.mark.parametrize("harmonics", [1, 2, 8, 30])
-def test_a_tone_has_its_own_f0(rate: int, harmonics: int) -> None:
+def test_f0_of_a_tone_is_its_frequency(rate: int, harmonics: int) -> None:
     """Within 0.1 %, and never an octave away: not at 8 kHz either, where lags are coarse."""
     for hz in (80.0, 117.0, 155.0, 220.0, 311.0, 370.0, 440.0, 550.0):
         audio = voice(torch.full((rate // 3,), hz), rate=rate, harmonics=harmonics)
@@ -157,7 +157,7 @@ def test_autocorrelation_of_a_tone_is_one_at_its_period(rate: int) -> None:
     ],
 )
 def test_speech_has_the_pitch_that_pyin_finds(clip: str) -> None:
-    """pYIN's grid is 10 cents. Its window starts at the frame: a short one keeps it in time."""
+    """pYIN's grid is 10 cents. Its window starts at the frame: a short one keeps it aligned."""
     audio, rate = read_audio(CLIPS / f"{clip}.flac")
     hop = rate // 100
     theirs, their_voiced, _ = librosa.pyin(

@@ -1,4 +1,4 @@
-"""Laws of the filter bank: lengths, near-perfect reconstruction, and what lies in which band."""
+"""Laws of the filter bank: lengths, near-perfect reconstruction, and the content of bands."""
 
 import math
 
@@ -35,7 +35,7 @@ def test_length_law(bands: int, samples: int) -> None:
     assert pqmf_synthesis(split, filters).shape == (2, 1, split.shape[-1] * bands)
 
 
-def test_signal_and_bands_come_back_nearly_perfect() -> None:
+def test_signal_and_bands_are_reconstructed_nearly_perfectly() -> None:
     filters, audio, split = pqmf_filters(), noise(1, 1, 40_000), noise(1, 4, 10_000)
     audio_back = pqmf_synthesis(pqmf_analysis(audio, filters), filters)
     split_back = pqmf_analysis(pqmf_synthesis(split, filters), filters)
@@ -85,7 +85,7 @@ def test_impossible_banks_are_named(change: dict[str, float]) -> None:
 
 
 @pytest.mark.parametrize(("bands", "cutoff"), [(2, 0.32), (4, 0.158867), (8, 0.0792)])
-def test_even_filters_give_a_signal_back_up_to_its_ends_and_without_delay(
+def test_even_filters_reconstruct_a_signal_up_to_its_ends_and_without_delay(
     bands: int, cutoff: float
 ) -> None:
     filters = even_pqmf_filters(bands, size=8 * bands, cutoff=cutoff)

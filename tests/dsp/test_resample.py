@@ -30,7 +30,7 @@ def peak_db(audio: Tensor) -> float:
 
 
 def above(audio: Tensor, rate: int, cutoff: float) -> Tensor:
-    """What lies over a frequency."""
+    """Content above a frequency."""
     spectrum = torch.fft.rfft(audio)
     spectrum[torch.fft.rfftfreq(len(audio), 1 / rate) < cutoff] = 0.0
     return torch.fft.irfft(spectrum, n=len(audio))
@@ -50,7 +50,9 @@ def direct(
 
 @pytest.mark.parametrize(("orig_rate", "new_rate"), PAIRS)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_what_both_rates_can_hold_passes(orig_rate: int, new_rate: int, dtype: torch.dtype) -> None:
+def test_frequencies_below_both_nyquist_frequencies_pass(
+    orig_rate: int, new_rate: int, dtype: torch.dtype
+) -> None:
     low = min(orig_rate, new_rate) / 2
     converted = resample(sweep(orig_rate, 0.0, 0.91 * low).to(dtype), orig_rate, new_rate)
     assert converted.dtype == dtype
@@ -81,7 +83,7 @@ def test_the_pass_band_is_flat(orig_rate: int, new_rate: int) -> None:
 @pytest.mark.parametrize(
     ("orig_rate", "new_rate"), [(8, 48), (48, 8), (441, 480), (480, 441), (2, 1), (1, 9), (97, 91)]
 )
-def test_it_is_the_sum_that_defines_it(
+def test_result_is_that_of_the_definition(
     orig_rate: int, new_rate: int, settings: tuple[int, float, float]
 ) -> None:
     zeros, rolloff, beta = settings
@@ -98,7 +100,7 @@ def test_it_is_the_sum_that_defines_it(
     ("orig_rate", "new_rate"), [*PAIRS, (3, 7), (7, 3), (1, 9), (9, 1), (5, 5)]
 )
 @pytest.mark.parametrize("samples", [0, 1, 2, 3, 5, 63, 1000])
-def test_lengths_are_those_of_files(orig_rate: int, new_rate: int, samples: int) -> None:
+def test_lengths_are_those_of_soxr(orig_rate: int, new_rate: int, samples: int) -> None:
     audio = torch.ones(2, 3, samples)
     converted = resample(audio, orig_rate, new_rate)
     assert converted.shape == (2, 3, round(samples * new_rate / orig_rate))
@@ -106,7 +108,7 @@ def test_lengths_are_those_of_files(orig_rate: int, new_rate: int, samples: int)
 
 
 @pytest.mark.parametrize("shape", [(50,), (0, 50), (2, 3, 50), (1, 1, 1, 50)])
-def test_any_leading_shape_and_no_row_knows_another(shape: tuple[int, ...]) -> None:
+def test_any_leading_shape_and_rows_are_independent(shape: tuple[int, ...]) -> None:
     audio = torch.randn(shape)
     converted = resample(audio, 2, 3)
     assert converted.shape == (*shape[:-1], shape[-1] * 3 // 2)
@@ -135,7 +137,7 @@ def test_it_is_differentiable_even_when_inference_came_first() -> None:
         assert torch.autograd.gradcheck(lambda x: resample(x, orig_rate, new_rate, zeros=2), audio)  # noqa: B023
 
 
-def test_autocast_leaves_it_in_single_precision() -> None:
+def test_result_is_in_single_precision_under_autocast() -> None:
     audio = torch.randn(1, 500)
     with torch.autocast("cpu", torch.bfloat16):
         converted = resample(audio, 3, 4)

@@ -52,7 +52,7 @@ def test_frame_law(n_fft: int, hop: int, more: int, mode: Padding) -> None:
 def test_istft_inverts_stft(
     hop: int, overlap: int, odd: int, zeros: int, frames: int, rest: int, mode: Padding
 ) -> None:
-    """Any window from two hops up; what is left of the last hop is not in any frame's law."""
+    """Any window from two hops up; samples after the last whole hop are not reconstructed."""
     win_length = overlap * hop + odd
     assume(win_length > 2)  # a Hann window of 2 is one sample
     window = hann_window(win_length, win_length + zeros)
@@ -118,7 +118,7 @@ def test_window_is_centered_in_zeros(n_fft: int, win_length: int) -> None:
 
 @pytest.mark.parametrize("n_fft", [7, 8])
 @pytest.mark.parametrize("hop", [1, 3, 8])
-def test_padding_amounts_are_even_handed(n_fft: int, hop: int) -> None:
+def test_padding_amounts_are_balanced(n_fft: int, hop: int) -> None:
     for mode in PADDINGS:
         left, right = padding_amounts(n_fft, hop, mode)
         assert 0 <= right - left <= 1

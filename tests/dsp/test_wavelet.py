@@ -1,4 +1,4 @@
-"""The Haar transform keeps everything and splits the band in halves."""
+"""The Haar transform is invertible and preserves energy."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def test_haar_is_invertible(samples: int) -> None:
     torch.testing.assert_close(restored[..., :samples], audio)
 
 
-def test_haar_keeps_the_energy_at_every_level() -> None:
+def test_haar_preserves_the_energy_at_every_level() -> None:
     bands = audio = torch.randn(1, 2, 64)
     for level in range(1, 4):
         bands = haar(bands)
@@ -24,7 +24,7 @@ def test_haar_keeps_the_energy_at_every_level() -> None:
         torch.testing.assert_close(bands.square().sum(), audio.square().sum())
 
 
-def test_odd_tail_is_mirrored() -> None:
+def test_odd_tail_is_padded_by_reflection() -> None:
     low, high = haar(torch.tensor([[[1.0, 2.0, 5.0]]]))[0]
     np.testing.assert_allclose(low.numpy() * 2**0.5, [3.0, 7.0], atol=1e-6)
     np.testing.assert_allclose(high.numpy() * 2**0.5, [-1.0, 3.0], atol=1e-6)

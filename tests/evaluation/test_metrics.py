@@ -1,4 +1,4 @@
-"""Every metric: ideal for equal signals, and moved the right way by noise, shift and detuning."""
+"""Every metric: ideal for equal signals, and worse with more noise, shift and detuning."""
 
 import importlib.util
 import math
@@ -26,7 +26,7 @@ from vocoder.io.audio import read_audio, resample_soxr
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
 IDEAL = {"voicing_f1": 1.0, "pesq_wb": 4.64, "snr_low": 100.0, "visqol": 4.73}
 CUTOFF = 2000.0
-ALIGNED = {"pesq_wb": 4.3, "visqol": 4.3}  # these look for the delay first
+ALIGNED = {"pesq_wb": 4.3, "visqol": 4.3}  # these compensate the delay first
 VOICES = ("lj/LJ001-0013", "kathleen/arctic_b0511", "nathalie/nl_rhasspy_863")
 without_visqol = pytest.mark.skipif(
     importlib.util.find_spec("visqol") is None, reason="visqol-python is not installed"
@@ -35,9 +35,9 @@ NAMES = pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=without_visqol) if n == "visqol" else n for n in METRICS],
 )
-AUGMENTATIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
-    "noise": lambda x, much: x + much * x.std() * _noise(x),
-    "shift": lambda x, much: torch.roll(x, round(much * 0.03 * 24000)),
+DISTORTIONS: dict[str, Callable[[Tensor, float], Tensor]] = {
+    "noise": lambda x, amount: x + amount * x.std() * _noise(x),
+    "shift": lambda x, amount: torch.roll(x, round(amount * 0.03 * 24000)),
 }
 
 
@@ -66,7 +66,7 @@ def goodness(name: str, reference: Tensor, estimate: Tensor, rate: int) -> float
 
 
 def cut(audio: Tensor, rate: int, *, above: float = 0.0, below: float = math.inf) -> Tensor:
-    """What lies between two frequencies."""
+    """The content between two frequencies."""
     spectrum = torch.fft.rfft(audio.double())
     hz = torch.fft.rfftfreq(len(audio), 1 / rate)
     return torch.fft.irfft(spectrum * ((hz >= above) & (hz < below)), len(audio)).float()
@@ -85,7 +85,7 @@ def test_equal_signals_score_ideally(name: str, clip: str) -> None:
 def test_more_noise_is_worse(name: str) -> None:
     audio, rate = speech()
     steps = (0.0, 0.03, 0.3, 3.0)
-    scores = [goodness(name, audio, AUGMENTATIONS["noise"](audio, s), rate) for s in steps]
+    scores = [goodness(name, audio, DISTORTIONS["noise"](audio, s), rate) for s in steps]
     # One octave error outweighs everything (`f0_median` is for the order); ViSQOL has a lowest.
     if name in ("f0_rmse", "visqol"):
         assert max(scores[1:]) < scores[0]
@@ -97,7 +97,7 @@ def test_more_noise_is_worse(name: str) -> None:
 def test_a_longer_shift_is_worse(name: str) -> None:
     """Where signals are aligned in time, a shift costs almost nothing."""
     audio, rate = speech()
-    scores = [goodness(name, audio, AUGMENTATIONS["shift"](audio, s), rate) for s in (0, 0.3, 1.0)]
+    scores = [goodness(name, audio, DISTORTIONS["shift"](audio, s), rate) for s in (0, 0.3, 1.0)]
     if name in ALIGNED:
         assert min(scores) > ALIGNED[name]
     elif name == "snr_low":  # a millisecond is as wrong as a second
@@ -130,7 +130,7 @@ def test_log_mel_error_of_a_gain_is_that_gain(decibel: float) -> None:
 
 def test_log_mel_error_is_in_nepers_whatever_the_spec_stores() -> None:
     audio, rate = speech()
-    noisy = AUGMENTATIONS["noise"](audio, 0.1)
+    noisy = DISTORTIONS["noise"](audio, 0.1)
     plain = MelSpec.preset("hifigan_22k_80")
     values = plain.to_dict() | {"log": "db", "mean": [3.0] * 80, "scale": [7.0] * 80}
     decibels = MelSpec.from_dict(values)
@@ -139,7 +139,7 @@ def test_log_mel_error_is_in_nepers_whatever_the_spec_stores() -> None:
 
 def test_log_mel_error_does_not_depend_on_the_rate_of_the_files() -> None:
     audio, _ = speech("kathleen/arctic_b0511")  # 48 kHz
-    noisy = AUGMENTATIONS["noise"](audio, 0.1)
+    noisy = DISTORTIONS["noise"](audio, 0.1)
     at_48k = log_mel_error(audio, noisy, 48000)
     at_24k = log_mel_error(
         resample_soxr(audio, 48000, 24000), resample_soxr(noisy, 48000, 24000), 24000
@@ -156,7 +156,7 @@ def test_stft_error_of_a_gain_is_known() -> None:
 def test_lsd_is_that_of_its_definition() -> None:
     """Frame by frame, by NumPy."""
     audio, rate = speech("kathleen/arctic_b0511")
-    noisy = AUGMENTATIONS["noise"](audio, 0.1)
+    noisy = DISTORTIONS["noise"](audio, 0.1)
     powers = []
     for signal in (audio, noisy):
         padded = np.pad(signal.double().numpy(), 1024, mode="reflect")
@@ -180,8 +180,8 @@ def test_a_gain_shows_in_every_spectral_measure() -> None:
     assert snr_low(audio, half, 48000, cutoff=4000.0) == pytest.approx(decibels, abs=1e-3)
 
 
-def test_each_side_of_the_edge_is_measured_alone() -> None:
-    """What is added above is nothing to the SNR below, and the other way round."""
+def test_each_side_of_the_cutoff_is_measured_alone() -> None:
+    """An error above does not change the SNR below, and the other way round."""
     audio, rate = speech("kathleen/arctic_b0511")
     low = 0.01 * cut(_noise(audio), rate, below=CUTOFF - 100.0)
     high = 0.01 * cut(_noise(audio), rate, above=CUTOFF + 100.0)
@@ -192,7 +192,7 @@ def test_each_side_of_the_edge_is_measured_alone() -> None:
     assert snr_low(audio, audio + low, rate, cutoff=CUTOFF) == pytest.approx(expected, abs=0.1)
 
 
-def test_what_ends_at_the_edge_is_far_from_the_recording_and_near_below() -> None:
+def test_a_band_limited_copy_has_a_large_distance_and_a_high_snr_below_the_cutoff() -> None:
     audio, rate = speech("kathleen/arctic_b0511")
     narrow = cut(audio, rate, below=CUTOFF)
     assert snr_low(audio, narrow, rate, cutoff=CUTOFF) == pytest.approx(100.0, abs=3.0)
@@ -200,7 +200,7 @@ def test_what_ends_at_the_edge_is_far_from_the_recording_and_near_below() -> Non
 
 
 @pytest.mark.parametrize("name", ["lsd_high", "snr_low"])
-def test_an_edge_must_be_given_and_lie_in_the_band(name: str) -> None:
+def test_a_cutoff_must_be_given_and_lie_in_the_band(name: str) -> None:
     audio, rate = speech()
     with pytest.raises(ConfigError, match="give cutoff"):
         METRICS[name].scorer(None)
@@ -208,7 +208,7 @@ def test_an_edge_must_be_given_and_lie_in_the_band(name: str) -> None:
         METRICS[name].scorer(12000.0)(audio, audio, rate)
 
 
-def test_the_default_sets_can_be_measured_with_what_a_project_installs() -> None:
+def test_the_default_sets_need_no_further_package() -> None:
     assert not {name for name in VOCODING if METRICS[name].needs_cutoff}
     assert {*VOCODING, *EXTENSION} == METRICS.keys() - {"visqol"}
 
@@ -220,10 +220,10 @@ def test_visqol_without_its_package_names_it(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @without_visqol
-def test_visqol_hears_the_width_of_the_band_and_refuses_silence() -> None:
+def test_visqol_rises_with_the_bandwidth_and_refuses_silence() -> None:
     audio, rate = speech("kathleen/arctic_b0511")
     scores = [visqol(audio, cut(audio, rate, below=cutoff), rate) for cutoff in (4000, 8000, 16000)]
-    assert all(duller < brighter for duller, brighter in pairwise(scores)), scores
+    assert all(narrow < wide for narrow, wide in pairwise(scores)), scores
     for pair in ((audio, torch.zeros_like(audio)), (audio[:4000], audio[:4000])):
         with pytest.raises(AudioError, match="ViSQOL"):
             visqol(*pair, rate)
@@ -239,7 +239,7 @@ def test_voicing_f1_counts_what_is_missed() -> None:
 
 def test_pesq_does_not_depend_on_the_level() -> None:
     audio, rate = speech()
-    noisy = AUGMENTATIONS["noise"](audio, 0.1)
+    noisy = DISTORTIONS["noise"](audio, 0.1)
     assert pesq_wb(audio, 0.2 * noisy, rate) == pytest.approx(pesq_wb(audio, noisy, rate), abs=0.02)
 
 
@@ -259,8 +259,8 @@ def test_pesq_refuses_what_it_cannot_score(
         pesq_wb(reference, estimate, 16000)
 
 
-def test_pesq_survives_as_many_utterances_as_its_limit_lets_through() -> None:
-    """The densest bursts that P.862 tells apart; beyond 50 of them the package crashes."""
+def test_pesq_does_not_crash_with_as_many_utterances_as_its_limit_allows() -> None:
+    """The densest bursts that P.862 distinguishes; beyond 50 of them the package crashes."""
     burst = torch.nn.functional.pad(0.3 * _noise(torch.zeros(3300)), (0, 3300))
     audio = burst.repeat(60)[: 20 * 16000]
     assert pesq_wb(audio, audio.clone(), 16000) > 4.5

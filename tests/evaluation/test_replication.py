@@ -1,4 +1,4 @@
-"""Laws of band replication: what is there stays, what is added lies above and fits below."""
+"""Band replication: the low band does not change, the high band gets a fitting envelope."""
 
 import math
 from pathlib import Path
@@ -47,7 +47,7 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 
 @pytest.mark.parametrize("cutoff", [2000, 4000, 8000, 12000])
-def test_the_band_below_stays_and_the_one_above_gets_what_is_missing(
+def test_the_low_band_is_unchanged_and_the_spectral_distance_falls(
     cutoff: int, speech: Tensor
 ) -> None:
     narrow = narrowed(speech, cutoff)
@@ -57,7 +57,7 @@ def test_the_band_below_stays_and_the_one_above_gets_what_is_missing(
     assert distance(wide, speech) < 0.55 * distance(narrow, speech)
 
 
-def test_the_envelope_never_rises_and_falls_no_faster_than_it_may() -> None:
+def test_the_slope_of_the_envelope_is_limited() -> None:
     """Noise that rises, is flat, falls, falls very steeply: dB per octave above the cutoff."""
     noise = torch.randn(4 * RATE, generator=torch.manual_seed(0))
     spectrum = torch.fft.rfft(noise)
@@ -74,17 +74,17 @@ def test_the_envelope_never_rises_and_falls_no_faster_than_it_may() -> None:
 
 
 def test_a_tone_is_copied_as_tones() -> None:
-    """Phases go on from frame to frame, or the copies would be smeared over many bins."""
+    """Phases continue from frame to frame; otherwise copies would be spread over many bins."""
     tone = torch.sin(2 * math.pi * 3000.0 / RATE * torch.arange(RATE))
     wide = replicate_band(tone, sample_rate=RATE, cutoff=4000)
-    steady = (wide - tone)[RATE // 4 : 3 * RATE // 4]  # bins of 2 Hz
-    power = torch.fft.rfft(steady * torch.hann_window(len(steady))).abs().square()
+    middle = (wide - tone)[RATE // 4 : 3 * RATE // 4]  # bins of 2 Hz
+    power = torch.fft.rfft(middle * torch.hann_window(len(middle))).abs().square()
     strongest = power.sort(descending=True).values
     assert strongest[:60].sum() > 0.95 * power.sum()
 
 
 @pytest.mark.parametrize("rate", [16000, 44100])
-def test_any_rate_and_shape_rows_alone(rate: int) -> None:
+def test_any_rate_and_shape_with_independent_rows(rate: int) -> None:
     audio = torch.randn(2, 3, 5001, generator=torch.manual_seed(0))
     narrow = resample(resample(audio, rate, rate // 4), rate // 4, rate)[..., :5000]
     wide = replicate_band(narrow, sample_rate=rate, cutoff=rate / 8)
@@ -103,6 +103,6 @@ def test_silence_stays_silence_of_any_length(samples: int) -> None:
 
 
 @pytest.mark.parametrize("cutoff", [100.0, 24000.0, 30000.0])
-def test_an_edge_without_a_band_is_an_error(cutoff: float) -> None:
+def test_a_cutoff_without_a_band_on_either_side_is_an_error(cutoff: float) -> None:
     with pytest.raises(ConfigError, match="must lie between"):
         replicate_band(torch.zeros(100), sample_rate=RATE, cutoff=cutoff)

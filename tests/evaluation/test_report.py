@@ -1,4 +1,4 @@
-"""The report: pairing, skips with reasons, statistics, and what is stored beside the numbers."""
+"""The report: pairing, skips with reasons, statistics, and the definitions that are stored."""
 
 import csv
 import json
@@ -151,13 +151,13 @@ def test_json_holds_scores_definitions_and_versions(report: Report, tmp_path: Pa
     assert Report.load(tmp_path / "scores.json") == report
 
 
-def test_an_edge_asks_for_the_metrics_of_an_extension(
+def test_a_cutoff_selects_the_metrics_of_bandwidth_extension(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
     report = evaluate(*folders, cutoff=4000.0)
     assert tuple(report.metrics) == EXTENSION
-    edged = {name for name, about in report.metrics.items() if about.get("cutoff") == "4000 Hz"}
-    assert edged == {"lsd_high", "snr_low"}
+    at_cutoff = {name for name, about in report.metrics.items() if about.get("cutoff") == "4000 Hz"}
+    assert at_cutoff == {"lsd_high", "snr_low"}
     good, silent = report.files
     assert good.scores.keys() == set(EXTENSION)
     assert good.scores["snr_low"] == pytest.approx(20.0, abs=0.1)  # of a gain of 0.9
@@ -166,13 +166,13 @@ def test_an_edge_asks_for_the_metrics_of_an_extension(
     assert Report.load(tmp_path / "scores.json") == report
 
 
-def test_an_edge_above_the_files_is_a_reason_not_a_crash(folders: tuple[Path, Path]) -> None:
+def test_a_metric_is_skipped_if_the_cutoff_is_above_the_band(folders: tuple[Path, Path]) -> None:
     report = evaluate(*folders, metrics=["lsd", "lsd_high"], cutoff=16000.0)
     assert report.summary.keys() == {"lsd"}
     assert all("above the cutoff 16000 Hz" in file.skipped["lsd_high"] for file in report.files)
 
 
-def test_the_command_takes_an_edge_and_metrics(
+def test_the_command_takes_a_cutoff_and_metrics(
     folders: tuple[Path, Path], vocoder_command: Callable[..., Any]
 ) -> None:
     result = vocoder_command("evaluate", *folders, "--cutoff", "4000", "--markdown")
@@ -251,7 +251,7 @@ def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) ->
         Report.load(tmp_path / "torn.json")
 
 
-def test_progress_is_told_each_name(folders: tuple[Path, Path]) -> None:
+def test_on_file_is_called_with_each_name(folders: tuple[Path, Path]) -> None:
     seen: list[str] = []
     evaluate(*folders, metrics=["log_mel"], on_file=seen.append)
     assert seen == ["a/good", "broken", "silent"]

@@ -79,8 +79,8 @@ def test_a_single_model_is_not_the_best_of_anything() -> None:
     assert "**" not in markdown({"only": REPORTS["griffin-lim"]})
 
 
-def test_different_files_and_rates_are_pointed_out() -> None:
-    """A model of a lower rate is compared at that rate, which hides what it lacks above."""
+def test_different_files_and_rates_are_in_the_caption() -> None:
+    """A model of a lower rate is compared at that rate, which hides its missing upper band."""
     full = REPORTS["griffin-lim"]
     shorter = report([0.1, 0.2], [3.0, 3.0])
     low = [dataclasses.replace(file, sample_rate=16000) for file in full.files]
@@ -94,7 +94,7 @@ def test_a_metric_that_scored_nothing_is_a_dash() -> None:
     assert "| – |" in markdown({"a": report([0.1], [])})
 
 
-def test_numbers_of_different_definitions_are_not_put_side_by_side() -> None:
+def test_scores_of_different_definitions_are_not_compared() -> None:
     other = REPORTS["[mine]"]
     changed = {**other.metrics, "log_mel": {**other.metrics["log_mel"], "definition": "another"}}
     reports = {**REPORTS, "old": dataclasses.replace(other, metrics=changed)}
@@ -110,7 +110,7 @@ def extension(cutoff: float) -> Report:
     return Report(metrics=metrics, versions={}, files=tuple(files), unscored={})
 
 
-def test_the_edge_is_said_and_numbers_of_two_edges_are_not_put_side_by_side() -> None:
+def test_the_caption_has_the_cutoff_and_scores_at_two_cutoffs_are_not_compared() -> None:
     text = rendered({"sinc": extension(4000.0), "mine": extension(4000.0)})
     assert "narrow band up to 4000 Hz" in " ".join(text.split())
     for expected in ("LSD high", "SNR low", "(dB) ↑", "convergence", "PESQ-wb"):

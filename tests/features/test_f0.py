@@ -33,7 +33,9 @@ def test_has_the_frames_of_the_mel(name: str, more: int) -> None:
 
 
 @pytest.mark.parametrize("padding", ["same", "center"])
-def test_is_zero_exactly_where_the_tracker_says_unvoiced(speech: Tensor, padding: str) -> None:
+def test_is_zero_exactly_where_the_tracker_finds_unvoiced_frames(
+    speech: Tensor, padding: str
+) -> None:
     spec = MelSpec.from_dict(SPEC.to_dict() | {"padding": padding})
     f0 = F0(spec)(speech)
     pitch = track_pitch(speech[:, 0], sample_rate=22050, hop_length=256, padding=padding)
@@ -43,7 +45,7 @@ def test_is_zero_exactly_where_the_tracker_says_unvoiced(speech: Tensor, padding
 
 
 @pytest.mark.parametrize("hz", [130.0, 800.0])
-def test_the_range_is_the_callers(hz: float) -> None:
+def test_range_can_be_set(hz: float) -> None:
     time = torch.arange(22050) / 22050
     tone = sum(torch.cos(2 * torch.pi * hz * k * time) / k for k in range(1, 5))[None, None]
     f0 = F0(SPEC, f_min=100.0, f_max=1000.0)(0.2 * tone)[0, 5:-5]

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from torch import Tensor
 
+from vocoder.dsp.stft import magnitude
 from vocoder.errors import ConfigError, MelMismatchError
-from vocoder.features.mel import PRESETS, LogBase, MelSpec, MelSpectrogram, magnitude
+from vocoder.features.mel import PRESETS, LogBase, MelSpec, MelSpectrogram
 from vocoder.features.mel_conversion import convert, differences
 from vocoder.io.audio import read_audio, resample_soxr
 
@@ -165,16 +166,16 @@ def test_converted_mel_is_the_mel_of_the_other_spec(
     )
 
 
-def test_equal_specs_leave_the_mel_alone(speech: Tensor) -> None:
+def test_equal_specs_return_the_mel_unchanged(speech: Tensor) -> None:
     mel = MelSpectrogram(BASE)(speech)
     assert convert(mel, BASE, dataclasses.replace(BASE)) is mel
     assert convert(mel, BASE, dataclasses.replace(BASE, f_max=8000)) is mel
 
 
-def test_nyquist_by_name_and_by_number_are_equal() -> None:
-    open_end = dataclasses.replace(BASE, f_max=None)
-    assert differences(open_end, dataclasses.replace(BASE, f_max=11025.0)) == {}
-    assert differences(open_end, BASE) == {"f_max": (11025.0, 8000.0)}
+def test_f_max_none_equals_the_nyquist_frequency() -> None:
+    nyquist = dataclasses.replace(BASE, f_max=None)
+    assert differences(nyquist, dataclasses.replace(BASE, f_max=11025.0)) == {}
+    assert differences(nyquist, BASE) == {"f_max": (11025.0, 8000.0)}
 
 
 def test_a_log_floor_can_be_raised_and_not_lowered(speech: Tensor) -> None:
@@ -214,7 +215,7 @@ def test_what_cannot_be_converted_is_named(change: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(("log", "value"), [("ln", math.log(1e-3)), ("log10", -3), ("db", -60)])
-def test_logarithms_are_what_they_are_called(log: LogBase, value: float) -> None:
+def test_logarithms_of_known_values(log: LogBase, value: float) -> None:
     compressed = dataclasses.replace(BASE, log=log).compress(torch.tensor([[1.0, 1e-3]]))
     torch.testing.assert_close(compressed, torch.tensor([[0.0, value]]), rtol=1e-6, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""AP-BWE: its losses are the published ones, from one pass; its streams do not fear phases of π."""
+"""AP-BWE: published losses from one pass, and streams of signals whose phases are ±π."""
 
 import math
 
@@ -28,7 +28,7 @@ def stft(audio: Tensor) -> Tensor:
 
 
 def wrapped(angles: Tensor) -> Tensor:
-    """Mean distance to the nearest whole turn."""
+    """Mean distance to the nearest multiple of 2 π."""
     return (angles - 2 * math.pi * torch.round(angles / (2 * math.pi))).abs().mean()
 
 
@@ -81,7 +81,7 @@ def test_amplitudes_are_added_to_those_given(generator: APBWE) -> None:
 
 
 @pytest.mark.usefixtures("plain_kernels")
-def test_pieces_do_not_decide_between_phases_of_plus_and_minus_pi(generator: APBWE) -> None:
+def test_stream_equals_one_call_for_phases_of_plus_or_minus_pi(generator: APBWE) -> None:
     generator.freeze()
     examples = [0.1 * torch.randn(items, 1, 8 * hops) for items, hops in ((2, 3), (1, 4))]
     plan = Plan(generator, *({"narrowband": example} for example in examples))

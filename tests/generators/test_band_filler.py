@@ -1,4 +1,4 @@
-"""What is particular to the embedded extender's network: its excitations and its gate."""
+"""The embedded extender's network: its excitations and its gate."""
 
 import math
 
@@ -39,7 +39,7 @@ def test_overtones_keep_the_pitch_and_are_flat(network: BandFiller) -> None:
 @pytest.mark.parametrize(
     ("dbfs", "least", "most"), [(-40, 0.99, 1.0), (-90, 0.4, 0.6), (-130, 0, 0.01)]
 )
-def test_the_gate_closes_where_there_is_silence(
+def test_the_gate_is_closed_for_silence(
     network: BandFiller, dbfs: float, least: float, most: float
 ) -> None:
     audio = 10 ** (dbfs / 20) * torch.randn(1, RATE)
@@ -47,7 +47,7 @@ def test_the_gate_closes_where_there_is_silence(
     assert least <= gate <= most
 
 
-def test_in_training_the_noise_is_another_every_time(network: BandFiller) -> None:
+def test_noise_differs_in_each_training_pass(network: BandFiller) -> None:
     audio = 0.1 * torch.randn(2, 1, 2048)
     assert torch.equal(network(audio), network(audio))
     network.train()

@@ -1,6 +1,6 @@
-"""Laws that every generator obeys that extends the band of a recording.
+"""Properties of every generator that extends the band of a recording.
 
-A new one joins by a line in `EXTENDERS`: a narrow network of its kind.
+A new one is added by a line in `EXTENDERS`: a small network of its kind.
 """
 
 import inspect
@@ -24,6 +24,7 @@ from vocoder.generators.bandwidth_extension.musichifi import MusicHiFiBWE
 from vocoder.generators.base import BandwidthExtender
 from vocoder.generators.bigvgan import BigVGAN
 from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.streaming.graph import symbolic_trace
 from vocoder.streaming.plan import Plan
 
 
@@ -95,10 +96,10 @@ EXTENDERS: dict[str, Callable[[], BandwidthExtender]] = {
     ),
     "musichifi": musichifi,
 }
-# Networks that look at the whole recording, by the module that does.
+# Networks that depend on the whole recording, by the module that does.
 WHOLE: dict[str, str] = {"hifi_sr": "JointAttention"}
 
-# Published, though nobody takes what the last layer of HiFi-GAN BWE hands onward.
+# Part of the published network, though the residual output of its last layer is not used.
 IDLE = "layers.5.out."
 
 
@@ -180,7 +181,7 @@ def test_folding_changes_no_sample(extender: BandwidthExtender) -> None:
 
 
 def test_symbolic_trace_computes_the_same(extender: BandwidthExtender) -> None:
-    traced = torch.fx.symbolic_trace(extender)
+    traced = symbolic_trace(extender)
     for more in (0, 3):
         given = recording(extender, enough(extender) + more)
         assert torch.equal(traced(given), extender(given))
@@ -213,6 +214,6 @@ def test_stream_equals_one_call(
         assert deviation(torch.cat(made, dim=-1), extender(given)) < 1e-5
 
 
-def test_edges_must_rise() -> None:
+def test_cutoff_range_must_be_in_order() -> None:
     with pytest.raises(ConfigError, match="cutoff_range"):
         BandwidthExtender(hop_length=1, cutoff_range=[8000.0, 4000.0])

@@ -1,4 +1,4 @@
-"""What the filter of DSP-informed band extension does to its excitation, and who learns from it."""
+"""DSP-informed bandwidth extension: its filter, and the parts that its losses train."""
 
 from functools import partial
 
@@ -33,12 +33,12 @@ def network() -> DSPInformed:
 
 
 def slope(strength: float) -> Tensor:
-    """A log-mel that rises or falls over the band and wanders in time.   Shape: [1, 20, F]."""
+    """A log-mel that rises or falls over the band and over time.   Shape: [1, 20, F]."""
     return strength * (torch.linspace(-1, 1, 20)[:, None] + torch.linspace(0, 1, FRAMES))[None]
 
 
 @pytest.mark.parametrize("strength", [-1e4, -2.0, 2.0, 1e4])
-def test_response_is_not_negative_and_one_below_the_edge(
+def test_response_is_not_negative_and_one_below_the_cutoff(
     network: DSPInformed, strength: float
 ) -> None:
     response = network.filter.response(slope(strength))
@@ -53,13 +53,13 @@ def test_white_noise_comes_out_as_predicted(network: DSPInformed, strength: floa
     mel = slope(strength)
     noise = EXCITATION * torch.randn(1, 1, FRAMES * 256)
     made = network.upper(network.filter(noise, mel))
-    # The mean over time of magnitudes, as a single one of noise is anything.
+    # The mean of magnitudes over time, as a single one of noise is random.
     ratio = (network.upper.spec.expand(made) / network.upper.spec.expand(mel)).mean(dim=-1)
     assert (ratio[:, 1:].log().abs() < 0.15).all()  # into the first, the band below leaks
 
 
 def test_a_coloured_excitation_misses_the_spectrum(network: DSPInformed) -> None:
-    """What "implicitly" means: whiteness is not asked for, but it is what fits."""
+    """No loss demands a white excitation, but only that gives the predicted spectrum."""
     mel, noise = slope(2.0), EXCITATION * torch.randn(1, 1, FRAMES * 256)
     pre_emphasis = torch.tensor([[[-0.9, 1.0]]])
     coloured = F.conv1d(F.pad(noise, (1, 0)), pre_emphasis)
@@ -70,7 +70,7 @@ def test_a_coloured_excitation_misses_the_spectrum(network: DSPInformed) -> None
     assert errors[1] > 2.0 * errors[0]
 
 
-def test_the_filter_leaves_the_low_band_alone(network: DSPInformed) -> None:
+def test_the_filter_does_not_change_the_low_band(network: DSPInformed) -> None:
     turns = 3000.0 / 48000 * torch.arange(FRAMES * 256, dtype=torch.float64)
     tone = torch.sin(2.0 * torch.pi * turns).float()[None, None]
     change = (network.filter(tone, slope(2.0)) - tone)[..., 2048:-2048]
@@ -78,7 +78,7 @@ def test_the_filter_leaves_the_low_band_alone(network: DSPInformed) -> None:
 
 
 def test_predictor_and_exciter_learn_from_the_upper_band(network: DSPInformed) -> None:
-    """Both from that of the audio; the predictor alone from what it says about it."""
+    """Both from the mel of the audio; the predictor alone from the mel that it predicts."""
     narrowband, real = 0.1 * torch.randn(2, 2, 1, 4096)
 
     def learned(loss: Tensor) -> set[str]:

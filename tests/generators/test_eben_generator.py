@@ -1,4 +1,4 @@
-"""EBEN: what passes around the network, and where the lengths of the authors' code come in."""
+"""EBEN: its filter bank, the bands it uses, and agreement with the authors' code."""
 
 import math
 
@@ -18,18 +18,18 @@ def noise(*shape: int) -> Tensor:
 
 
 @pytest.mark.parametrize(("bands", "cutoff"), [(2, 0.32), (4, 0.158867)])
-def test_without_the_network_all_bands_give_the_recording_back_to_its_ends(
+def test_without_the_network_all_bands_reconstruct_the_recording_up_to_its_ends(
     bands: int, cutoff: float
 ) -> None:
     bank = {"bands": bands, "lowest": bands, "filter_size": 8 * bands, "cutoff": cutoff}
     model = EBEN(cutoff_range=CUTOFFS, channels=2, strides=[2, 2], **bank)  # type: ignore[arg-type]
     nn.init.zeros_(model.last_conv.weight)
-    audio = 1e-3 * noise(1, 1, 100 * model.hop_length)  # so soft that tanh does nothing
+    audio = 1e-3 * noise(1, 1, 100 * model.hop_length)  # so quiet that tanh is linear
     error = (model(audio) - audio).square().mean() / audio.square().mean()
     assert 10.0 * math.log10(error.item()) < -45.0
 
 
-def test_the_upper_bands_are_not_heard() -> None:
+def test_the_upper_bands_of_the_input_are_not_used() -> None:
     model = EBEN(cutoff_range=CUTOFFS, channels=2).eval()
     time = torch.arange(40 * model.hop_length) / 16000
     low = 0.1 * torch.sin(2 * math.pi * 1000 * time)[None, None]
@@ -40,8 +40,8 @@ def test_the_upper_bands_are_not_heard() -> None:
 
 
 @torch.inference_mode()
-def test_a_recording_filled_up_with_zeros_is_computed_as_the_authors_do() -> None:
-    """Written out once more for `filter_size` samples less than whole hops: no step is mirrored."""
+def test_a_recording_padded_with_zeros_is_computed_as_in_the_authors_code() -> None:
+    """Written out again for `filter_size` samples less than whole hops, without reflect padding."""
     torch.manual_seed(0)
     model = EBEN(cutoff_range=CUTOFFS, channels=2, lowest=2, strides=[2, 4]).eval()
     audio = 0.1 * noise(1, 1, 40 * model.hop_length - 32)
@@ -65,8 +65,8 @@ def test_the_hop_is_that_of_the_filter_bank_times_the_strides() -> None:
     [
         ({"lowest": 0}, "lowest is 0"),
         ({"lowest": 5}, "lowest is 5"),
-        ({"strides": []}, "the least are 1 and one of 2"),
-        ({"strides": [2, 1]}, "the least are 1 and one of 2"),
+        ({"strides": []}, "strides of at least 2"),
+        ({"strides": [2, 1]}, "strides of at least 2"),
         ({"channels": 0}, "channels is 0"),
         ({"filter_size": 30}, "twice their number"),
         ({"cutoff_range": [2000.0, 400.0]}, "cutoff_range"),

@@ -1,4 +1,4 @@
-"""How far EVA-GAN's context module sees, and what its trunk is made of."""
+"""EVA-GAN: receptive field of its context module, activations of its trunk."""
 
 from functools import partial
 
@@ -24,7 +24,7 @@ narrow = partial(
 )
 
 
-def test_context_reaches_half_a_kernel_further_with_every_block() -> None:
+def test_receptive_field_of_the_context_grows_by_half_a_kernel_per_block() -> None:
     torch.manual_seed(0)
     context = narrow().double().context
     mel = torch.randn(1, 5, 41, dtype=torch.float64)
@@ -36,7 +36,7 @@ def test_context_reaches_half_a_kernel_further_with_every_block() -> None:
 
 
 def test_the_trunk_is_smooth() -> None:
-    """SiLU throughout: gradients of the audio change gradually where a rectifier's would jump."""
+    """SiLU throughout, whose gradient is continuous, unlike that of a rectifier."""
     kinds = {type(module).__name__ for module in narrow().resblocks.modules()}
     assert "SiLU" in kinds and "LeakyReLU" not in kinds
 

@@ -1,4 +1,4 @@
-"""FA-GAN is HiFi-GAN but for its upsampling, and leaves no tone on a steady input."""
+"""FA-GAN is HiFi-GAN except for its upsampling, and gives no tone for a constant mel."""
 
 from functools import partial
 
@@ -23,7 +23,7 @@ SIZES = {
 
 
 def test_folded_it_is_as_large_as_hifigan() -> None:
-    """The twin costs neither weights nor arithmetic: what is left has the same shapes."""
+    """The twin costs neither weights nor arithmetic: the folded weights have the same shapes."""
     shapes = []
     for kind in (HiFiGAN, FAGAN):
         generator = kind(**SIZES, channels=32)
@@ -33,22 +33,22 @@ def test_folded_it_is_as_large_as_hifigan() -> None:
 
 
 def tone(make: partial[Generator]) -> Tensor:
-    """Power of what changes from sample to sample although the mel never does, of all."""
+    """Share of power that varies from sample to sample although the mel is constant."""
     torch.manual_seed(0)
     generator = make().double()
     mel = torch.randn(4, 80, 1, dtype=torch.float64).expand(-1, -1, 60)
     with torch.no_grad():
-        steady = generator(mel=mel)[..., 20 * 256 : -20 * 256]
-    return steady.var(dim=-1).mean() / steady.square().mean()
+        inner = generator(mel=mel)[..., 20 * 256 : -20 * 256]
+    return inner.var(dim=-1).mean() / inner.square().mean()
 
 
 @pytest.mark.parametrize("stages", [-1, 5])
-def test_stages_that_are_not_there_are_named(stages: int) -> None:
+def test_an_impossible_number_of_stages_is_named(stages: int) -> None:
     with pytest.raises(ConfigError, match=rf"anti_aliased is {stages}; .* from 0 to 4"):
         FAGAN(**SIZES, channels=32, anti_aliased=stages)
 
 
-def test_a_steady_mel_gives_no_tone() -> None:
-    """Every layer maps constants to constants, so nothing rings at the frame rate or above it."""
+def test_a_constant_mel_gives_no_tone() -> None:
+    """Every layer maps constants to constants, so there are no tones at the frame rate or above."""
     assert tone(partial(HiFiGAN, **SIZES, channels=32)) > 1e-4
     assert tone(partial(FAGAN, **SIZES, channels=32)) < 1e-20

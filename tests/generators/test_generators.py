@@ -1,6 +1,6 @@
-"""Laws that every generator obeys, and what is particular to each family.
+"""Properties of every generator, and of single families.
 
-A new generator joins by a line in `GENERATORS`: a narrow network of its kind.
+A new generator is added by a line in `GENERATORS`: a small network of its kind.
 """
 
 import functools
@@ -29,6 +29,7 @@ from vocoder.generators.melgan import MelGAN, MultiBandMelGAN
 from vocoder.generators.parallel_wavegan import ParallelWaveGAN
 from vocoder.generators.vocos import Vocos
 from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.streaming.graph import symbolic_trace
 from vocoder.streaming.plan import Plan
 
 MELS = 10
@@ -94,7 +95,7 @@ GENERATORS: dict[str, Callable[[], Generator]] = {
     "evagan": evagan,
     "evagan-odd": partial(evagan, **odd),
 }
-# Published, though nobody takes what the last layer of Parallel WaveGAN hands onward.
+# Part of the published network, though the residual output of its last layer is not used.
 IDLE = "layers.3.out."
 
 
@@ -141,8 +142,8 @@ def test_items_of_a_batch_are_independent(generator: Generator) -> None:
         assert deviation(alone[0], together[item]) < 1e-5
 
 
-def test_a_frame_later_is_a_hop_later(generator: Generator) -> None:
-    """Away from the cutoff_range, which are zeros, the audio moves along with the frames."""
+def test_a_shift_by_a_frame_is_a_shift_by_a_hop(generator: Generator) -> None:
+    """Away from the ends, where zeros are padded, the audio shifts with the frames."""
     given_features, hop, margin = features(generator, 100), generator.hop_length, 40
     audio = generator(**given_features)
     moved = generator(**{name: value[..., 1:] for name, value in given_features.items()})
@@ -179,7 +180,7 @@ def test_folding_changes_no_sample(generator: Generator) -> None:
 def test_symbolic_trace_computes_the_same(generator: Generator, folded: bool) -> None:
     if folded:
         fold_weight_norm(generator)
-    traced = torch.fx.symbolic_trace(generator)
+    traced = symbolic_trace(generator)
     for frames in (5, 12):
         inputs = features(generator, frames)
         assert torch.equal(traced(**inputs), generator(**inputs))
@@ -239,7 +240,7 @@ def test_causal_variants_have_no_look_ahead(name: str) -> None:
 
 
 def test_hifigan_is_the_published_network() -> None:
-    """Written out once more from the paper's tables: slopes, paddings, the mean, the key names."""
+    """Written out again from the paper's tables: slopes, paddings, the mean, the key names."""
     dilations, mel = [[1, 2], [2, 6]], torch.randn(1, MELS, 6)
     generator = hifigan(resblock="2", resblock_dilations=dilations)
     fold_weight_norm(generator)

@@ -1,4 +1,4 @@
-"""What is particular to HiFi-SR: it hears the narrow band through its mel alone."""
+"""HiFi-SR: its output depends on the mel of the narrow band alone."""
 
 import pytest
 import torch
@@ -24,13 +24,13 @@ def hifi_sr(**mel: object) -> HiFiSR:
     ).eval()
 
 
-def test_it_hears_nothing_above_its_mel() -> None:
+def test_frequencies_above_the_mel_have_no_influence() -> None:
     time = torch.arange(1600) / 16000
     low, high = (0.1 * torch.cos(2 * torch.pi * hz * time) for hz in (1000.0, 7000.0))
-    deaf, keen = hifi_sr(f_max=4000.0), hifi_sr()
-    for network, same in ((deaf, True), (keen, False)):
+    limited, full = hifi_sr(f_max=4000.0), hifi_sr()
+    for network, same in ((limited, True), (full, False)):
         alone, both = (network(x[None, None]) for x in (low, low + high))
-        # Away from the ends, where the mirrored signal has a bend.
+        # Away from the ends, where the reflected signal is not smooth.
         difference = (alone - both)[..., 400:-400].abs().max() / alone.std()
         assert (difference < 0.05) == same
 

@@ -1,4 +1,4 @@
-"""HiFi-GAN BWE is the published network, whatever is folded into what for inference."""
+"""HiFi-GAN BWE is the published network, also after folding for inference."""
 
 import math
 from functools import partial
@@ -13,7 +13,9 @@ from vocoder.errors import ConfigError
 from vocoder.generators.bandwidth_extension.hifigan_bwe import HiFiGANBWE
 from vocoder.nn.weight_norm import count_weights, fold_weight_norm
 
-narrow = partial(HiFiGANBWE, layers=4, stacks=2, channels=6, cutoff_range=[4000.0, 12000.0])
+narrow = partial(
+    HiFiGANBWE, layers=4, stacks=2, channels=6, cutoff_range=[4000.0, 12000.0], resampling={}
+)
 REACH = 2 * (1 + 3)
 
 
@@ -24,7 +26,7 @@ def _seed() -> None:
 
 @pytest.mark.parametrize("samples", [1, 40])
 def test_it_is_the_published_network(samples: int) -> None:
-    """Written out once more: silence around the recording, dilations, gates, scales."""
+    """Written out again: silence around the recording, dilations, gates, scales."""
     generator, given = narrow().eval(), 0.1 * torch.randn(1, 1, samples)
     fold_weight_norm(generator)
     weights = generator.state_dict()
@@ -44,8 +46,8 @@ def test_it_is_the_published_network(samples: int) -> None:
     torch.testing.assert_close(generator(given), expected, rtol=0.0, atol=1e-6)
 
 
-def test_outside_of_the_recording_it_is_silent() -> None:
-    """So that silence before the start or after the end changes nothing."""
+def test_silence_around_the_recording_changes_nothing() -> None:
+    """Beyond its start and end, the recording is taken as silent."""
     generator, given = narrow().eval(), 0.1 * torch.randn(1, 1, 30)
     later = generator(F.pad(given, (100, 70)))
     torch.testing.assert_close(later[..., 100:130], generator(given), rtol=0.0, atol=1e-6)
@@ -53,7 +55,7 @@ def test_outside_of_the_recording_it_is_silent() -> None:
 
 def test_frozen_once_or_twice_it_computes_the_same_with_less() -> None:
     generator, given = (
-        HiFiGANBWE(channels=8, cutoff_range=[4000.0, 12000.0]),
+        HiFiGANBWE(channels=8, cutoff_range=[4000.0, 12000.0], resampling={}),
         torch.randn(2, 1, 300),
     )
     audio, weights = generator(given), count_weights(generator)
@@ -64,16 +66,17 @@ def test_frozen_once_or_twice_it_computes_the_same_with_less() -> None:
         torch.testing.assert_close(frozen(given), audio, rtol=0.0, atol=1e-6)
 
 
-def test_its_input_is_resampled_in_its_own_way() -> None:
+def test_its_filter_is_an_argument_of_resample() -> None:
     given = torch.randn(1, 1, 500)
-    audio = resample(given, 16000, 48000, **HiFiGANBWE.resampling)
+    generator = narrow(resampling={"zeros": 16, "rolloff": 0.945, "beta": 14.77})
+    audio = resample(given, 16000, 48000, **generator.resampling)
     assert audio.shape == (1, 1, 1500)
     assert not torch.equal(audio, resample(given, 16000, 48000))
 
 
 def test_published_size() -> None:
     with torch.device("meta"):
-        generator = HiFiGANBWE(cutoff_range=[4000.0, 12000.0])
+        generator = HiFiGANBWE(cutoff_range=[4000.0, 12000.0], resampling={})
     assert count_weights(generator) == 1_055_105
     assert generator.reach == 6560
 

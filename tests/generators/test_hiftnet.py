@@ -15,7 +15,7 @@ DILATIONS = [[1, 3, 5], [1, 2, 4]]
 
 
 def test_is_the_published_network() -> None:
-    """Written out once more: slopes, paddings, strides, kernels, Snake, the order of its alphas."""
+    """Written out again: slopes, paddings, strides, kernels, Snake, the order of its alphas."""
     torch.manual_seed(0)
     generator = HiFTNet(
         mel=SPEC,
@@ -51,7 +51,7 @@ def test_is_the_published_network() -> None:
     mel, f0 = torch.randn(2, 32, 6) - 3.0, torch.tensor([[0.0, 110, 115, 120, 0, 0]]).expand(2, -1)
     window = hann_window(16, 16)
     source = torch.stft(generator.source(f0)[:, 0], 16, 4, window=window, return_complex=True)
-    # In the mirrored first column phases are 0 or pi, which rounding must not make -pi.
+    # In the reflected first column phases are 0 or pi, which rounding must not make -pi.
     source.imag[source.imag.abs() <= 1e-6 * source.abs().amax(dim=1, keepdim=True)] = 0.0
     source = torch.cat([source.abs(), source.angle()], dim=1)
     x = conv("conv_pre", mel)

@@ -26,7 +26,7 @@ istftnet = partial(
 
 
 def test_is_the_published_network() -> None:
-    """Written out once more: slopes, paddings, the reflected column, the transform, key names."""
+    """Written out again: slopes, paddings, the reflected column, the transform, key names."""
     torch.manual_seed(0)
     generator, mel = istftnet(), torch.randn(2, MELS, 6)
     fold_weight_norm(generator)

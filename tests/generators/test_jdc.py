@@ -22,7 +22,7 @@ def jdc() -> JDC:
 
 
 def test_is_the_published_network(jdc: JDC) -> None:
-    """Written out once more: the order of norm, slope, pooling and shortcut, the key names."""
+    """Written out again: the order of norm, slope, pooling and shortcut, the key names."""
     weights, mel = jdc.state_dict(), torch.randn(2, 40, 7)
 
     def norm(name: str, x: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ def test_one_value_per_frame_whatever_the_batch(jdc: JDC, frames: int) -> None:
         assert torch.allclose(jdc(mel[[item]])[0], f0[item], atol=1e-6)
 
 
-def test_losses_are_zero_for_the_right_answer_and_told_apart(jdc: JDC) -> None:
+def test_losses_are_zero_for_the_right_estimate_and_separate(jdc: JDC) -> None:
     target = Pitch(torch.full((1, 4), 200.0), torch.tensor([[True, True, False, False]]))
     right = torch.tensor([[200.0, 200.0, 0.0, 0.0]])
     assert {name: loss.item() for name, loss in jdc.losses(right, target).items()} == {
@@ -89,5 +89,5 @@ def test_every_parameter_learns(jdc: JDC) -> None:
 
 
 def test_too_few_bands_are_an_error() -> None:
-    with pytest.raises(ConfigError, match="n_mels 31, too few to halve; use 32 or more"):
+    with pytest.raises(ConfigError, match="n_mels 31, too few to pool; use 32 or more"):
         JDC(31)

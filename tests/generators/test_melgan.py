@@ -35,7 +35,7 @@ def reflected(x: Tensor, margin: int) -> Tensor:
 
 @pytest.mark.parametrize("frames", [1, 2, 6])
 def test_it_is_the_published_network(frames: int) -> None:
-    """Written out once more: slopes, paddings, dilations, the shortcut, the key names."""
+    """Written out again: slopes, paddings, dilations, the shortcut, the key names."""
     generator, x = melgan().eval(), torch.randn(1, MELS, frames)
     fold_weight_norm(generator)
     mel, weights = x, generator.state_dict()

@@ -1,4 +1,4 @@
-"""The mask net's attention: what its sums are over, and what they do not depend on."""
+"""The mask net: attention within groups and over all frames, memories, invariances."""
 
 from collections.abc import Callable
 
@@ -20,6 +20,7 @@ from vocoder.generators.bandwidth_extension.mossformer import (
     positions,
     rotate,
 )
+from vocoder.streaming.graph import symbolic_trace
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def reach(module: Callable[[Tensor], Tensor], x: Tensor, frame: int) -> tuple[in
 
 
 @pytest.mark.parametrize("frames", [1, 7, GROUP - 1, GROUP, GROUP + 1, 2 * GROUP + 5])
-def test_filling_up_a_group_changes_nothing(frames: int) -> None:
+def test_padding_a_group_changes_nothing(frames: int) -> None:
     query, key, value = rows(frames, 4), rows(frames, 4), rows(frames, 3)
     expected = [
         F.relu(q @ k.transpose(1, 2) / GROUP).square() @ v
@@ -48,8 +49,8 @@ def test_filling_up_a_group_changes_nothing(frames: int) -> None:
             *(torch.split(x, GROUP, dim=1) for x in (query, key, value)), strict=True
         )
     ]
-    found = near_attention(query, key, value, nn.Identity())
-    torch.testing.assert_close(found, torch.cat(expected, dim=1))
+    attended = near_attention(query, key, value, nn.Identity())
+    torch.testing.assert_close(attended, torch.cat(expected, dim=1))
 
 
 def test_linear_attention_is_attention_without_a_nonlinearity() -> None:
@@ -58,7 +59,7 @@ def test_linear_attention_is_attention_without_a_nonlinearity() -> None:
     torch.testing.assert_close(linear_attention(query, key, value), expected)
 
 
-def test_linear_attention_to_a_recording_played_twice_is_the_same() -> None:
+def test_linear_attention_to_a_repeated_recording_is_the_same() -> None:
     query, key, value = rows(50, 4), rows(50, 4), rows(50, 3)
     twice = linear_attention(*(torch.cat([x, x], dim=1) for x in (query, key, value)))
     torch.testing.assert_close(twice[:, :50], linear_attention(query, key, value))
@@ -87,24 +88,24 @@ def test_positions_count_the_frames(dtype: torch.dtype) -> None:
     assert torch.equal(counted[1, :, 0], torch.arange(5000.0))
 
 
-def test_scale_norm_takes_the_level_out() -> None:
+def test_scale_norm_removes_the_level() -> None:
     x, norm = rows(9, 16), ScaleNorm()
     torch.testing.assert_close(norm(x).square().mean(dim=-1), torch.ones(2, 9).double())
     torch.testing.assert_close(norm(1000.0 * x), norm(x))
     assert not norm(torch.zeros(1, 2, 16)).any()
 
 
-def test_attention_sees_half_of_the_channels_a_frame_late() -> None:
-    attention, seen = JointAttention(8, keys=4).double(), []
-    attention.to_keys.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+def test_attention_delays_half_of_the_channels_by_a_frame() -> None:
+    attention, inputs = JointAttention(8, keys=4).double(), []
+    attention.to_keys.register_forward_pre_hook(lambda _, given: inputs.append(given[0]))
     x = rows(5, 8)
     attention(x, torch.zeros(2, 5, 1).double())
-    assert torch.equal(seen[0][:, 1:, :4], x[:, :-1, :4])
-    assert not seen[0][:, 0, :4].any()
-    assert torch.equal(seen[0][..., 4:], x[..., 4:])
+    assert torch.equal(inputs[0][:, 1:, :4], x[:, :-1, :4])
+    assert not inputs[0][:, 0, :4].any()
+    assert torch.equal(inputs[0][..., 4:], x[..., 4:])
 
 
-def test_attention_reaches_everything() -> None:
+def test_attention_covers_all_frames() -> None:
     attention = JointAttention(8, keys=4).double().eval()
     angles = torch.zeros(1, 3 * GROUP, 1).double()
 
@@ -114,7 +115,7 @@ def test_attention_reaches_everything() -> None:
     )
 
 
-def test_a_memory_reaches_27_frames() -> None:
+def test_a_memory_covers_27_frames_on_either_side() -> None:
     memory = GatedMemory(8, hidden=4).double().eval()
     assert reach(memory, rows(101, 8, batch=1), 50) == (50 - 27, 50 + 27)
 
@@ -130,19 +131,19 @@ def test_the_mask_net_keeps_the_shape_and_is_not_negative(frames: int) -> None:
     assert latent.min() >= 0.0
 
 
-def test_the_mask_net_does_not_hear_how_loud_it_is() -> None:
+def test_the_mask_net_is_invariant_to_level() -> None:
     net, mel = mask_net(), torch.randn(1, 6, 40)
     torch.testing.assert_close(net(mel - 3.0), net(mel), atol=1e-5, rtol=1e-4)
 
 
-def test_the_mask_net_knows_where_a_frame_is() -> None:
+def test_the_mask_net_depends_on_the_position_of_a_frame() -> None:
     latent = mask_net()(torch.randn(1, 6, 1).expand(-1, -1, 90).clone())
     assert (latent[..., 30:60].std(dim=-1) > 0.0).any()
 
 
 def test_a_traced_mask_net_takes_any_number_of_groups() -> None:
     net = mask_net()
-    traced = torch.fx.symbolic_trace(net)
+    traced = symbolic_trace(net)
     for frames in (1, GROUP, 2 * GROUP + 1):
         mel = torch.randn(1, 6, frames)
         assert torch.equal(traced(mel), net(mel))
@@ -158,11 +159,11 @@ def test_dropout_is_for_training_alone() -> None:
 def test_published_size() -> None:
     with torch.device("meta"):
         net = MaskNet(80, channels=512, blocks=24)
-    # The published network holds 16 more: the frequencies of the rotation, which do not learn.
+    # The published network has 16 more: the frequencies of the rotation, which are not trained.
     assert sum(weight.numel() for weight in net.parameters()) == 54_497_026
 
 
 @pytest.mark.parametrize("channels", [0, 12])
-def test_channels_that_do_not_divide_are_refused(channels: int) -> None:
+def test_channels_that_are_no_multiple_of_8_are_refused(channels: int) -> None:
     with pytest.raises(ConfigError, match="multiple of 8"):
         MaskNet(80, channels=channels, blocks=1)

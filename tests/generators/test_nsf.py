@@ -29,7 +29,7 @@ def generator() -> NSFHiFiGAN:
 
 
 def test_without_its_source_it_is_hifigan(generator: NSFHiFiGAN) -> None:
-    """Name by name: weights of a HiFi-GAN load."""
+    """Weights of a HiFi-GAN load under the same names."""
     hifigan = HiFiGAN(n_mels=32, hop_length=64, **SIZES)
     missing, unexpected = generator.load_state_dict(hifigan.state_dict(), strict=False)
     assert {name.split(".")[0] for name in missing} == {"pitch", "source", "noise_convs"}
@@ -41,8 +41,8 @@ def test_without_its_source_it_is_hifigan(generator: NSFHiFiGAN) -> None:
     assert torch.allclose(generator(mel, f0), hifigan(mel), atol=1e-6)
 
 
-def test_the_source_arrives_when_it_sounds(generator: NSFHiFiGAN) -> None:
-    """A change of F0 in one frame is heard from half a frame before it on, at most a few wider."""
+def test_a_change_of_f0_takes_effect_at_its_frame(generator: NSFHiFiGAN) -> None:
+    """The audio changes from half a frame before it on, at most a few frames earlier."""
     mel, f0 = torch.randn(1, 32, 60), torch.full((1, 60), 150.0)
     later = f0.clone()
     later[:, 30:] = 180.0

@@ -1,4 +1,4 @@
-"""Parallel WaveGAN is the published network, and its noise is a feature like any other."""
+"""Parallel WaveGAN is the published network, and its noise can be given as a feature."""
 
 import math
 from functools import partial
@@ -11,6 +11,7 @@ from torch import Tensor
 from vocoder.errors import ConfigError
 from vocoder.generators.parallel_wavegan import ParallelWaveGAN, Upsampler
 from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.streaming.graph import symbolic_trace
 
 MELS, HOP = 6, 15
 narrow = partial(
@@ -33,7 +34,7 @@ def _seed() -> None:
 
 @pytest.mark.parametrize("frames", [1, 7])
 def test_it_is_the_published_network(frames: int) -> None:
-    """Written out once more: dilations, gates, scales, the smoothing, the key names."""
+    """Written out again: dilations, gates, scales, the smoothing, the key names."""
     generator, mel = narrow().eval(), torch.randn(1, MELS, frames)
     noise = torch.randn(1, HOP, frames)
     fold_weight_norm(generator)
@@ -87,7 +88,7 @@ def test_own_noise_is_white_noise_given_frame_by_frame() -> None:
 
 def test_without_noise_trace_and_export_compute_the_same() -> None:
     generator = narrow().eval()
-    traced = torch.fx.symbolic_trace(generator, concrete_args={"noise": None})
+    traced = symbolic_trace(generator, {"noise": None})
     frames = torch.export.Dim("frames", min=2, max=4096)
     mel = torch.randn(1, MELS, 8)
     exported = torch.export.export(generator, (mel,), dynamic_shapes={"mel": {2: frames}}).module()
@@ -102,7 +103,7 @@ def test_untrained_smoothing_is_a_mean() -> None:
     fold_weight_norm(upsampler)
     upsampler.conv_in.weight.data = torch.tensor([[[0.0, 1.0, 0.0]]])
     out = upsampler(torch.tensor([[[0.0, 9.0, 0.0]]]))
-    # Four nines, seen through a window of nine samples.
+    # Four nines, averaged over a window of nine samples.
     assert out[0, 0].tolist() == pytest.approx([1, 2, 3, 4, 4, 4, 4, 4, 4, 3, 2, 1], abs=1e-5)
 
 

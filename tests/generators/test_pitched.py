@@ -1,7 +1,7 @@
-"""Laws of the generators with a source driven by F0: HiFTNet and NSF-HiFiGAN.
+"""Properties of the generators with a source driven by F0: HiFTNet and NSF-HiFiGAN.
 
-They obey what every generator does but for one law: the source's phase sums up, so a frame later is
-not a hop later.
+They have those of every generator but one: the source's phase accumulates, so a shift by a frame is
+not a shift by a hop.
 """
 
 import inspect
@@ -22,6 +22,7 @@ from vocoder.generators.pitched.nsf import NSFHiFiGAN
 from vocoder.io.audio import read_audio, resample_soxr
 from vocoder.nn.pitch import MelPitch
 from vocoder.nn.weight_norm import fold_weight_norm
+from vocoder.streaming.graph import symbolic_trace
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, hop_length=64, win_length=256, n_mels=32)
 SIZES = {
@@ -132,12 +133,12 @@ def test_every_parameter_learns(generator: PitchedGenerator, speech: Tensor) -> 
     sum(auxiliary.values()).backward()
     assert all(p.grad.isfinite().all() for p in generator.parameters())
     idle = [name for name, p in generator.named_parameters() if not p.grad.abs().sum() > 0]
-    # MelPitch's last layer starts at zero, which holds back what lies before it for one step.
+    # MelPitch's last layer is initialised to zero: layers before it get no gradient at first.
     assert all(name.startswith("pitch.backbone.") for name in idle)
 
 
 def test_the_estimator_learns_from_its_losses(generator: PitchedGenerator, speech: Tensor) -> None:
-    """And the same whether F0 comes along as a feature or is tracked on the recording."""
+    """The losses are the same whether F0 is given as a feature or tracked on the recording."""
     mel, f0 = MelSpectrogram(SPEC)(speech), F0(SPEC)(speech)
     optimizer = torch.optim.Adam(generator.pitch.parameters(), lr=1e-3)
     totals: list[Tensor] = []
@@ -176,7 +177,7 @@ def test_folding_changes_no_sample(generator: PitchedGenerator) -> None:
 
 
 def test_symbolic_trace_computes_the_same(generator: PitchedGenerator) -> None:
-    given, own = (torch.fx.symbolic_trace(generator, concrete_args=c) for c in (None, {"f0": None}))
+    given, own = (symbolic_trace(generator, c) for c in (None, {"f0": None}))
     for frames in (5, 12):
         mel, f0 = mel_of(frames), f0_of(frames)
         assert torch.equal(given(mel, f0), generator(mel, f0))

@@ -1,4 +1,4 @@
-"""How far SEANet sees, and that any rates fit."""
+"""SEANet: lengths for any rates, and where its condition takes effect."""
 
 import pytest
 import torch
@@ -22,7 +22,7 @@ def test_the_condition_acts_at_its_frame() -> None:
     changed = condition.clone()
     changed[..., 50] = 1.0
     change = (network(signal, changed) - network(signal, condition))[0, 0].abs()
-    acted = change.nonzero()[:, 0].float()
+    changed_at = change.nonzero()[:, 0].float()
     middle = 4 * 50 + 1.5
-    assert abs(float(acted.min() + acted.max()) / 2 - middle) < 2.0
+    assert abs(float(changed_at.min() + changed_at.max()) / 2 - middle) < 2.0
     assert change.argmax().sub(middle).abs() < 20

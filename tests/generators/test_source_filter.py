@@ -1,4 +1,4 @@
-"""Laws of the generators that build on signal processing: SourceFilter and GriffinLim."""
+"""Properties of the generators based on signal processing: SourceFilter and GriffinLim."""
 
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from vocoder.generators.griffin_lim import GriffinLim
 from vocoder.generators.pitched.consistency import MelConsistency
 from vocoder.generators.pitched.source_filter import SourceFilter
 from vocoder.io.audio import read_audio, resample_soxr
+from vocoder.streaming.graph import symbolic_trace
 
 SPEC = MelSpec.preset("hifigan_22k_80")
 SMALL = {"channels": 16, "hidden": 16, "blocks": 1, "pitch_channels": 8, "pitch_blocks": 1}
@@ -58,7 +59,7 @@ def test_griffin_lim_approaches_the_mel(power: int, padding: str, speech: Tensor
     assert errors[2] < 0.2 * power
 
 
-def test_griffin_lim_always_answers_the_same(speech: Tensor) -> None:
+def test_griffin_lim_is_deterministic(speech: Tensor) -> None:
     mel = MelSpectrogram(SPEC)(speech)
     assert torch.equal(GriffinLim(mel=SPEC)(mel), GriffinLim(mel=SPEC)(mel))
 
@@ -76,7 +77,7 @@ def test_more_iterations_agree_better_with_the_mel(speech: Tensor) -> None:
     assert errors[2] < 0.2
 
 
-def test_the_untrained_network_speaks_at_the_right_pitch(speech: Tensor) -> None:
+def test_the_untrained_network_has_the_right_pitch(speech: Tensor) -> None:
     with torch.inference_mode():
         fake = source_filter()(MelSpectrogram(SPEC)(speech))[:, 0]
     real, made = (
@@ -145,7 +146,7 @@ def test_every_parameter_learns(speech: Tensor) -> None:
     loss = generator(mel).square().mean()
     (loss + sum(generator.auxiliary(real, mel=mel).values())).backward()
     assert all(torch.isfinite(p.grad).all() for p in generator.parameters())
-    # The head starts at zero, which holds back what lies before it for one step.
+    # The head is initialised to zero: layers before it get no gradient at first.
     ahead = {n for n, p in generator.named_parameters() if not p.grad.abs().sum() > 0}
     assert all(name.split(".")[0] == "backbone" or "pitch.backbone" in name for name in ahead)
 
@@ -161,7 +162,7 @@ def test_gradient_is_finite_for_silence() -> None:
 
 def test_symbolic_trace_and_export_compute_the_same() -> None:
     generator = source_filter(iterations=2)
-    traced = torch.fx.symbolic_trace(generator, concrete_args={"f0": None})
+    traced = symbolic_trace(generator, {"f0": None})
     frames = torch.export.Dim("frames", min=4, max=4096)
     mel = torch.randn(1, 80, 9) - 5.0
     exported = torch.export.export(generator, (mel,), dynamic_shapes={"mel": {2: frames}}).module()
@@ -178,7 +179,7 @@ def test_a_mel_it_cannot_be_consistent_with_is_refused(change: dict[str, object]
         source_filter(mel=MelSpec.from_dict(SPEC.to_dict() | change))
 
 
-def test_consistency_leaves_alone_what_already_agrees(speech: Tensor) -> None:
+def test_consistency_does_not_change_what_already_agrees(speech: Tensor) -> None:
     from vocoder.dsp.stft import hann_window, stft
 
     consistency = MelConsistency(SPEC, iterations=4)

@@ -1,4 +1,4 @@
-"""Twin deconvolution prints no pattern on a constant, and its low-pass keeps images down."""
+"""Twin deconvolution maps constants to constants, and its low-pass attenuates images."""
 
 import math
 
@@ -12,7 +12,7 @@ from vocoder.nn.conv import ConvTranspose1d
 from vocoder.nn.weight_norm import fold_weight_norm, weight_norm
 
 SIZES = [(16, 8), (4, 2), (10, 4), (4, 3), (5, 5), (7, 1), (3, 3), (11, 2)]
-FRAMES, EDGE = 64, 12
+FRAMES, MARGIN = 64, 12
 
 
 def deconvolution(kernel_size: int, stride: int) -> ConvTranspose1d:
@@ -21,8 +21,8 @@ def deconvolution(kernel_size: int, stride: int) -> ConvTranspose1d:
 
 
 def ripple(y: Tensor, stride: int) -> float:
-    """Peak to peak over the size, away from the edges."""
-    inner = y[..., EDGE * stride : -EDGE * stride]
+    """Peak-to-peak value relative to the maximum, away from the ends."""
+    inner = y[..., MARGIN * stride : -MARGIN * stride]
     return ((inner.amax(-1) - inner.amin(-1)).max() / inner.abs().max()).item()
 
 
@@ -40,7 +40,7 @@ def test_constant_in_constant_out(kernel_size: int, stride: int) -> None:
 
 
 @pytest.mark.parametrize(("kernel_size", "stride"), SIZES)
-def test_what_is_taken_away_is_a_deconvolution_of_the_pattern_alone(
+def test_the_twin_is_a_deconvolution_that_gives_the_artefact_alone(
     kernel_size: int, stride: int
 ) -> None:
     weight = torch.randn(6, 4, kernel_size, dtype=torch.float64)
@@ -50,10 +50,10 @@ def test_what_is_taken_away_is_a_deconvolution_of_the_pattern_alone(
         taps = twin[..., phase::stride]
         assert torch.allclose(taps, taps[..., :1].expand_as(taps))
     ones = torch.ones(1, 6, FRAMES, dtype=torch.float64)
-    first, pattern = (F.conv_transpose1d(ones, w, stride=stride) for w in (weight, twin))
-    period = slice(EDGE * stride, (EDGE + 1) * stride)
+    first, artefact = (F.conv_transpose1d(ones, w, stride=stride) for w in (weight, twin))
+    period = slice(MARGIN * stride, (MARGIN + 1) * stride)
     expected = first[..., period] - first[..., period].mean(-1, keepdim=True)
-    assert torch.allclose(pattern[..., period], expected)
+    assert torch.allclose(artefact[..., period], expected)
 
 
 @pytest.mark.parametrize(("kernel_size", "stride"), SIZES)
@@ -65,7 +65,7 @@ def test_an_even_weight_stays_as_it_is(kernel_size: int, stride: int) -> None:
 
 def images(y: Tensor, cycles: int, stride: int) -> float:
     """Power in dB of the copies of a tone of `cycles` per `FRAMES`, against the tone's."""
-    power = torch.fft.rfft(y[..., EDGE * stride : (EDGE + FRAMES) * stride]).abs().square()
+    power = torch.fft.rfft(y[..., MARGIN * stride : (MARGIN + FRAMES) * stride]).abs().square()
     power = power.sum((0, 1))
     rates = range(FRAMES, power.shape[0] + FRAMES, FRAMES)
     copies = {rate + side for rate in rates for side in (-cycles, cycles)}
@@ -77,7 +77,7 @@ def images(y: Tensor, cycles: int, stride: int) -> float:
 @pytest.mark.parametrize(("cycles", "limit"), [(3, -60.0), (16, -30.0)])
 def test_images_are_rejected(kernel_size: int, stride: int, cycles: int, limit: float) -> None:
     """A tone at a tenth and at half of the Nyquist frequency, before any training."""
-    frames = torch.arange(FRAMES + 2 * EDGE, dtype=torch.float64)
+    frames = torch.arange(FRAMES + 2 * MARGIN, dtype=torch.float64)
     phases = 2 * math.pi * torch.rand(8, 6, 1, dtype=torch.float64)
     tone = torch.cos(2 * math.pi * cycles / FRAMES * frames + phases)
     deconv = deconvolution(kernel_size, stride)

@@ -43,7 +43,7 @@ CASES = VOCODERS | EXTENDERS
 
 
 class Case(NamedTuple):
-    """A fixture: the checkpoint, whose format it is, and what the project made of which input."""
+    """A fixture: the checkpoint, its format, and arrays with an input and the project's output."""
 
     checkpoint: Path
     title: str
@@ -60,7 +60,7 @@ def case_of(name: str) -> Case:
 def audio_of(generator: Generator, case: Case) -> Tensor:
     """Audio [T] of the fixture's mel, with its noise, or of its recording `narrowband` [T].
 
-    A recording is filled up to whole hops with zeros.
+    A recording is padded to whole hops with zeros.
     """
     samples = len(case.arrays["wav"])
     if "narrowband" in generator.features:

@@ -1,4 +1,4 @@
-"""Checkpoints of other projects: the same audio as there, or an error that says what is wrong."""
+"""Checkpoints of other projects: the same audio as there, or an error that names the fault."""
 
 import dataclasses
 import os
@@ -43,7 +43,7 @@ def deviation(generator: Generator, case: Case) -> float:
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", CASES)
-def test_a_model_of_another_project_sounds_as_it_does_there(
+def test_a_model_of_another_project_gives_the_same_audio(
     name: str, vocoder_command: Command, tmp_path: Path
 ) -> None:
     case = case_of(name)
@@ -78,13 +78,13 @@ def test_a_vocoder_of_another_project_vocodes_and_streams(
     for path in mels:
         samples, sample_rate = read_audio(path.with_suffix(".wav"))
         assert (sample_rate, samples.shape[-1]) == (config.mel.sample_rate, len(wav))
-        if "noise" not in case.arrays:  # from the shell, the noise is another
+        if "noise" not in case.arrays:  # the command draws other noise
             expected = wav.clamp(-1.0, 32767 / 32768)
             torch.testing.assert_close(samples[0], expected, rtol=0.0, atol=0.51 / 32768)
 
 
 def parametrized(weights: Weights) -> Weights:
-    """Weight norm as torch spells it now."""
+    """Weight norm in torch's present spelling."""
     now = {"weight_g": "parametrizations.weight.original0"}
     now["weight_v"] = "parametrizations.weight.original1"
     renamed = {}
@@ -125,7 +125,7 @@ def test_every_spelling_of_weight_norm_gives_the_same_model(
     assert deviation(generator, case) <= 1e-5
 
 
-def test_a_filter_of_zeros_stays_one(tmp_path: Path) -> None:
+def test_a_filter_of_zeros_stays_zero(tmp_path: Path) -> None:
     path = copy_of("hifigan_v3", tmp_path)
 
     def silence_first_filter(weights: Weights) -> Weights:
@@ -175,7 +175,7 @@ DAMAGES = [
 
 
 @pytest.mark.parametrize(("name", "damage", "words"), DAMAGES, ids=[row[2] for row in DAMAGES])
-def test_weights_that_do_not_fit_are_listed_as_the_file_names_them(
+def test_weights_that_do_not_fit_are_listed_by_their_names_in_the_file(
     name: str, damage: Callable[[Weights], Weights], words: str, tmp_path: Path
 ) -> None:
     path = copy_of(name, tmp_path)
@@ -215,7 +215,7 @@ def test_code_in_a_pickle_is_not_run(vocoder_command: Command, tmp_path: Path) -
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated:DeprecationWarning")
-def test_the_code_of_torchscript_is_not_run_but_there_is_advice(tmp_path: Path) -> None:
+def test_the_code_of_torchscript_is_not_run_and_the_error_has_advice(tmp_path: Path) -> None:
     torch.jit.script(torch.nn.Linear(1, 1)).save(tmp_path / "model.pt")
     with pytest.raises(CheckpointError, match=r"model\.pt: .* save torch\.jit\.load.*state_dict"):
         import_checkpoint(tmp_path / "model.pt")
@@ -239,7 +239,9 @@ def test_hifi_gan_bwe_at_another_rate_is_refused(tmp_path: Path) -> None:
         ([torch.zeros(1)], ["list"]),
     ],
 )
-def test_what_is_not_a_checkpoint_is_said(content: Any, words: list[str], tmp_path: Path) -> None:
+def test_what_is_not_a_checkpoint_is_an_error(
+    content: Any, words: list[str], tmp_path: Path
+) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(CheckpointError) as error:
         import_checkpoint(tmp_path / "a.pth")
@@ -258,13 +260,13 @@ def test_a_damaged_file_is_an_error_that_names_it(name: str, tmp_path: Path) -> 
         import_checkpoint(tmp_path)
 
 
-def test_the_projects_do_not_take_each_others_checkpoints() -> None:
+def test_every_checkpoint_is_recognised_by_one_project_alone() -> None:
     for name, (file, title) in CASES.items():
         path = find_file(FIXTURES / name / file)
         weights = unwrap(read(path), path)
-        takers = [project.title for project in PROJECTS if project.recognises(weights)]
-        assert len(takers) == 1
-        assert title in takers[0]
+        recognised = [project.title for project in PROJECTS if project.recognises(weights)]
+        assert len(recognised) == 1
+        assert title in recognised[0]
 
 
 def test_help_fits_the_terminal(vocoder_command: Command) -> None:

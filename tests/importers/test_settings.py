@@ -1,4 +1,4 @@
-"""ProjectSettings of other projects: where they are found, what they come to, and which are refused."""
+"""Settings of other projects: where they are found, how they are converted, which are refused."""
 
 import dataclasses
 import sys
@@ -55,7 +55,7 @@ UNSUPPORTED = {
 
 
 @pytest.mark.parametrize("words", UNSUPPORTED)
-def test_settings_that_we_cannot_follow_are_named(words: str, tmp_path: Path) -> None:
+def test_unsupported_settings_are_named(words: str, tmp_path: Path) -> None:
     name, before, after = UNSUPPORTED[words]
     path = copy_of(name, tmp_path)
     config = next((tmp_path / name).glob("config.*"))
@@ -112,7 +112,7 @@ def test_statistics_are_found_wherever_they_are(
     assert import_checkpoint(path).config.mel == expected
 
 
-def test_statistics_are_asked_for_by_name(tmp_path: Path) -> None:
+def test_wrong_or_missing_statistics_are_named(tmp_path: Path) -> None:
     path = copy_of("pwg_melgan", tmp_path)
     np.save(path.parent / "stats.npy", np.zeros((2, 3)))
     with pytest.raises(ConfigError, match=r"config\.yml: mel\.mean has 3 values"):
@@ -144,7 +144,7 @@ def test_a_missing_package_is_named(
         ("version: 0.4.0\npqmf_params: {taps: 62, cutoff_ratio: 0.2, beta: 9.0}", 0.2),
     ],
 )
-def test_bands_are_put_together_as_in_the_release(
+def test_the_synthesis_filter_is_that_of_the_release(
     settings: str, cutoff: float, tmp_path: Path
 ) -> None:
     path = copy_of("pwg_multi_band_melgan", tmp_path)

@@ -1,4 +1,4 @@
-"""Discriminators and optimizers of other projects: every number arrives under our name for it."""
+"""Discriminators and optimizers of other projects: every value is imported under our name."""
 
 import itertools
 import shutil
@@ -50,21 +50,21 @@ def legacy(conv: nn.Module, norm: Callable[[nn.Module], nn.Module]) -> nn.Module
 
 def ensemble(name: str) -> nn.Module:
     """The other projects' discriminators, as far as a state dict shows them."""
-    judges = nn.ModuleList()
+    discriminators = nn.ModuleList()
     for index, discriminator in enumerate(OURS[name].get_submodule("discriminators").children()):
         norm = spectral_norm if name == "msd" and index == 0 else weight_norm
         convs = discriminator.get_submodule("convs").children()
         twin = nn.Module()
         twin.convs = nn.ModuleList(legacy(conv, norm) for conv in convs)
         twin.conv_post = legacy(discriminator.get_submodule("conv_post"), norm)
-        judges.append(twin)
+        discriminators.append(twin)
     whole = nn.Module()
-    whole.discriminators = judges
+    whole.discriminators = discriminators
     return whole
 
 
 def cqt_ensemble() -> nn.Module:
-    """BigVGAN v2's, with the buffers of the transform that it borrows."""
+    """The CQT discriminators of BigVGAN v2, with the buffers of the transform that it uses."""
     whole = ensemble("cqtd")
     ours = OURS["cqtd"].get_submodule("discriminators").children()
     for discriminator, own in zip(
@@ -78,8 +78,8 @@ def cqt_ensemble() -> nn.Module:
     return whole
 
 
-def stranger() -> nn.Module:
-    """An ensemble that we do not have, in place of the second."""
+def unsupported_ensemble() -> nn.Module:
+    """An ensemble of a kind that we do not have."""
     whole = ensemble("mrd")
     for discriminator in whole.get_submodule("discriminators").children():
         discriminator.band_convs = nn.ModuleList([nn.Conv2d(1, 1, 3)])
@@ -106,7 +106,7 @@ class Training:
         torch.manual_seed(0)
         networks = {"mpd": ensemble("mpd"), second: ensemble(second)}
         if second == "mrd":
-            networks["mrd"] = stranger()
+            networks["mrd"] = unsupported_ensemble()
         self.networks = networks
         checkpoint = FIXTURES / generator
         shutil.copytree(checkpoint.parent, folder)
@@ -135,7 +135,7 @@ def same(moment: dict[str, Tensor], expected: dict[str, Any]) -> bool:
     )
 
 
-def test_every_weight_and_moment_arrives_under_our_name(
+def test_every_weight_and_moment_is_imported_under_our_name(
     vocoder_command: Command, tmp_path: Path
 ) -> None:
     run = Training("msd", tmp_path / "run")
@@ -204,7 +204,7 @@ def test_a_discriminator_that_we_do_not_have_is_left_out_and_named(
     assert moments.keys() == {f"mpd.{own}" for own, _ in OURS["mpd"].named_parameters()}
     for own, moment in moments.items():
         expected = run.optim_d.state[parameters[older(own.removeprefix("mpd."))]]
-        assert same(moment, expected), "the parameters of the one left out count, too"
+        assert same(moment, expected), "indices count the parameters of the one left out, too"
 
 
 def test_a_resolution_discriminator_is_imported(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Every game: its numbers from the papers' formulas, which way it pushes, and how far."""
+"""Adversarial losses: values by the papers' formulas, signs of gradients, extreme logits."""
 
 from collections.abc import Callable
 
@@ -38,8 +38,7 @@ ADVERSARIAL_LOSSES: dict[str, Callable[[Reduction], AdversarialLoss]] = {
         Slicing,
     )
 }
-# Where a side is behind, RelativisticLeastSquares asks it to catch up with the median lead, and the
-# median not to run away.
+# Where a lead is below the median, RelativisticLeastSquares raises it and lowers the median.
 MONOTONE = sorted(ADVERSARIAL_LOSSES.keys() - {"RelativisticLeastSquares"})
 
 
@@ -89,13 +88,13 @@ FORMULAS: dict[str, tuple[Callable[[Array, Array], float], Callable[[Array, Arra
 }  # fmt: skip
 
 
-def outputs(*logits: Tensor, game: str, weight: float = 1.0) -> list[DiscriminatorOutput]:
-    sliced = game == "Slicing"
+def outputs(*logits: Tensor, kind: str, weight: float = 1.0) -> list[DiscriminatorOutput]:
+    sliced = kind == "Slicing"
     return [DiscriminatorOutput(x, [], 2.0 * x if sliced else None, weight) for x in logits]
 
 
 def logits(seed: int, scale: float = 1.0) -> list[Tensor]:
-    """Of two judges of a batch of two signals."""
+    """Logits of two discriminators for a batch of two signals."""
     generator = torch.Generator().manual_seed(seed)
     return [scale * torch.randn(2, n, generator=generator) for n in (7, 4)]
 
@@ -108,18 +107,18 @@ def test_numbers_are_the_papers_formulas(name: str, scale: float, reduction: Red
     pairs = [(r.double().numpy(), f.double().numpy()) for r, f in zip(real, fake, strict=True)]
     combine = np.sum if reduction == "sum" else np.mean
     generator, discriminator = FORMULAS[name]
-    game = ADVERSARIAL_LOSSES[name](reduction)
-    judged = outputs(*real, game=name), outputs(*fake, game=name)
-    assert game.generator(judged[1], judged[0]).item() == pytest.approx(
+    adversarial = ADVERSARIAL_LOSSES[name](reduction)
+    real_outputs, fake_outputs = outputs(*real, kind=name), outputs(*fake, kind=name)
+    assert adversarial.generator(fake_outputs, real_outputs).item() == pytest.approx(
         combine([generator(r, f) for r, f in pairs]), rel=1e-5
     )
-    assert game.discriminator(*judged).item() == pytest.approx(
+    assert adversarial.discriminator(real_outputs, fake_outputs).item() == pytest.approx(
         combine([discriminator(r, f) for r, f in pairs]), rel=1e-5, abs=1e-5
     )
 
 
 @pytest.mark.parametrize(
-    ("game", "for_generator", "for_discriminator"),
+    ("adversarial", "for_generator", "for_discriminator"),
     [
         # Fakes score (3, -1) and (0.5): by hand from the papers' formulas; reals (0.5, 1) and (-1).
         (LeastSquares(), 4.0 + 0.25, (0.125 + 5.0) + (4.0 + 0.25)),
@@ -130,34 +129,38 @@ def test_numbers_are_the_papers_formulas(name: str, scale: float, reduction: Red
     ],
 )
 def test_numbers_by_hand(
-    game: AdversarialLoss, for_generator: float, for_discriminator: float
+    adversarial: AdversarialLoss, for_generator: float, for_discriminator: float
 ) -> None:
-    fake = outputs(torch.tensor([[3.0, -1.0]]), torch.tensor([[0.5]]), game="")
-    real = outputs(torch.tensor([[0.5, 1.0]]), torch.tensor([[-1.0]]), game="")
-    assert game.generator(fake, real).item() == pytest.approx(for_generator)
-    assert game.discriminator(real, fake).item() == pytest.approx(for_discriminator)
+    fake = outputs(torch.tensor([[3.0, -1.0]]), torch.tensor([[0.5]]), kind="")
+    real = outputs(torch.tensor([[0.5, 1.0]]), torch.tensor([[-1.0]]), kind="")
+    assert adversarial.generator(fake, real).item() == pytest.approx(for_generator)
+    assert adversarial.discriminator(real, fake).item() == pytest.approx(for_discriminator)
 
 
-@pytest.mark.parametrize("game", [LeastSquares(), Hinge()])
-def test_games_end_where_they_should(game: LeastSquares | Hinge) -> None:
-    one = outputs(torch.ones(1, 1), game="")
-    lowest = outputs(torch.full((1, 1), 0.0 if isinstance(game, LeastSquares) else -1.0), game="")
-    assert game.generator(one, one).item() == 0.0
-    assert game.discriminator(one, lowest).item() == 0.0
+@pytest.mark.parametrize("adversarial", [LeastSquares(), Hinge()])
+def test_losses_are_zero_at_their_targets(adversarial: LeastSquares | Hinge) -> None:
+    one = outputs(torch.ones(1, 1), kind="")
+    lowest = outputs(
+        torch.full((1, 1), 0.0 if isinstance(adversarial, LeastSquares) else -1.0), kind=""
+    )
+    assert adversarial.generator(one, one).item() == 0.0
+    assert adversarial.discriminator(one, lowest).item() == 0.0
 
 
 @pytest.mark.parametrize("name", MONOTONE)
-def test_generator_raises_fakes_and_discriminator_parts_them(name: str) -> None:
+def test_generator_raises_fake_logits_and_discriminator_separates_real_and_fake(name: str) -> None:
     real, fake = (
         [(0.5 + 0.3 * x.tanh()).requires_grad_() for x in logits(seed)] for seed in (2, 3)
     )
-    game = ADVERSARIAL_LOSSES[name]("sum")
-    judged = outputs(*real, game=name), outputs(*fake, game=name)
-    raised = torch.autograd.grad(game.generator(judged[1], judged[0]), fake)
+    adversarial = ADVERSARIAL_LOSSES[name]("sum")
+    real_outputs, fake_outputs = outputs(*real, kind=name), outputs(*fake, kind=name)
+    raised = torch.autograd.grad(adversarial.generator(fake_outputs, real_outputs), fake)
     assert all((gradient < 0).all() for gradient in raised)
-    parted = torch.autograd.grad(game.discriminator(*judged), [*real, *fake])
-    assert all((gradient < 0).all() for gradient in parted[:2])
-    assert all((gradient > 0).all() for gradient in parted[2:])
+    separated = torch.autograd.grad(
+        adversarial.discriminator(real_outputs, fake_outputs), [*real, *fake]
+    )
+    assert all((gradient < 0).all() for gradient in separated[:2])
+    assert all((gradient > 0).all() for gradient in separated[2:])
 
 
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
@@ -168,9 +171,12 @@ def test_extreme_logits_give_finite_losses_and_gradients(
 ) -> None:
     real, fake = (x + shift for x, shift in zip(logits(4), (real_logit, fake_logit), strict=True))
     real, fake = real[:, :4].requires_grad_(), fake[:, :4].requires_grad_()
-    game = ADVERSARIAL_LOSSES[name]("sum")
-    judged = outputs(real, game=name), outputs(fake, game=name)
-    for loss in (game.generator(judged[1], judged[0]), game.discriminator(*judged)):
+    adversarial = ADVERSARIAL_LOSSES[name]("sum")
+    real_outputs, fake_outputs = outputs(real, kind=name), outputs(fake, kind=name)
+    for loss in (
+        adversarial.generator(fake_outputs, real_outputs),
+        adversarial.discriminator(real_outputs, fake_outputs),
+    ):
         loss.backward()
         assert loss.isfinite()
     assert all(x.grad is not None and x.grad.isfinite().all() for x in (real, fake))
@@ -179,22 +185,22 @@ def test_extreme_logits_give_finite_losses_and_gradients(
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_losses_are_float32_whatever_the_logits_are(name: str) -> None:
     real, fake = ([x.bfloat16() for x in logits(seed)] for seed in (5, 6))
-    game = ADVERSARIAL_LOSSES[name]("sum")
-    half = outputs(*real, game=name), outputs(*fake, game=name)
-    full = ([v._replace(logits=v.logits.float()) for v in side] for side in half)
-    assert torch.equal(game.discriminator(*half), game.discriminator(*full))
-    assert game.generator(half[1], half[0]).dtype == torch.float32
+    adversarial = ADVERSARIAL_LOSSES[name]("sum")
+    half = outputs(*real, kind=name), outputs(*fake, kind=name)
+    full = ([each._replace(logits=each.logits.float()) for each in side] for side in half)
+    assert torch.equal(adversarial.discriminator(*half), adversarial.discriminator(*full))
+    assert adversarial.generator(half[1], half[0]).dtype == torch.float32
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
-def test_weights_multiply_the_losses_of_their_verdicts(name: str, reduction: Reduction) -> None:
-    game, weights = ADVERSARIAL_LOSSES[name](reduction), (0.5, 3.0)
+def test_weights_multiply_the_losses_of_their_outputs(name: str, reduction: Reduction) -> None:
+    adversarial, weights = ADVERSARIAL_LOSSES[name](reduction), (0.5, 3.0)
     real, fake = (
-        [outputs(x, game=name, weight=w)[0] for x, w in zip(logits(seed), weights, strict=True)]
+        [outputs(x, kind=name, weight=w)[0] for x, w in zip(logits(seed), weights, strict=True)]
         for seed in (7, 8)
     )
-    for loss in (lambda r, f: game.generator(f, r), game.discriminator):
+    for loss in (lambda r, f: adversarial.generator(f, r), adversarial.discriminator):
         apart = [
             w * loss([a._replace(weight=1.0)], [b._replace(weight=1.0)]).item()
             for w, a, b in zip(weights, real, fake, strict=True)
@@ -204,59 +210,61 @@ def test_weights_multiply_the_losses_of_their_verdicts(name: str, reduction: Red
 
 
 @pytest.mark.parametrize("name", ["Relativistic", "Wasserstein"])
-def test_only_differences_count(name: str) -> None:
+def test_only_differences_of_logits_count(name: str) -> None:
     real, fake = logits(9), logits(10)
-    game = ADVERSARIAL_LOSSES[name]("sum")
-    here = game.discriminator(outputs(*real, game=name), outputs(*fake, game=name))
+    adversarial = ADVERSARIAL_LOSSES[name]("sum")
+    here = adversarial.discriminator(outputs(*real, kind=name), outputs(*fake, kind=name))
     real, fake = ([x + 5.0 for x in side] for side in (real, fake))
-    there = game.discriminator(outputs(*real, game=name), outputs(*fake, game=name))
+    there = adversarial.discriminator(outputs(*real, kind=name), outputs(*fake, kind=name))
     assert there.item() == pytest.approx(here.item(), rel=1e-5)
 
 
-def test_least_squares_without_anybody_behind_is_the_plain_one() -> None:
-    game = RelativisticLeastSquares()
+def test_relativistic_term_is_zero_for_equal_leads() -> None:
+    adversarial = RelativisticLeastSquares()
     fake = torch.zeros(2, 5, requires_grad=True)
-    judged = outputs(fake + 0.25, game=""), outputs(fake, game="")
-    loss = game.generator(judged[1], judged[0])
-    assert torch.equal(loss, LeastSquares().generator(judged[1], judged[0]))
+    real_outputs, fake_outputs = outputs(fake + 0.25, kind=""), outputs(fake, kind="")
+    loss = adversarial.generator(fake_outputs, real_outputs)
+    assert torch.equal(loss, LeastSquares().generator(fake_outputs, real_outputs))
     (gradient,) = torch.autograd.grad(loss, fake)
     assert gradient.isfinite().all()
 
 
 @pytest.mark.parametrize(("last", "extra"), [(0.4, 0.01), (0.35, 0.0225), (0.2, 0.04)])
-def test_who_is_behind_pays_the_squared_distance_up_to_a_limit(last: float, extra: float) -> None:
+def test_leads_below_the_median_add_the_squared_distance_up_to_the_truncation(
+    last: float, extra: float
+) -> None:
     lead, zero = torch.tensor([[1.0, 0.5, last]]), torch.zeros(1, 3)
-    ahead, behind = outputs(lead, game=""), outputs(zero, game="")
-    game, plain = RelativisticLeastSquares(truncation=0.04), LeastSquares()
+    ahead, behind = outputs(lead, kind=""), outputs(zero, kind="")
+    adversarial, plain = RelativisticLeastSquares(truncation=0.04), LeastSquares()
     for loss, without in (
-        (game.generator, plain.generator),
-        (game.discriminator, plain.discriminator),
+        (adversarial.generator, plain.generator),
+        (adversarial.discriminator, plain.discriminator),
     ):
         assert loss(ahead, behind).item() - without(ahead, behind).item() == pytest.approx(extra)
 
 
-def test_who_is_too_far_behind_is_given_up() -> None:
+def test_a_truncated_term_has_no_gradient() -> None:
     lead = torch.tensor([[0.0, 0.1, 0.2, -5.0]], requires_grad=True)
-    zero = outputs(torch.zeros(1, 4), game="")
+    zero = outputs(torch.zeros(1, 4), kind="")
     relativistic, plain = (
-        torch.autograd.grad(game.generator(outputs(lead, game=""), zero), lead)[0]
-        for game in (RelativisticLeastSquares(), LeastSquares())
+        torch.autograd.grad(adversarial.generator(outputs(lead, kind=""), zero), lead)[0]
+        for adversarial in (RelativisticLeastSquares(), LeastSquares())
     )
     assert torch.equal(relativistic, plain)
 
 
-def test_slicing_parts_features_from_direction() -> None:
+def test_slicing_separates_the_directions_of_real_and_fake() -> None:
     real, fake = logits(11), logits(12)
     directions = [x.clone().requires_grad_() for x in (*real, *fake)]
-    judged = [
+    separate = [
         DiscriminatorOutput(x, [], d) for x, d in zip([*real, *fake], directions, strict=True)
     ]
-    gradients = torch.autograd.grad(Slicing().discriminator(judged[:2], judged[2:]), directions)
+    gradients = torch.autograd.grad(Slicing().discriminator(separate[:2], separate[2:]), directions)
     assert all((gradient < 0).all() for gradient in gradients[:2])
     assert all((gradient > 0).all() for gradient in gradients[2:])
 
 
-def test_games_and_last_layers_must_fit() -> None:
+def test_losses_and_last_layers_must_fit() -> None:
     plain, sliced = (
         [DiscriminatorOutput(torch.zeros(1, 2), [], d)] for d in (None, torch.zeros(1, 2))
     )
@@ -280,18 +288,18 @@ def test_truncation_must_leave_something() -> None:
 
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_different_ensembles_cannot_be_paired(name: str) -> None:
-    one = outputs(torch.zeros(1, 2), game=name)
+    one = outputs(torch.zeros(1, 2), kind=name)
     with pytest.raises(ValueError, match="zip"):
         ADVERSARIAL_LOSSES[name]("sum").discriminator(one, one * 2)
 
 
-def test_all_games_are_here() -> None:
-    def below(kind: type) -> set[str]:
+def test_all_adversarial_losses_are_tested() -> None:
+    def subclasses(kind: type) -> set[str]:
         kinds = kind.__subclasses__()
         return {k.__name__ for k in kinds if k.__module__.endswith("adversarial")}.union(
-            *map(below, kinds)
+            *map(subclasses, kinds)
         )
 
     assert {
-        name for name in below(OverOutputs) if not name.startswith("_")
+        name for name in subclasses(OverOutputs) if not name.startswith("_")
     } == ADVERSARIAL_LOSSES.keys()

@@ -1,7 +1,7 @@
-"""Every game, with what it needs around it, teaches a generator a known distribution.
+"""Every adversarial loss, with its penalties, trains a generator on a known distribution.
 
 Real signals are noise through a filter of three taps. So are the generator's, from the same noise;
-its taps are all that it learns. How far the two distributions are apart is known exactly: the
+its only parameters are these taps. The distance of the two distributions is known exactly: the
 difference of their log power spectra.
 """
 
@@ -29,7 +29,7 @@ from vocoder.losses.regularisers import R1, R2, GradientPenalty
 STEPS, BATCH, SAMPLES = 200, 8, 100
 TRUE = torch.tensor([1.0, -0.6, 0.4])
 START = torch.tensor([0.5, 0.0, 0.0])
-NEAR = 0.15  # of the distance at the start; over ten seeds, all games end below 0.08
+NEAR = 0.15  # of the distance at the start; over ten seeds, all losses end below 0.08
 
 Penalties = list[tuple[float, Regulariser]]
 ADVERSARIAL_LOSSES: dict[str, tuple[AdversarialLoss, Penalties]] = {
@@ -64,11 +64,11 @@ def distance(taps: Tensor) -> float:
     return (ours - real).square().mean().sqrt().item()
 
 
-def play(game: AdversarialLoss, penalties: Penalties, seed: int) -> Tensor:
+def train(adversarial: AdversarialLoss, penalties: Penalties, seed: int) -> Tensor:
     """The generator's taps, averaged over the last steps of a run."""
     torch.manual_seed(seed)
     discriminators: nn.Module = (
-        Sliced(Discriminator()) if isinstance(game, Slicing) else Discriminator()
+        Sliced(Discriminator()) if isinstance(adversarial, Slicing) else Discriminator()
     )
     taps = nn.Parameter(START.clone())
     generator = torch.optim.Adam([taps], lr=0.01, betas=(0.5, 0.99))
@@ -79,7 +79,7 @@ def play(game: AdversarialLoss, penalties: Penalties, seed: int) -> Tensor:
             optimizer.param_groups[0]["lr"] = rate * (1.0 - step / (2 * STEPS))
         noise = torch.randn(BATCH, 1, SAMPLES)
         real, fake = shape_noise(noise, TRUE), shape_noise(noise, taps)
-        loss = game.discriminator(discriminators(real), discriminators(fake.detach()))
+        loss = adversarial.discriminator(discriminators(real), discriminators(fake.detach()))
         for weight, penalty in penalties:
             if step % penalty.every == 0:
                 loss = loss + weight * penalty.every * penalty(discriminators, real, fake.detach())
@@ -87,7 +87,7 @@ def play(game: AdversarialLoss, penalties: Penalties, seed: int) -> Tensor:
         if step % 2:  # the discriminator learns twice as often
             with torch.no_grad():
                 outputs_real = discriminators(real)
-            descend(generator, game.generator(discriminators(fake), outputs_real))
+            descend(generator, adversarial.generator(discriminators(fake), outputs_real))
             average.lerp_(taps.detach(), 0.1)
     return average
 
@@ -101,4 +101,4 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
 @pytest.mark.usefixtures("plain_kernels")
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_generator_finds_the_distribution_within_200_steps(name: str) -> None:
-    assert distance(play(*ADVERSARIAL_LOSSES[name], seed=0)) < NEAR * distance(START)
+    assert distance(train(*ADVERSARIAL_LOSSES[name], seed=0)) < NEAR * distance(START)

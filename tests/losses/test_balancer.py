@@ -1,4 +1,4 @@
-"""A weight is a share of the gradient, whatever the scale of the loss."""
+"""A weight is a share of the gradient, independent of the scale of the loss."""
 
 import pytest
 import torch
@@ -42,19 +42,19 @@ def test_scale_of_a_loss_does_not_matter() -> None:
 
 
 def test_norms_are_averaged_over_steps() -> None:
-    """A loss that suddenly has ten times its gradient pulls harder at first, then not."""
+    """A loss whose gradient grows tenfold weighs more at first, but not after averaging."""
     balancer, fake = Balancer(["loud", "soft"], decay=0.5), audio()
     for _ in range(20):
         before = gradient(balancer, fake)
-    surprised = gradient(balancer, fake, 10.0)
-    assert surprised.norm() > 1.5 * before.norm()
+    first = gradient(balancer, fake, 10.0)
+    assert first.norm() > 1.5 * before.norm()
     for _ in range(20):
         after = gradient(balancer, fake, 10.0)
     torch.testing.assert_close(after, before, rtol=1e-3, atol=1e-5)
 
 
 def test_other_terms_keep_their_weights() -> None:
-    """What the generator says about itself does not depend on its output."""
+    """Auxiliary losses of the generator do not depend on its output."""
     fake, own = audio(), torch.tensor(2.0, requires_grad=True)
     terms = losses(fake) | {"pitch": own.square()}
     Balancer(["loud", "soft"])(terms, WEIGHTS | {"pitch": 0.5}, fake).backward()

@@ -1,4 +1,4 @@
-"""The real and imaginary loss: an independent computation, and what magnitudes cannot hear."""
+"""The loss on real and imaginary parts: an independent computation, and its phase dependence."""
 
 import math
 
@@ -39,19 +39,19 @@ def test_numbers_of_an_independent_computation() -> None:
 
 
 @pytest.mark.parametrize("resolution", RESOLUTIONS)
-def test_noise_measures_the_same_at_every_resolution(resolution: tuple[int, int, int]) -> None:
+def test_noise_has_the_same_loss_at_every_resolution(resolution: tuple[int, int, int]) -> None:
     real = 0.1 * noise(1, 1, 40_000)
     loss = MultiResolutionComplex(resolutions=[resolution])(torch.zeros_like(real), real)
     assert loss.item() == pytest.approx(0.1 * 2 / math.sqrt(math.pi), rel=0.02)
 
 
-def test_it_hears_the_polarity_that_magnitudes_do_not() -> None:
+def test_loss_depends_on_polarity_unlike_that_of_magnitudes() -> None:
     real = noise(1, 1, 3000)
     assert MultiResolutionSTFT()(-real, real).item() == pytest.approx(0.0, abs=1e-5)
     assert LOSS(-real, real) > 1.0
 
 
-def test_it_is_a_norm_of_the_error_and_its_gradient_reduces_it() -> None:
+def test_loss_is_a_norm_of_the_error_and_its_gradient_reduces_it() -> None:
     real, error = noise(2, 2, 2, 3000)  # [B, C, T] each
     near = (real + 0.01 * error).requires_grad_()
     loss = LOSS(near, real)

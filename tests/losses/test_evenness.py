@@ -1,4 +1,4 @@
-"""Noise can be made more even than chance makes it, and stays noise."""
+"""Noise can be trained to be more even than random noise, and stays normally distributed."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_gaussian_noise_is_as_uneven_as_stated_at_any_level() -> None:
     assert loss(network).item() == pytest.approx(0.49, abs=0.02)
 
 
-def test_it_can_be_learned_away() -> None:
+def test_unevenness_can_be_reduced_by_training() -> None:
     torch.manual_seed(0)
     network, loss = Noisy(), NoiseEvenness()
     optimizer = torch.optim.Adam(network.parameters(), lr=0.03)
@@ -34,7 +34,7 @@ def test_it_can_be_learned_away() -> None:
     assert loss(network) < 0.4
 
 
-def test_what_the_extender_learned_is_even_and_normally_distributed() -> None:
+def test_noise_of_the_extender_is_even_and_normally_distributed() -> None:
     network = vocoder.load_extender().generator
     noise = network.get_parameter("noise").detach()
     assert noise.unique().numel() > 1000

@@ -92,7 +92,7 @@ def reference_multi_scale_mel(fake: Array, real: Array) -> float:
     total = 0.0
     for doublings in range(7):
         win = 32 << doublings
-        with warnings.catch_warnings():  # bands narrower than a bin are empty on purpose
+        with warnings.catch_warnings():  # bands narrower than a bin are empty
             warnings.simplefilter("ignore")
             bank = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=win, n_mels=5 << doublings)
         x, y = (bank @ magnitudes(audio, win, win // 4, win) for audio in (fake, real))
@@ -107,10 +107,8 @@ REFERENCE = {
 }
 
 
-def output(logits: list[float], *features: list[float]) -> DiscriminatorOutput:
-    return DiscriminatorOutput(
-        torch.tensor([logits]), [torch.tensor([feature]) for feature in features]
-    )
+def output(logits: list[float], *maps: list[float]) -> DiscriminatorOutput:
+    return DiscriminatorOutput(torch.tensor([logits]), [torch.tensor([each]) for each in maps])
 
 
 @pytest.mark.parametrize("name", REFERENCE)
@@ -144,7 +142,7 @@ def test_log_magnitudes_are_compared_in_nepers() -> None:
     assert value.item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_log_cqt_counts_every_octave_alike() -> None:
+def test_log_cqt_weights_every_octave_equally() -> None:
     loss = LogCQT(sample_rate=8000, hop_length=64, octaves=7)
     real = torch.randn(1, 1, 8000, generator=torch.Generator().manual_seed(4))
     assert loss(3.0 * real, real).item() == pytest.approx(np.log(3.0), rel=1e-3)
@@ -202,7 +200,7 @@ MATCHING = [FeatureMatching, MeanFeatureMatching, NormalisedFeatureMatching]
 
 
 @pytest.mark.parametrize(("reduction", "expected"), [("sum", 8.5), ("mean", 4.25)])
-def test_feature_matching_sums_maps_and_reduces_verdicts(reduction: str, expected: float) -> None:
+def test_feature_matching_sums_maps_and_reduces_outputs(reduction: str, expected: float) -> None:
     fake = [output([0.0], [1.0, 2.0], [3.0]), output([0.0], [0.0])]
     real = [output([9.0], [2.0, 4.0], [0.0]), output([9.0], [4.0])]
     loss = FeatureMatching(reduction=reduction)  # type: ignore[arg-type]
@@ -230,12 +228,12 @@ def test_normalised_feature_matching_is_relative_to_the_real_maps() -> None:
 def weigh(
     outputs: list[DiscriminatorOutput], weights: Sequence[float]
 ) -> list[DiscriminatorOutput]:
-    return [v._replace(weight=weight) for v, weight in zip(outputs, weights, strict=True)]
+    return [each._replace(weight=weight) for each, weight in zip(outputs, weights, strict=True)]
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean"])
 @pytest.mark.parametrize("kind", MATCHING)
-def test_feature_matching_multiplies_verdicts_by_their_weights(
+def test_feature_matching_multiplies_outputs_by_their_weights(
     kind: type[FeatureMatching], reduction: Reduction
 ) -> None:
     fake = [output([0.0], [1.0, 2.0], [3.0]), output([0.0], [0.0])]
@@ -248,7 +246,7 @@ def test_feature_matching_multiplies_verdicts_by_their_weights(
 
 
 @pytest.mark.parametrize("kind", MATCHING)
-def test_feature_matching_moves_only_the_fake(kind: type[FeatureMatching]) -> None:
+def test_feature_matching_has_a_gradient_for_the_fake_only(kind: type[FeatureMatching]) -> None:
     fake, real = (
         DiscriminatorOutput(torch.zeros(1, 1), [torch.randn(1, 3).requires_grad_()]) for _ in "ab"
     )
@@ -273,8 +271,8 @@ def test_scales_that_do_not_pair_up_are_named() -> None:
         MultiScaleMel(sample_rate=SAMPLE_RATE, win_lengths=(64, 128), n_mels=(10,))
 
 
-def test_verdicts_without_features_are_not_matched() -> None:
-    """As those on random windows, which are not the same for real and fake."""
+def test_outputs_without_feature_maps_are_not_matched() -> None:
+    """Like those of random windows, which are not the same for real and fake."""
     fake = [
         DiscriminatorOutput(torch.zeros(1, 1), []),
         DiscriminatorOutput(torch.zeros(1, 1), [torch.tensor([1.0])]),

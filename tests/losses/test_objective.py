@@ -1,4 +1,4 @@
-"""Every term has a name, every name a weight, and nothing is dropped in silence."""
+"""Every term has a name, every name a weight, and no term is dropped silently."""
 
 from typing import Any
 
@@ -52,7 +52,7 @@ def test_gradient_of_each_term_is_its_weight() -> None:
     )
 
 
-def test_ramp_scales_the_adversary_alone() -> None:
+def test_adversarial_weight_scales_the_adversarial_terms_only() -> None:
     terms = {name: torch.tensor(1.0, requires_grad=True) for name in WEIGHTS}
     objective().total(terms, adversarial_weight=0.25).backward()
     expected = WEIGHTS | {"adversarial": 0.25, "feature_matching": 0.5}
@@ -61,7 +61,7 @@ def test_ramp_scales_the_adversary_alone() -> None:
     )
 
 
-def test_adversary_may_be_left_out_as_a_whole() -> None:
+def test_adversarial_terms_may_be_left_out_together() -> None:
     terms = {"wave": torch.tensor(2.0), "pitch": torch.tensor(1.0)}
     assert objective().total(terms).item() == pytest.approx(90.5)
 
@@ -100,7 +100,7 @@ def test_names_are_checked_at_construction(changes: dict[str, Any], named: str) 
         objective(**changes)
 
 
-def test_without_a_game_there_is_no_adversary() -> None:
+def test_objective_without_adversarial_loss_has_no_adversarial_terms() -> None:
     spectral = objective(
         weights={"wave": 2.0}, adversarial=None, feature_matching=None, auxiliary=()
     )
@@ -118,7 +118,7 @@ def test_nothing_to_minimise_is_an_error() -> None:
         adversarial_only.total({})
 
 
-def test_reconstruction_losses_move_with_the_objective() -> None:
+def test_reconstruction_losses_move_devices_with_the_objective() -> None:
     buffered = nn.L1Loss()
     buffered.register_buffer("window", torch.ones(2), persistent=False)
     moved = objective(reconstruction={"wave": buffered}).to("meta")
@@ -136,7 +136,7 @@ class Loudness:
         return discriminators(real)[0].logits.mean() + fake.abs().mean()
 
 
-def test_regularisers_weigh_as_much_as_the_steps_they_stand_for() -> None:
+def test_regularisers_are_multiplied_by_their_interval() -> None:
     whole = objective(weights=WEIGHTS | {"loudness": 0.25}, regularisers={"loudness": Loudness()})
     real, fake = torch.zeros(1, 1, 4), torch.full((1, 1, 4), 2.0)
     due = [whole.regularise(lambda _: REAL, real, fake, step=step) for step in range(4)]
@@ -146,7 +146,7 @@ def test_regularisers_weigh_as_much_as_the_steps_they_stand_for() -> None:
     assert whole.total(terms).item() == pytest.approx(sum(WEIGHTS.values())), "not the generator's"
 
 
-def test_penalties_are_about_the_generator() -> None:
+def test_penalties_are_computed_on_the_generator() -> None:
     whole = objective(
         weights=WEIGHTS | {"small": 2.0},
         penalties={"small": lambda network: network.weight.square().sum()},
@@ -167,7 +167,7 @@ def test_balancer_takes_the_weights_as_shares() -> None:
     assert terms["pitch"].grad.item() == 0.5
 
 
-def test_regularisers_need_a_game() -> None:
+def test_regularisers_need_an_adversarial_loss() -> None:
     with pytest.raises(ConfigError, match="without adversarial"):
         Objective(
             weights={"wave": 1.0, "loudness": 1.0},
@@ -176,7 +176,7 @@ def test_regularisers_need_a_game() -> None:
         )
 
 
-def test_balancer_names_terms_that_judge_the_audio() -> None:
+def test_balancer_accepts_only_losses_of_the_audio() -> None:
     for name in ("wav", "pitch"):
         with pytest.raises(ConfigError, match=name):
             objective(balancer=Balancer(["wave", name]))

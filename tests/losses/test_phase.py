@@ -1,4 +1,4 @@
-"""The papers' formulas above the floor, bounded gradients below, and what each loss is deaf to."""
+"""Phase losses: the papers' formulas above the floor, bounded gradients below, invariances."""
 
 import math
 from collections.abc import Callable
@@ -11,18 +11,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vocoder.dsp.stft import Padding, hann_window, istft, stft
-from vocoder.errors import ConfigError
-from vocoder.losses.phase import (
+from vocoder.dsp.phase import (
     FLOOR,
-    GroupDelay,
-    InstantaneousFrequency,
-    InstantaneousPhase,
     consistency,
     group_delay,
     instantaneous_frequency,
     instantaneous_phase,
 )
+from vocoder.dsp.stft import Padding, hann_window, istft, stft
+from vocoder.errors import ConfigError
+from vocoder.losses.phase import GroupDelay, InstantaneousFrequency, InstantaneousPhase
 
 DISTANCES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "phase": instantaneous_phase,
@@ -59,7 +57,7 @@ def analysis(audio: NDArray[np.float64]) -> Bins:
 
 
 @pytest.mark.parametrize("name", DISTANCES)
-def test_above_the_floor_it_is_the_papers_formula(name: str) -> None:
+def test_above_the_floor_distances_are_the_papers_formulas(name: str) -> None:
     fake, real = noise(2, 3, 65, 20)
     fake, real = (x + 10 * FLOOR * x.sgn() for x in (fake, real))
     expected = papers(name, fake.to(torch.complex128).numpy(), real.to(torch.complex128).numpy())
@@ -67,7 +65,7 @@ def test_above_the_floor_it_is_the_papers_formula(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_speech_measures_what_an_independent_computation_does(name: str) -> None:
+def test_losses_of_speech_are_those_of_an_independent_computation(name: str) -> None:
     fake, real = (GOLDEN[key] for key in ("fake", "real"))  # [T]: speech with noise, and speech
     value = LOSSES[name](torch.tensor(fake)[None, None], torch.tensor(real)[None, None]).item()
     fake, real = (analysis(audio.astype(np.float64)) for audio in (fake, real))
@@ -76,7 +74,7 @@ def test_speech_measures_what_an_independent_computation_does(name: str) -> None
 
 
 @pytest.mark.parametrize(("name", "power"), [("phase", 1), ("delay", 2), ("frequency", 2)])
-def test_below_the_floor_a_bin_counts_by_its_magnitude(name: str, power: int) -> None:
+def test_below_the_floor_a_bin_is_weighted_by_its_magnitude(name: str, power: int) -> None:
     fake, real = noise(2, 1, 33, 9).sgn()
     half = DISTANCES[name](0.5 * FLOOR * fake, real)
     assert half.item() == pytest.approx(0.5**power * DISTANCES[name](fake, real).item(), rel=1e-4)
@@ -93,7 +91,7 @@ def test_gradient_is_bounded_at_every_level(name: str, uses: int, level: float) 
     assert largest <= 1.1 * uses * math.hypot(1.0, math.pi) / FLOOR
 
 
-def test_silence_has_no_phase_to_miss() -> None:
+def test_silence_has_zero_distance() -> None:
     fake, real = noise(2, 1, 17, 9)
     for distance in DISTANCES.values():
         assert distance(fake, torch.zeros_like(real)).item() == 0.0
@@ -110,7 +108,9 @@ def test_polarity_and_gain() -> None:
 
 @pytest.mark.parametrize(("name", "axis"), [("delay", 0), ("frequency", 1)])
 @pytest.mark.parametrize("step", [0.3, 4.0])
-def test_a_slope_along_one_axis_is_heard_by_one_loss(name: str, axis: int, step: float) -> None:
+def test_a_phase_slope_along_one_axis_changes_one_distance(
+    name: str, axis: int, step: float
+) -> None:
     slope = step * torch.stack(torch.meshgrid(torch.arange(33), torch.arange(9), indexing="ij"))
     real = noise(1, 33, 9)
     fake = real * torch.polar(torch.ones(33, 9), slope[axis])
@@ -145,7 +145,7 @@ def test_only_spectra_of_signals_are_consistent(padding: Padding) -> None:
     assert inconsistency(0.1 * arbitrary) == pytest.approx(0.01 * inconsistency(arbitrary))
 
 
-def test_consistency_is_what_librosa_makes_of_the_spectrum() -> None:
+def test_consistency_is_that_of_librosa() -> None:
     spectrum = noise(513, 30)
     audio = librosa.istft(spectrum.numpy(), hop_length=80, win_length=320)
     error = analysis(audio) - spectrum.numpy()

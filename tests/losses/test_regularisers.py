@@ -1,4 +1,4 @@
-"""Penalties on judges whose slope is known, and laws for every discriminator."""
+"""Penalties on discriminators whose slope is known, and laws for all discriminators."""
 
 from collections.abc import Callable
 from typing import Any
@@ -38,11 +38,11 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def linear(weight: Tensor, *weights_of_verdicts: float) -> Discriminator:
+def linear(weight: Tensor, *output_weights: float) -> Discriminator:
     """One logit per output, whose gradient is `weight` everywhere."""
     return lambda audio: [
         DiscriminatorOutput((audio * weight).sum((1, 2))[:, None], [], None, w)
-        for w in weights_of_verdicts
+        for w in output_weights
     ]
 
 
@@ -51,7 +51,7 @@ def quadratic(audio: Tensor) -> list[DiscriminatorOutput]:
     return [DiscriminatorOutput(0.5 * audio.square().sum((1, 2))[:, None], [])]
 
 
-def test_penalties_of_a_linear_judge_by_hand() -> None:
+def test_penalties_of_a_linear_discriminator_by_hand() -> None:
     weight = torch.tensor([[3.0, 4.0], [0.0, 12.0]])  # of norm 13
     real, fake = torch.randn(2, 5, 2, 2)
     assert R1()(linear(weight, 1.0), real, fake).item() == pytest.approx(169.0)
@@ -60,28 +60,28 @@ def test_penalties_of_a_linear_judge_by_hand() -> None:
     assert GradientPenalty()(linear(weight / 13, 1.0), real, fake).item() == pytest.approx(0.0)
 
 
-def test_all_verdicts_with_their_weights_are_one_judgement() -> None:
+def test_score_is_the_weighted_sum_over_outputs() -> None:
     discriminators = linear(torch.tensor([[1.0]]), 1.0, 0.5, 2.0)
     assert squared_slope(discriminators, torch.randn(3, 1, 1)).tolist() == pytest.approx(
         [3.5**2] * 3
     )
 
 
-def test_each_penalty_looks_where_it_should() -> None:
+def test_each_penalty_is_taken_at_the_right_signals() -> None:
     real, fake = torch.randn(2, 6, 1, 50)
     power = {"r1": real, "r2": fake}
     for name, signal in power.items():
         expected = signal.square().sum((1, 2)).mean().item()
         assert KINDS[name]()(quadratic, real, fake).item() == pytest.approx(expected, rel=1e-5)
-    seen = []
+    signals = []
 
     def discriminators(audio: Tensor) -> list[DiscriminatorOutput]:
-        seen.append(audio.detach())
+        signals.append(audio.detach())
         return quadratic(audio)
 
     GradientPenalty()(discriminators, real, real + 1.0)
-    places = seen[0] - real
-    assert (places.amax((1, 2)) - places.amin((1, 2))).max() < 1e-5  # one place per signal,
+    places = signals[0] - real
+    assert (places.amax((1, 2)) - places.amin((1, 2))).max() < 1e-5  # one place per signal
     assert places.min() > 0 and places.max() < 1 and places[:, 0, 0].unique().numel() == 6
 
 
@@ -107,7 +107,7 @@ def test_slope_does_not_depend_on_the_length(stride: int) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 @pytest.mark.parametrize("level", [0.0, 0.1, 1.0])
-def test_every_judge_can_be_penalised(name: str, kind: str, level: float) -> None:
+def test_every_discriminator_can_be_penalised(name: str, kind: str, level: float) -> None:
     discriminators = DISCRIMINATORS[name]()
     real, fake = (level * torch.randn(2, 2, 2, 700)).unbind()
     fake.requires_grad_()
@@ -184,7 +184,7 @@ def test_overlap_of_filters_by_hand() -> None:
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
 @pytest.mark.parametrize("make", [nn.Conv2d, nn.ConvTranspose2d])
-def test_filters_that_hear_the_same_input_are_compared(make: type, groups: int) -> None:
+def test_filters_with_the_same_input_are_compared(make: type, groups: int) -> None:
     conv = make(4, 8, (3, 2), groups=groups)
     kernel, per_group = conv.weight.detach(), 8 // groups
     filters = [
@@ -202,13 +202,13 @@ def test_filters_that_hear_the_same_input_are_compared(make: type, groups: int) 
     assert OrthogonalPenalty()(conv).item() == pytest.approx(expected, rel=1e-4)
 
 
-def test_orthogonal_filters_of_any_length_cost_nothing() -> None:
+def test_orthogonal_filters_of_any_length_have_no_penalty() -> None:
     rows = torch.linalg.qr(torch.randn(6, 6)).Q[:4] * torch.tensor([[0.1], [1.0], [2.0], [9.0]])
     network = layer(nn.Linear, rows, in_features=6, out_features=4)
     assert OrthogonalPenalty()(network).item() == pytest.approx(0.0, abs=1e-9)
 
 
-def test_normalised_weights_are_taken_as_they_act() -> None:
+def test_effective_weights_of_normalised_layers_are_penalised() -> None:
     discriminators = MultiPeriod(periods=(2,), channels=2)
     penalty = OrthogonalPenalty()(discriminators)
     penalty.backward()

@@ -1,4 +1,4 @@
-"""Waveform losses: numbers by hand, and what an envelope hears."""
+"""Waveform losses: numbers by hand, and what envelopes depend on."""
 
 import math
 
@@ -35,7 +35,7 @@ def test_envelope_of_an_independent_computation(samples: int) -> None:
     assert ENVELOPE(fake, real).item() == pytest.approx(total, rel=1e-5)
 
 
-def test_envelope_hears_loudness_and_asymmetry_but_not_phase() -> None:
+def test_envelope_depends_on_loudness_and_asymmetry_but_not_phase() -> None:
     time = torch.arange(2000.0)[None, None]
     sine, cosine = (torch.sin(2 * math.pi * time / 50 + phase) for phase in (0.0, math.pi / 2))
     assert WaveformL1()(cosine, sine) > 0.7
@@ -44,7 +44,7 @@ def test_envelope_hears_loudness_and_asymmetry_but_not_phase() -> None:
     assert ENVELOPE(sine.abs(), sine).item() == pytest.approx(1.0, rel=0.01)  # the lower one is 0
 
 
-def test_envelope_hears_the_last_sample() -> None:
+def test_envelope_depends_on_the_last_sample() -> None:
     real = torch.zeros(1, 1, 1033)
     fake = real.clone()
     fake[..., -1] = 1.0

@@ -1,4 +1,4 @@
-"""Periodic activations start as published, and anti-aliasing removes what would fold back."""
+"""Periodic activations are initialised as published, and anti-aliasing removes aliases."""
 
 import math
 
@@ -39,8 +39,8 @@ def test_snake_is_snake_beta_with_one_parameter() -> None:
     assert torch.equal(snake(x), both(x))
 
 
-def test_anti_aliasing_removes_what_folds_back() -> None:
-    """The fifth power of a tone at 0.18 has a component at 0.9, which folds back to 0.1."""
+def test_anti_aliasing_removes_aliases() -> None:
+    """The fifth power of a tone at 0.18 has a component at 0.9, whose alias is at 0.1."""
 
     class FifthPower(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
@@ -48,11 +48,11 @@ def test_anti_aliasing_removes_what_folds_back() -> None:
 
     tone = torch.sin(2 * math.pi * 0.18 * torch.arange(2000))[None, None]
 
-    def folded(act: nn.Module) -> float:
+    def alias(act: nn.Module) -> float:
         spectrum = torch.fft.rfft(act(tone)[0, 0, 500:1500] * torch.hann_window(1000)).abs()
         return float(spectrum[97:104].max())
 
-    assert folded(AntiAliased(FifthPower())) < 0.05 * folded(FifthPower())
+    assert alias(AntiAliased(FifthPower())) < 0.05 * alias(FifthPower())
 
 
 @pytest.mark.parametrize("causal", [False, True])

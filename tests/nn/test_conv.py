@@ -1,4 +1,4 @@
-"""Lengths after a convolution are laws, for every kernel that can obey them."""
+"""Output lengths of convolutions are exact, for every kernel that allows it."""
 
 import pytest
 import torch
@@ -24,7 +24,7 @@ def test_convolution_keeps_length_and_position(half: int, dilation: int, samples
 
 @few
 @given(size=st.integers(1, 9), dilation=st.integers(1, 5), samples=st.integers(1, 40))
-def test_causal_convolution_sees_what_was_and_what_is(
+def test_causal_convolution_depends_on_past_and_present_inputs(
     size: int, dilation: int, samples: int
 ) -> None:
     conv = Conv1d(1, 1, size, dilation=dilation, bias=False, causal=True)
@@ -54,7 +54,9 @@ def test_causal_transposed_convolution_starts_where_its_input_does(
 
 @pytest.mark.parametrize("samples", [1, 5, 30])
 @pytest.mark.parametrize(("kernel", "dilation"), [(7, 1), (3, 9), (1, 1)])
-def test_convolution_of_the_mirrored_signal(samples: int, kernel: int, dilation: int) -> None:
+def test_reflect_convolution_is_that_of_the_reflected_signal(
+    samples: int, kernel: int, dilation: int
+) -> None:
     conv, x = ReflectConv1d(2, 3, kernel, dilation=dilation), torch.randn(2, 2, samples)
     margin = (kernel - 1) // 2 * dilation
     expected = F.conv1d(pad_reflect(x, margin, margin), conv.weight, conv.bias, dilation=dilation)

@@ -1,4 +1,4 @@
-"""The ConvNeXt backbone works frame by frame, within a stated reach, and starts well scaled."""
+"""The ConvNeXt backbone: shapes, receptive field, causality, normalisation, initial weights."""
 
 import pytest
 import torch
@@ -19,7 +19,7 @@ def test_zero_gamma_is_the_identity() -> None:
     assert torch.equal(block(x), x)
 
 
-def test_reach_is_three_frames_per_convolution() -> None:
+def test_receptive_field_is_three_frames_per_convolution() -> None:
     torch.manual_seed(0)
     blocks = 3
     backbone = ConvNeXtBackbone(in_channels=4, channels=8, hidden=16, blocks=blocks).double()
@@ -31,7 +31,7 @@ def test_reach_is_three_frames_per_convolution() -> None:
     assert (int(differs[0]), int(differs[-1])) == (20 - reach, 20 + reach)
 
 
-def test_causal_backbone_sees_no_later_frame() -> None:
+def test_causal_backbone_does_not_depend_on_later_frames() -> None:
     backbone = ConvNeXtBackbone(in_channels=4, channels=8, hidden=16, blocks=2, causal=True)
     x = torch.randn(1, 4, 30)
     later = x.clone()

@@ -1,4 +1,4 @@
-"""The iSTFT head obeys the frame laws, agrees with torch and stays finite."""
+"""The iSTFT heads have exact lengths, agree with torch and stay finite."""
 
 import pytest
 import torch
@@ -28,11 +28,11 @@ def test_istft_inverts_stft(n_fft: int, hop_length: int, padding: Padding) -> No
 
 
 @pytest.mark.parametrize(("n_fft", "hop_length"), [(64, 16), (60, 25), (64, 7)])
-def test_causal_istft_gives_the_signal_late_and_fades_in(n_fft: int, hop_length: int) -> None:
-    """Fed with spectra of a signal, it returns them where frames begin; only the start is lost."""
+def test_causal_istft_delays_the_signal_and_fades_in(n_fft: int, hop_length: int) -> None:
+    """Spectra of a signal give the signal where frames begin; only its start is lost."""
     window, late = hann_window(n_fft, n_fft), n_fft - hop_length
     audio = torch.randn(1, 40 * hop_length)
-    left = (n_fft - hop_length) // 2  # where "same" lets frame 0 begin
+    left = (n_fft - hop_length) // 2  # samples of frame 0 before the signal, for "same"
     spectrum = stft(audio, window, hop_length=hop_length, mode="constant")
     again = istft(spectrum, window, hop_length=hop_length, padding="causal")
     assert again.shape == audio.shape
@@ -40,7 +40,7 @@ def test_causal_istft_gives_the_signal_late_and_fades_in(n_fft: int, hop_length:
     assert again.abs().max() <= 1.5 * audio.abs().max()
 
 
-def test_causal_istft_sees_no_later_frame() -> None:
+def test_causal_istft_does_not_depend_on_later_frames() -> None:
     spectrum = torch.randn(1, 17, 12, dtype=torch.complex64)
     later = spectrum.clone()
     later[..., 7:] *= 2.0
@@ -79,7 +79,7 @@ def test_magnitude_is_bounded_and_gradients_finite() -> None:
     assert all(torch.isfinite(gradient).all() for gradient in gradients)
 
 
-def test_transform_is_float32_behind_a_half_precision_layer() -> None:
+def test_transform_is_float32_after_a_half_precision_layer() -> None:
     head = ISTFTHead(4, n_fft=64, hop_length=16, padding="same")
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert head(torch.randn(1, 4, 5)).dtype == torch.float32
@@ -110,7 +110,7 @@ def test_conv_head_is_a_convolution_and_the_inverse_stft() -> None:
     assert (head(hidden)[:, 0] - expected).abs().max() < 1e-5
 
 
-def test_columns_per_frame_is_what_the_inverse_stft_leaves_to_do() -> None:
+def test_columns_per_frame_is_the_product_of_the_rates() -> None:
     assert columns_per_frame([8, 8], istft_hop_length=4, hop_length=256) == 64
     message = r"rates \[8, 8\] and istft_hop_length 5 upsample by 320 but hop_length is 256"
     with pytest.raises(ConfigError, match=message):

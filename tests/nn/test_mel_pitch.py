@@ -1,4 +1,4 @@
-"""Laws of F0 estimation from a mel."""
+"""F0 estimation from a mel: decoding, voicing and losses."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_a_tone_is_found_before_any_training(hz: float, pitch: MelPitch) -> None
     assert (1200 * torch.log2(f0[0, 5:-5] / hz)).abs().max() < 60
 
 
-def test_decoding_reads_between_the_bins(pitch: MelPitch) -> None:
+def test_decoding_interpolates_between_the_bins(pitch: MelPitch) -> None:
     distance = torch.arange(len(pitch.bins)) - 40.3
     logits = (-0.5 * distance.square())[None, :, None].expand(1, -1, 9)
     f0, voiced = pitch.decode(PitchEstimate(logits, torch.full((1, 9), 20.0)))

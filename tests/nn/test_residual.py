@@ -1,4 +1,4 @@
-"""Residual blocks add corrections: silent convolutions leave the input as it is."""
+"""Residual blocks: identity for zero weights, receptive field, activations, causality."""
 
 import pytest
 import torch
@@ -23,7 +23,7 @@ def test_zero_weights_are_the_identity(block_class: type) -> None:
 
 
 @pytest.mark.parametrize("block_class", BLOCKS)
-def test_reach_is_the_sum_of_dilated_kernels(block_class: type) -> None:
+def test_receptive_field_is_the_sum_of_dilated_kernels(block_class: type) -> None:
     """With positive weights, one input sample changes exactly the samples within the reach."""
     block = block_class(1, kernel_size=5, dilations=(1, 2, 6), activation=leaky_relu)
     fold_weight_norm(block)
@@ -54,7 +54,7 @@ def test_each_convolution_has_its_own_activation(block_class: type) -> None:
     assert all(slope.grad.abs().sum() > 0 for slope in slopes)
 
 
-def test_causal_blocks_change_nothing_before() -> None:
+def test_causal_blocks_do_not_depend_on_later_inputs() -> None:
     for block_class in BLOCKS:
         block = block_class(2, kernel_size=3, dilations=(1, 3), activation=leaky_relu, causal=True)
         x = torch.randn(1, 2, 30)
@@ -65,7 +65,7 @@ def test_causal_blocks_change_nothing_before() -> None:
         assert not same[11]
 
 
-def test_fusion_is_the_mean_of_its_blocks() -> None:
+def test_mrf_is_the_mean_of_its_blocks() -> None:
     mrf = MRF(3, resblock="1", kernel_sizes=[3, 5], dilations=[[1, 3], [2]], activation=leaky_relu)
     x = torch.randn(2, 3, 14)
     first, second = mrf

@@ -1,4 +1,4 @@
-"""The harmonic-plus-noise source: levels, pitch, voicing, and where it goes."""
+"""The harmonic-plus-noise source: levels, pitch, voicing, and its convolutions."""
 
 import math
 

@@ -11,7 +11,7 @@ sys.path.insert(0, str(RECIPES))
 
 @pytest.fixture(scope="session")
 def corpora(tmp_path_factory: pytest.TempPathFactory, clips: list[Path]) -> Path:
-    """A folder with all four corpora in small, as after their downloads."""
+    """A folder with small versions of all four corpora, as after their downloads."""
     import small_corpus
 
     folder = tmp_path_factory.mktemp("corpora")

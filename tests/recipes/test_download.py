@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[start:end])
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Say nothing."""
+        """Do not print requests."""
 
 
 def packed(content: dict[str, bytes]) -> bytes:
@@ -103,23 +103,23 @@ def files(folder: Path) -> dict[str, bytes]:
     }
 
 
-def test_brings_the_content_and_nothing_else(server: Server, tmp_path: Path) -> None:
+def test_downloads_the_content_and_nothing_else(server: Server, tmp_path: Path) -> None:
     download([server.archive()], tmp_path / "new")
     assert files(tmp_path / "new") == CONTENT
     download([server.archive()], tmp_path / "new")
     assert server.requests == [0]
 
 
-def test_goes_on_within_a_run(server: Server, tmp_path: Path) -> None:
+def test_resumes_within_a_run(server: Server, tmp_path: Path) -> None:
     server.cuts = [4 * BLOCK, 9 * BLOCK]
     download([server.archive()], tmp_path)
     assert server.requests == [0, 4 * BLOCK, 9 * BLOCK]
     assert files(tmp_path) == CONTENT
 
 
-def test_goes_on_in_the_next_run(server: Server, tmp_path: Path) -> None:
-    server.cuts = [4 * BLOCK, 4 * BLOCK]  # the second attempt brings nothing
-    with pytest.raises(VocoderError, match="run the same command again to go on"):
+def test_resumes_in_the_next_run(server: Server, tmp_path: Path) -> None:
+    server.cuts = [4 * BLOCK, 4 * BLOCK]  # the second attempt receives nothing
+    with pytest.raises(VocoderError, match="run the same command again to continue"):
         download([server.archive()], tmp_path)
     assert files(tmp_path) == {"corpus.tar.part": server.body[: 4 * BLOCK]}
     download([server.archive()], tmp_path)
@@ -134,7 +134,7 @@ def test_a_server_that_cannot_resume_starts_again(server: Server, tmp_path: Path
     assert files(tmp_path) == CONTENT
 
 
-def test_a_part_that_is_whole_is_taken(server: Server, tmp_path: Path) -> None:
+def test_a_part_that_is_complete_is_used(server: Server, tmp_path: Path) -> None:
     (tmp_path / "corpus.tar.part").write_bytes(server.body)
     download([server.archive()], tmp_path)
     assert server.requests == [len(server.body)]
@@ -156,7 +156,7 @@ def test_a_missing_page_is_named(tmp_path: Path) -> None:
         empty.shutdown()
 
 
-def test_no_room_is_an_error_before_the_first_byte(
+def test_too_little_space_is_an_error_before_the_first_byte(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usage = shutil.disk_usage(tmp_path)._replace(free=10**9)
@@ -181,7 +181,7 @@ def test_space_for_several_counts_one_archive_at_a_time(
         download([a, b], tmp_path)
 
 
-def test_a_git_tree_stands_for_a_checksum(server: Server, tmp_path: Path) -> None:
+def test_a_git_tree_can_replace_a_checksum(server: Server, tmp_path: Path) -> None:
     for name, data in CONTENT.items():
         path = tmp_path / "made" / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,7 +189,7 @@ def test_a_git_tree_stands_for_a_checksum(server: Server, tmp_path: Path) -> Non
     tree = git_tree(tmp_path / "made/corpus")
     download([server.archive(sha256=None, tree=tree)], tmp_path / "good")
     assert files(tmp_path / "good") == CONTENT
-    with pytest.raises(VocoderError, match=r"something else than corpus as published"):
+    with pytest.raises(VocoderError, match=r"its content is not corpus as published"):
         download([server.archive(sha256=None, tree="0" * 40)], tmp_path / "bad")
     assert files(tmp_path / "bad") == {}
     assert not (tmp_path / "bad/corpus").exists()

@@ -1,4 +1,4 @@
-"""The stage script, with programs that only write down how they were called."""
+"""The stage script, with programs that only record how they were called."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ esac
 
 
 class Run(NamedTuple):
-    """What a recipe did: exit code, its stderr, the programs it called."""
+    """Result of a recipe: exit code, stderr, the programs that it called."""
 
     code: int
     error: str
@@ -65,7 +65,7 @@ def recipe(tmp_path: Path) -> Recipe:
     return run
 
 
-def test_extension_is_scored_edge_by_edge(recipe: Recipe) -> None:
+def test_extension_is_scored_at_every_cutoff(recipe: Recipe) -> None:
     code, error, calls = recipe("demo_bwe", "clips", "trainer.device=cuda")
     work = "exp/demo_bwe"
     held_out = f"{work}/held-out"
@@ -82,7 +82,7 @@ def test_extension_is_scored_edge_by_edge(recipe: Recipe) -> None:
     ]
 
 
-def test_a_corpus_serves_vocoders_and_extenders(recipe: Recipe) -> None:
+def test_a_corpus_can_train_vocoders_and_extenders(recipe: Recipe) -> None:
     _, _, calls = recipe("vctk_bwe", "--stop-stage", "3")
     assert calls[0] == "python download.py vctk corpora"
     assert calls[-1].startswith("vocoder train system=ap_bwe_8k_48k")
@@ -112,7 +112,7 @@ def test_a_corpus_goes_through_all_stages(name: str, recipe: Recipe) -> None:
     ]
 
 
-def test_any_folder_with_a_list_of_its_own(recipe: Recipe, tmp_path: Path) -> None:
+def test_any_folder_with_its_own_index(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "manifest.csv").touch()
     _, _, calls = recipe("demo", "clips", "--only", "set=speech", "--stop-stage", "3")
     assert calls == [
@@ -136,7 +136,7 @@ def test_what_is_unpacked_is_not_downloaded(recipe: Recipe) -> None:
     ]
 
 
-def test_download_has_a_place(recipe: Recipe) -> None:
+def test_download_folder_can_be_set(recipe: Recipe) -> None:
     _, _, calls = recipe("libritts", "--download", "big", "--subset", "a", "--stop-stage", "1")
     assert calls == ["python download.py libritts big --subset a"]
 

@@ -130,7 +130,7 @@ def test_bare_mels_need_settings(
     command = ("prepare", CLIPS, "-o", tmp_path / "m.csv", "--mels", tmp_path / "mels")
     result = vocoder_command(*command)
     assert (result.code, result.err.count("\n")) == (2, 1)
-    assert result.err.startswith(f"error: {mels[0]}: does not say how the mel was made")
+    assert result.err.startswith(f"error: {mels[0]}: does not state how the mel was made")
     assert "--preset" in result.err
     assert not (tmp_path / "m.csv").exists()
 

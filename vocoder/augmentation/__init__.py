@@ -1,1 +1,1 @@
-"""Noise and augmentation that real and fake share before they are judged, one file per kind."""
+"""Discriminator augmentation: noise and transforms applied alike to real and fake signals."""

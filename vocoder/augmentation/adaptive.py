@@ -12,21 +12,30 @@ _OCTAVES = 8  # bands of the random equaliser, downwards from Nyquist
 
 
 class AdaptiveAugmentation(AdaptiveStrength):
-    """Gain, polarity, circular shift, equaliser and white noise, each for an item in `p` of cases.
+    """Random gain, polarity, circular shift, equaliser and noise, each in `p` of all items.
 
-    A gain has a standard deviation of `gain_db`, those of the equaliser's octaves one of
-    `filter_db`. A shift is up to the fraction `shift` of the length, either way. The noise's
-    standard deviation varies like the magnitude of a Gaussian one of `noise_std`; its samples, too,
-    are the same in every signal, so that feature matching compares what differs in the signals
-    alone. Features are not shifted along: a discriminator that is given some wants `shift` 0.
+    The noise samples, too, are the same in every signal, so that feature matching compares only
+    what differs in the signals. Features are not shifted along: with conditional discriminators set
+    `shift` to 0.
 
-    Why this does not leak into the generator: distributions that look alike augmented are alike, if
-    the augmentation as an operator on distributions has an inverse. Its eigenvalues are
-    1 - p + p φ, with φ from the characteristic function of what is drawn: above 0 for the gains
-    and the noise, at least 0 for the polarity, and at least -0.22 (the sinc's least value) for the
-    uniform shift. So none vanishes below p = 0.82; `p_max` keeps a distance.
+    Why this does not leak into the generator: equal augmented distributions imply equal
+    distributions if the augmentation as an operator on distributions has an inverse. Its
+    eigenvalues are 1 - p + p φ, with φ from the characteristic function of the random parameter:
+    above 0 for the gains and the noise, at least 0 for the polarity, and at least -0.22 (the sinc's
+    least value) for the uniform shift. So none vanishes below p = 0.82; `p_max` leaves a margin.
 
     Karras et al. 2020 (ADA), sec. 2.2 and app. C; these operations are its audio counterparts.
+
+    Args:
+        boundary: Logit between real and fake, see `AdaptiveStrength`.
+        target: Mean sign of real logits above which the strength rises.
+        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        p: Strength at the start, the probability of each operation.
+        p_max: Largest strength.
+        gain_db: Standard deviation of the gain.
+        shift: Largest shift in either direction, as a fraction of the length.
+        filter_db: Standard deviation of the equaliser's gain in each octave.
+        noise_std: Standard deviation of the normal variable whose magnitude is the noise level.
     """
 
     def __init__(
@@ -57,8 +66,8 @@ class AdaptiveAugmentation(AdaptiveStrength):
         _, batch, _, samples = x.shape
         gain = 10.0 ** (self._sometimes(self.gain_db * torch.randn(batch)) / 20.0)
         sign = 1.0 - 2.0 * self._sometimes(torch.rand(batch).round())
-        most = self.shift * samples
-        shift = self._sometimes(most * (2.0 * torch.rand(batch) - 1.0)).round().long()
+        largest = self.shift * samples
+        shift = self._sometimes(largest * (2.0 * torch.rand(batch) - 1.0)).round().long()
         octaves = self._sometimes(self.filter_db * torch.randn(batch, _OCTAVES))
         std = self._sometimes(self.noise_std * torch.randn(batch).abs())
         noise = std[:, None, None] * torch.randn(x.shape[1:])
@@ -67,13 +76,13 @@ class AdaptiveAugmentation(AdaptiveStrength):
         return x + noise.to(x.device)
 
     def _sometimes(self, drawn: Tensor) -> Tensor:
-        """What was drawn for an item, in `p` of cases; else 0.   Shape: [B, …] → same."""
+        """Keep each item's value with probability `p`, else 0.   Shape: [B, …] → same."""
         chosen = torch.rand(len(drawn)) < self.p.item()
         return drawn * chosen.reshape(-1, *[1] * (drawn.dim() - 1))
 
 
 def roll(x: Tensor, shift: Tensor) -> Tensor:
-    """Delay item b by `shift[b]` samples; what leaves at one end enters at the other.
+    """Shift item b circularly by `shift[b]` samples towards the end.
 
     Shape: [S, B, C, T], [B] → [S, B, C, T].
     """
@@ -85,7 +94,7 @@ def equalise(x: Tensor, octave_db: Tensor) -> Tensor:
     """Scale octave o below Nyquist by `octave_db[b, o]`, linear in dB between octave centers.
 
     Zero phase and circular; below the last octave its gain is held. An item with all gains 0 is
-    returned as it is.
+    returned unchanged.
 
     Shape: [S, B, C, T], [B, O] → [S, B, C, T].
     """

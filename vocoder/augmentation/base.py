@@ -1,4 +1,4 @@
-"""What every augmentation promises, and how one finds its strength."""
+"""Base classes of augmentations, and the adaptation of their strength."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,11 +13,11 @@ _INTERVAL = 4  # discriminator updates between two changes of the strength, in b
 
 
 class Augmentation(nn.Module, ABC):
-    """Noise or augmentation that all signals of a call share before they are judged.
+    """Base of augmentations: real and fake signals are changed alike before they are scored.
 
-    Item b of every signal meets the same decisions, drawn on the CPU from torch's global generator,
-    so that they do not depend on the device. Gradients flow through. A subclass names in `features`
-    the conditioning [B, …, F] that it shapes itself by.
+    The same random decisions apply to item b of every signal. They are drawn on the CPU from
+    torch's global generator, so that they do not depend on the device. Gradients flow through. A
+    subclass names in `features` the features [B, …, F] that it depends on.
     """
 
     features: tuple[str, ...] = ()
@@ -34,19 +34,24 @@ class Augmentation(nn.Module, ABC):
 
     @abstractmethod
     def adapt(self, real: list[DiscriminatorOutput]) -> None:
-        """Fit the strength to the outputs on augmented recordings, after each of their updates."""
+        """Adapt the strength to the outputs on augmented recordings, after every update."""
 
 
 class AdaptiveStrength(Augmentation):
-    """A augmentation whose strength `p` grows while the discriminators know the recordings too well.
+    """Base of augmentations whose strength `p` grows while the discriminators overfit.
 
-    Every four updates `p` moves up if the mean sign of (logit - `boundary`), over items, exceeds
-    `target`, else down, and is clipped to [0, `p_max`]. An item's logit is its mean over outputs
-    and positions. Consistent motion takes `p` from 0 to 1 in `ramp_items` items of one process.
-    `boundary` is where the game takes a logit for undecided: 0.5 in least squares, 0 elsewhere. A
-    relativistic game has no such place, and no use for this rule.
+    Every four updates `p` rises if the mean sign of (logit - `boundary`), over real items, exceeds
+    `target`, else it falls, and is clipped to [0, `p_max`]. An item's logit is its mean over
+    outputs and positions. A relativistic loss has no boundary, so this rule does not suit it.
 
     Karras et al. 2020 (ADA), sec. 3, its r_t; Wang et al. 2023 (Diffusion-GAN), sec. 3.
+
+    Args:
+        boundary: Logit between real and fake: 0.5 with least squares, 0 with other losses.
+        target: Mean sign above which the strength rises.
+        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        p: Strength at the start.
+        p_max: Largest strength, at most 1.
     """
 
     p: Tensor
@@ -63,14 +68,14 @@ class AdaptiveStrength(Augmentation):
         self.boundary, self.target = boundary, target
         self.ramp_items, self.p_max = ramp_items, p_max
         self.register_buffer("p", torch.tensor(float(p)))
-        # Since `p` last moved: the sum of signs, the items and the updates that were seen.
+        # Since `p` last moved: the sum of signs, the number of items and of updates.
         self.register_buffer("tally", torch.zeros(3))
 
     @torch.no_grad()
     def adapt(self, real: list[DiscriminatorOutput]) -> None:
-        """Count how many recordings were recognised; every few updates, move `p`."""
+        """Count how many recordings were classified as real; every four updates, move `p`."""
         logits = torch.stack([output.logits.float().mean(dim=1) for output in real]).mean(dim=0)
-        # Of a logit that is not a number neither holds, and it does not make `p` one such.
+        # Both comparisons are false for a NaN, which therefore does not turn `p` into one.
         signs = (logits > self.boundary).float() - (logits < self.boundary).float()
         self.tally += torch.stack([signs.sum(), *signs.new_tensor([len(signs), 1.0])])
         recognised, items, updates = self.tally.tolist()

@@ -1,4 +1,4 @@
-"""All augmentation of a training, one after the other."""
+"""All augmentations of a training, applied one after the other."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
@@ -10,7 +10,7 @@ from vocoder.discriminators.output import DiscriminatorOutput
 
 
 class Augmentations(nn.ModuleDict):
-    """Augmentations by name, applied in order; none leave the signals as they are."""
+    """Augmentations by name, applied in order; without any the signals stay as they are."""
 
     def __init__(self, modules: Mapping[str, Augmentation]) -> None:
         super().__init__(dict(modules))
@@ -22,7 +22,7 @@ class Augmentations(nn.ModuleDict):
         return list(signals)
 
     def adapt(self, real: list[DiscriminatorOutput]) -> None:
-        """Let every member fit its strength to the outputs on augmented recordings."""
+        """Adapt the strength of every member to the outputs on augmented recordings."""
         for member in self._members():
             member.adapt(real)
 

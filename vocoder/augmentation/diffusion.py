@@ -1,4 +1,4 @@
-"""Diffusion noise: the discriminators judge signals some way along a chain towards noise."""
+"""Diffusion noise: discriminators score signals after a random number of diffusion steps."""
 
 from abc import abstractmethod
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from vocoder.features.mel import MelSpec, MelSpectrogram
 _BETAS = (1e-6, 1e-2)  # variance that the first and the last step of any chain add
 _QUEFRENCIES = 24  # coefficients that describe the envelope
 _ENVELOPE_FLOOR = 1e-2  # so that the noise has a limit where the signal has none of its own
-_LEAST_PEAK = 1e-2  # -40 dB: below it a batch is taken for silence, not raised to full scale
+_LEAST_PEAK = 1e-2  # -40 dB: a batch below it counts as silence and is not scaled up
 
 
 def signal_share(length: int) -> Tensor:
-    """Power that is left of the signal after 0, 1, …, `length` steps; clean, the first is 1.
+    """Share of the signal's power that is left after 0, 1, …, `length` diffusion steps.
 
     Shape: [length + 1], float64.   Ho et al. 2020, eq. 4, with a linear schedule.
     """
@@ -30,8 +30,8 @@ def signal_share(length: int) -> Tensor:
 class _Chain(AdaptiveStrength):
     """x_t = √ᾱ_t x + √(1 - ᾱ_t) noise, t of each item drawn from 0 … T, T growing with `p`.
 
-    Half the items stay clean (t = 0); the others prefer large t, in proportion to it. The noise is
-    anew in every signal, as published: item b of real and fake share t alone.
+    Half the items stay clean (t = 0); for the others the probability of t is proportional to it.
+    As published, every signal has its own noise: item b of real and fake share t alone.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class _Chain(AdaptiveStrength):
 
     @property
     def length(self) -> int:
-        """Steps T of the chain at the present strength."""
+        """Number T of diffusion steps at the present strength."""
         return self.t_min + round(self.p.item() * (self.t_max - self.t_min))
 
     def draw_steps(self, batch: int) -> Tensor:
-        """How far along the chain each item is.   Shape: [batch], on the CPU.
+        """Draw the number of diffusion steps of each item.   Shape: [batch], on the CPU.
 
         The published code draws from a table of 64 such numbers, refilled when `p` moves. That is
         the same distribution with a state that every process would have to save.
@@ -66,7 +66,7 @@ class _Chain(AdaptiveStrength):
         return steps
 
     def augment(self, x: Tensor, features: Mapping[str, Tensor]) -> Tensor:
-        """Move every item some way towards noise.   Shape: [S, B, C, T] → same."""
+        """Diffuse every item by a random number of steps.   Shape: [S, B, C, T] → same."""
         share = signal_share(self.length)[self.draw_steps(x.shape[1])]
         levels = torch.stack([share.sqrt(), (1.0 - share).sqrt()]).float().to(x.device)
         signal, noise = levels[:, None, :, None, None].unbind()
@@ -74,14 +74,23 @@ class _Chain(AdaptiveStrength):
 
     @abstractmethod
     def noise(self, like: Tensor, features: Mapping[str, Tensor]) -> Tensor:
-        """What the chain ends in.   Shape: like [S, B, C, T] → same."""
+        """Noise that the chain ends in.   Shape: like [S, B, C, T] → same."""
 
 
 class Diffusion(_Chain):
-    """White Gaussian noise of `noise_std`.
+    """Diffusion with white Gaussian noise, of up to `t_max` steps.
 
     Wang et al. 2023 (Diffusion-GAN), sec. 3; the constants are those of the "StandardDiff-GAN" that
     Baoueb et al. 2024 compare SpecDiff-GAN with.
+
+    Args:
+        boundary: Logit between real and fake, see `AdaptiveStrength`.
+        noise_std: Standard deviation of the noise.
+        target: Mean sign of real logits above which the strength rises.
+        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        t_min: Diffusion steps at strength 0.
+        t_max: Diffusion steps at strength 1.
+        p: Strength at the start.
     """
 
     def __init__(
@@ -108,14 +117,23 @@ class Diffusion(_Chain):
 
 
 class SpectralDiffusion(_Chain):
-    """Noise that is strong where the signal is weak: shaped by the inverse of its envelope.
+    """Diffusion with noise shaped by the inverse of the signal's spectral envelope.
 
-    The envelope is that of `mel`, the spec of the feature "mel". The noise is far above the signal,
-    so all is divided by the largest magnitude of the call. Published is a division of real and fake
-    by their own, which differ by 0.8 dB on average and up to 3 dB (40 batches of 16 crops of one
-    recording, each taken for both), a gain they would not share.
+    The envelope is computed from the feature "mel". The noise is far above the signal, so all
+    signals are divided by the largest magnitude of the call. Published is a division of real and
+    fake by their own, which differ by 0.8 dB on average and up to 3 dB (40 batches of 16 crops of
+    one recording, each taken for both), a gain they would not share.
 
     Baoueb et al. 2024 (SpecDiff-GAN), sec. 3, and its code.
+
+    Args:
+        mel: Spec of the feature "mel".
+        boundary: Logit between real and fake, see `AdaptiveStrength`.
+        target: Mean sign of real logits above which the strength rises.
+        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        t_min: Diffusion steps at strength 0.
+        t_max: Diffusion steps at strength 1.
+        p: Strength at the start.
     """
 
     features = ("mel",)
@@ -143,7 +161,7 @@ class SpectralDiffusion(_Chain):
         self.register_buffer("window", analysis.window, persistent=False)
 
     def augment(self, x: Tensor, features: Mapping[str, Tensor]) -> Tensor:
-        """Move every item some way towards noise, then all to full scale. [S, B, C, T] → same."""
+        """Diffuse every item, then scale all to full scale.   Shape: [S, B, C, T] → same."""
         augmented = super().augment(x, features)
         return augmented / augmented.detach().abs().amax().clamp_min(_LEAST_PEAK)
 
@@ -151,7 +169,7 @@ class SpectralDiffusion(_Chain):
         """Smooth log-magnitude of the recording, in nepers.   Shape: [B, M, F] → [B, K, F].
 
         As published, the cepstrum is that of the bins up to Nyquist alone, and the mirror images of
-        the kept coefficients are dropped with the rest, so that ripples have half their height.
+        the retained coefficients are dropped with the rest, so that ripples have half their height.
         """
         spectrum = self.inverse @ self.mel.expand(mel.float()) ** (1.0 / self.mel.power)
         cepstrum = torch.fft.ifft(torch.log(spectrum.clamp_min(1e-5)), dim=1)
@@ -159,9 +177,9 @@ class SpectralDiffusion(_Chain):
         return torch.log(torch.exp(bins) + _ENVELOPE_FLOOR)
 
     def noise(self, like: Tensor, features: Mapping[str, Tensor]) -> Tensor:
-        """White noise of unit variance, filtered.   Shape: like [S, B, C, T] → same."""
+        """White noise of unit variance, filtered by the inverse envelope.   [S, B, C, T] → same."""
         envelope = self.log_envelope(features["mel"])
-        # One frame more, so that there is noise behind the last whole hop.
+        # One frame more, so that there is noise after the last whole hop.
         envelope = torch.cat([envelope, envelope[..., -1:]], dim=-1)
         response = torch.polar(torch.exp(-envelope), -minimum_phase(envelope))  # [B, K, F + 1]
         signals, batch, channels, samples = like.shape

@@ -1,1 +1,1 @@
-"""What things cost, measured beside each other on the machine at hand."""
+"""Benchmarks of streaming and of bandwidth extension on this machine."""

@@ -1,8 +1,8 @@
-"""What a bandwidth extender costs in one call and as a stream; `vocoder bench extend`.
+"""Compute time of a bandwidth extender in one call and as a stream, for `vocoder bench extend`.
 
-Times of compute are seconds for a second of audio. The signal is noise, for which networks do the
-same work as for any other. Making the plan, which a model does once, is in none of the times; a
-device that computes behind the program's back is waited for.
+Compute times are seconds per second of audio. The signal is noise: the work of a network does not
+depend on its input. Making the plan, which a model does once, is in none of the times. Devices that
+compute asynchronously are waited for.
 """
 
 import math
@@ -20,22 +20,21 @@ from vocoder.inference.extender import Extender
 from vocoder.inference.streams.extension import ExtensionStream, Planned
 from vocoder.streaming.plan import Plan
 
-_RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100)  # that narrow recordings come at
+_RATES = (8000, 11025, 16000, 22050, 24000, 32000, 44100)  # usual ones of narrow recordings
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExtendBenchSettings:
-    """What to measure: streams in `pieces` of so many milliseconds, medians over `repeats`.
-
-    `seconds` is the length of the noise. `sample_rate` is that of recordings that arrive; by
-    default the lowest usual one that holds all that an extender wants. Raises ConfigError for what
-    cannot be measured.
-    """
+    """What to measure of a bandwidth extender. Raises ConfigError for what cannot be measured."""
 
     pieces: tuple[float, ...] = (20.0, 100.0, 2000.0)
+    """Lengths in milliseconds of the pieces in which streams are pushed."""
     seconds: float = 5.0
+    """Length of the noise."""
     repeats: int = 5
+    """Number of runs that a median is taken over."""
     sample_rate: int | None = None
+    """Sample rate of the recordings; by default the lowest usual one that holds the whole band."""
 
     def __post_init__(self) -> None:
         if not self.pieces or not all(0 < size < math.inf for size in self.pieces):
@@ -46,13 +45,13 @@ class ExtendBenchSettings:
 
 @dataclass(frozen=True)
 class Pieces:
-    """The cost of a stream in pieces of `samples` at `sample_rate`, beside plain calls.
+    """Compute time of a stream in pieces of `samples` at `sample_rate`, relative to plain calls.
 
-    `ratio` is the median over pairs, one plain call of the network and then one stream, of the
-    call's time by the stream's: above 1, the stream is faster; `lowest` and `highest` are the
-    extremes. `compute` is the stream's median time. `push_median` and `push_p99` are the time of a
-    push that is in the middle, and that 99 % stay below, by the length of a piece: below 1, it
-    keeps up with real time.
+    `ratio` is the median over pairs (one plain call of the network, then one stream) of the call's
+    time divided by the stream's: above 1, the stream is faster; `lowest` and `highest` are the
+    extremes. `compute` is the stream's median time. `push_median` and `push_p99` are the median and
+    the 99th percentile of the time of a push, divided by the length of a piece: below 1, it keeps
+    up with real time.
     """
 
     milliseconds: float
@@ -67,14 +66,14 @@ class Pieces:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
-    """All that was measured of one extender.
+class ExtendBenchResult:
+    """Everything measured of one bandwidth extender.
 
-    `plain` is the median time of compute of the network in one call, `planned` the network by its
-    plan, `live` all of `Extender.stream` in the first size of piece. `lookahead` and `latency` are
-    the plan's, in samples; conversion of the sample rate and crossover add theirs. Of a network
-    that cannot stream, `refused` says why; it extends recordings in windows, by plain calls, and
-    nothing else is measured.
+    `plain` is the median compute time of the network in one call, `planned` that of the network run
+    by its plan, `live` that of the whole of `Extender.stream`, in the first size of piece.
+    `lookahead` and `latency` are the plan's, in samples; resampling and crossover add theirs. If a
+    network cannot stream, `refused` is the reason; it extends recordings in windows, by plain
+    calls, and nothing else is measured.
     """
 
     model: str
@@ -90,7 +89,7 @@ class Result:
 
 
 class _Network:
-    """The network by its plan, as a stream. Shape of a piece: [T]."""
+    """The network, run by its plan as a stream. Shape of a piece: [T]."""
 
     def __init__(self, plan: Plan) -> None:
         self._planned = Planned(plan)
@@ -99,15 +98,15 @@ class _Network:
     def push(self, audio: Tensor) -> None:
         made = self._planned.step(audio[None, None].clone())
         if made is not None:
-            made.cpu()  # only then has the device computed it
+            made.cpu()  # waits until the device has computed it
 
     @torch.inference_mode()
     def flush(self) -> None:
         self._planned.step(None, last=True)
 
 
-def measure(extender: Extender, settings: ExtendBenchSettings) -> Result:
-    """Everything that `settings` ask for."""
+def measure(extender: Extender, settings: ExtendBenchSettings) -> ExtendBenchResult:
+    """Measure one bandwidth extender according to `settings`."""
     hop, rate = extender.generator.hop_length, extender.sample_rate
     audio = _noise(_samples(settings.seconds, rate, hop)).to(extender.device)
 
@@ -116,7 +115,7 @@ def measure(extender: Extender, settings: ExtendBenchSettings) -> Result:
         extender.generator(audio[None, None]).cpu()
 
     calls = [timed(call) for _ in range(settings.repeats + 1)][1:]
-    result = Result(
+    result = ExtendBenchResult(
         model=extender.config.name,
         parameters=extender.num_parameters,
         sample_rate=rate,
@@ -143,7 +142,7 @@ def measure(extender: Extender, settings: ExtendBenchSettings) -> Result:
 def _live(
     extender: Extender, settings: ExtendBenchSettings, beside: Callable[..., Pieces]
 ) -> Pieces:
-    """All of a stream from the rate of narrow recordings to the extender's own."""
+    """Time a whole stream, from the rate of narrow recordings to the extender's own."""
     cutoff = extender.cutoff_range[0]
     usual = (rate for rate in (*_RATES, extender.sample_rate) if rate >= 2 * cutoff)
     rate = settings.sample_rate or next(usual)
@@ -167,7 +166,7 @@ def _beside(
     hop: int,
     repeats: int,
 ) -> Pieces:
-    """Time `call` and a stream of `audio` in turn; a last piece that is shorter is no push."""
+    """Time `call` and a stream of `audio` alternately; a shorter last piece does not count."""
     size = _samples(milliseconds / 1000, sample_rate, hop)
     pushes: list[list[float]] = []
 
@@ -194,7 +193,7 @@ def _beside(
 
 
 def _samples(seconds: float, sample_rate: int, hop: int) -> int:
-    """So many seconds in samples, rounded up to whole hops."""
+    """A duration in samples, rounded up to whole hops."""
     return hop * math.ceil(round(seconds * sample_rate / hop, 6))
 
 

@@ -1,6 +1,6 @@
-"""What `vocoder bench extend` found, in words."""
+"""Results of `vocoder bench extend` as headings and cells of a table."""
 
-from vocoder.bench.extend import ExtendBenchSettings, Pieces, Result
+from vocoder.bench.extend import ExtendBenchResult, ExtendBenchSettings, Pieces
 from vocoder.bench.stream import Machine
 from vocoder.bench.table import milliseconds, weights, where
 
@@ -8,16 +8,16 @@ _NONE = "–"
 
 
 def conditions(machine: Machine, settings: ExtendBenchSettings) -> str:
-    """What has to stand beside every time."""
+    """Caption of a table of bandwidth extenders: machine, repeats, length of the noise, units."""
     return (
         f"{where(machine)}; median of {settings.repeats}, noise of {settings.seconds:g} s; "
-        "pieces in whole hops: time of a plain call by theirs (lowest–highest), "
-        "push: 50 % and 99 % stay below this share of the length of a piece"
+        "pieces in whole hops: time of a plain call divided by theirs (lowest–highest), "
+        "push: median and 99th percentile, relative to the length of a piece"
     )
 
 
-def facts(result: Result, settings: ExtendBenchSettings) -> dict[str, str]:
-    """Headings and cells; the same headings for all results with the same settings."""
+def facts(result: ExtendBenchResult, settings: ExtendBenchSettings) -> dict[str, str]:
+    """Headings → cells of one bandwidth extender; the headings depend on the settings alone."""
     rate, live = result.sample_rate, result.live
     found = {
         "weights": weights(result.parameters),

@@ -1,4 +1,4 @@
-"""A stream in real time, and a player that lives on it."""
+"""A stream in real time, and how often a player of its audio runs empty."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,12 +14,12 @@ from vocoder.inference.vocoder import Vocoder
 
 @dataclass(frozen=True)
 class Pace:
-    """A stream whose frames come in real time: every piece when the one before has been played.
+    """Timing of a stream whose frames arrive in real time, in pieces of `chunk` frames.
 
-    `first_audio` is the time from the first piece until there is audio. Times of a push: the worst,
-    and the one that 99 % stay below. `head_start` is how long after the first audio a player must
-    begin so that it never waits; `under_runs` is how often one waits that begins the length of one
-    piece after it.
+    `first_audio` is the time from the first piece to the first audio, `push_worst` and `push_p99`
+    are the maximum and the 99th percentile of the time of a push. `head_start` is how long after
+    the first audio a player must begin to run without a gap; `under_runs` is how often a player
+    runs empty that begins the length of one piece after it.
     """
 
     chunk: int
@@ -32,7 +32,7 @@ class Pace:
 
 
 class Arrival(NamedTuple):
-    """Audio that a player was given: when, and how many samples."""
+    """Audio that a player received: the time in seconds, and the number of samples."""
 
     time: float
     samples: int
@@ -47,9 +47,17 @@ def pace(
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], None] = time.sleep,
 ) -> Pace:
-    """Push pieces of `mel`, over and over, when they are due; the plan is made before.
+    """Push `mel` in pieces, repeated without end, at the times at which they are due.
 
-    Raises ConfigError if so many minutes give no audio.
+    The model's plan is made before. Raises ConfigError if there is no audio in that time.
+
+    Args:
+        vocoder: The model.
+        mel: Mel spectrogram [M, F].
+        chunk: Frames in a piece.
+        minutes: Duration of the measurement.
+        clock: Returns the time in seconds.
+        sleep: Waits for a number of seconds.
     """
     stream, pieces, period = vocoder.stream(), repeated(mel, chunk), seconds_of(vocoder, chunk)
     times: list[float] = []
@@ -81,7 +89,7 @@ def pace(
 
 
 def head_start(arrivals: Sequence[Arrival], sample_rate: int) -> float:
-    """The least seconds after the first arrival at which a player can begin and never wait."""
+    """Smallest delay in seconds after the first arrival at which a player runs without a gap."""
     latest, played = 0.0, 0
     for arrival in arrivals:
         latest = max(latest, arrival.time - arrivals[0].time - played / sample_rate)
@@ -90,9 +98,9 @@ def head_start(arrivals: Sequence[Arrival], sample_rate: int) -> float:
 
 
 def under_runs(arrivals: Sequence[Arrival], sample_rate: int, *, wait: float) -> int:
-    """How often a player that begins `wait` seconds after the first arrival finds nothing to play.
+    """How often a player runs empty that begins `wait` seconds after the first arrival.
 
-    It then goes on with what comes next. A gap of less than a sample is none.
+    It continues with the next audio that arrives. A gap of less than a sample does not count.
     """
     count, empty = 0, arrivals[0].time + wait
     for arrival in arrivals:
@@ -103,7 +111,7 @@ def under_runs(arrivals: Sequence[Arrival], sample_rate: int, *, wait: float) ->
 
 
 def repeated(mel: Tensor, chunk: int) -> Iterator[Tensor]:
-    """`mel` over and over without end. Shape: [M, F] → [M, chunk] each."""
+    """Iterate over pieces of `mel`, repeated without end. Shape: [M, F] → [M, chunk] each."""
     steps, position = torch.arange(chunk), 0
     while True:
         yield mel[:, (position + steps) % mel.shape[-1]]
@@ -111,5 +119,5 @@ def repeated(mel: Tensor, chunk: int) -> Iterator[Tensor]:
 
 
 def seconds_of(vocoder: Vocoder, frames: int) -> float:
-    """How much audio so many frames are."""
+    """Duration in seconds of the audio of a number of mel frames."""
     return frames * vocoder.spec.hop_length / vocoder.sample_rate

@@ -1,8 +1,8 @@
-"""What a stream costs beside one call, and when its audio comes; `vocoder bench stream`.
+"""Compute time and latency of a vocoder's stream, for `vocoder bench stream`.
 
 All times are in seconds. Every measurement goes through the public calls, `Vocoder` and
-`Stream.push`, with their checks and copies, on the mel of noise: the networks do the same work for
-every mel. Making the plan, which a model does once, is in none of the times.
+`Stream.push`, with their checks and copies, on the mel of noise: the work of a network does not
+depend on its input. Making the plan, which a model does once, is in none of the times.
 """
 
 import os
@@ -23,18 +23,18 @@ from vocoder.inference.vocoder import Vocoder
 
 @dataclass(frozen=True, kw_only=True)
 class StreamBenchSettings:
-    """What to measure: streams in pieces of `chunks` frames, medians over `repeats`.
-
-    `seconds` is the length of the mel that is repeated; `long` and `pace` are minutes of audio for
-    those measurements, in pieces of the first of `chunks`, and 0 leaves them out. Raises
-    ConfigError for what cannot be measured.
-    """
+    """What to measure of a vocoder's stream. Raises ConfigError for what cannot be measured."""
 
     chunks: tuple[int, ...] = (32, 4, 1)
+    """Sizes in frames of the pieces in which streams are pushed."""
     seconds: float = 10.0
+    """Length of the mel, which is repeated where more is needed."""
     repeats: int = 7
+    """Number of runs that a median is taken over."""
     long: float = 0.0
+    """Minutes of audio of a long stream, in pieces of the first size; 0 leaves it out."""
     pace: float = 0.0
+    """Minutes of a stream in real time, in pieces of the first size; 0 leaves it out."""
 
     def __post_init__(self) -> None:
         if not self.chunks or min(self.chunks) < 1:
@@ -47,7 +47,7 @@ class StreamBenchSettings:
 
 @dataclass(frozen=True)
 class Machine:
-    """Where times were measured: they mean nothing without it."""
+    """Where times were measured: version of torch, name of the device, number of CPU threads."""
 
     torch: str
     device: str
@@ -56,13 +56,13 @@ class Machine:
 
 @dataclass(frozen=True)
 class Latency:
-    """How far a stream stays behind its mel, and how long the push takes that breaks the silence.
+    """Latency of a stream, and compute time of the push that returns its first audio.
 
     `lookahead` in frames and `samples` of latency are the plan's, and hold at any speed. The first
-    audio comes with frame number `first_frame`; `first_push` is the median time of that push in
-    streams that get their frames one by one, `first_push_cold` its time in the first such stream,
-    which still pays for what the process does once. `first_push_at_once` is the median where all of
-    the look-ahead and one frame more come in one push, or as many as there is no audio without.
+    audio comes with frame number `first_frame`. `first_push` is the median time of that push in
+    streams that get single frames, `first_push_cold` its time in the first such stream, which
+    includes the initialisation of the process. `first_push_at_once` is the median if the look-ahead
+    and one more frame, or as many as audio needs, come in one push.
     """
 
     lookahead: int
@@ -77,11 +77,11 @@ class Latency:
 
 @dataclass(frozen=True)
 class Overhead:
-    """The cost of pieces of `chunk` frames beside one call.
+    """Compute time of a stream in pieces of `chunk` frames, relative to one call.
 
-    `ratio` is the median over pairs, one call and then one stream of the same mel, of the stream's
-    time by the call's; `lowest` and `highest` are the extremes. `one_shot` and `stream` are median
-    seconds of compute for a second of audio.
+    `ratio` is the median over pairs (one call, then one stream of the same mel) of the stream's
+    time divided by the call's; `lowest` and `highest` are the extremes. `one_shot` and `stream` are
+    median seconds of compute per second of audio.
     """
 
     chunk: int
@@ -94,10 +94,11 @@ class Overhead:
 
 @dataclass(frozen=True)
 class Flat:
-    """Whether a long stream grows: `minutes` of audio as fast as they go.
+    """Time and memory at the beginning and the end of a stream of `minutes` of audio.
 
-    Median time of a push in the first and in the last tenth, and the resident memory of the process
-    in bytes after a tenth and at the end; None where the system does not tell.
+    The stream runs at full speed. The times are medians over the pushes of the first and of the
+    last tenth; the resident memory of the process is in bytes, after a tenth and at the end, None
+    where the system does not report it.
     """
 
     chunk: int
@@ -109,8 +110,8 @@ class Flat:
 
 
 @dataclass(frozen=True)
-class Result:
-    """All that was measured of one model."""
+class StreamBenchResult:
+    """Everything measured of one vocoder: latency, overhead, and optionally long streams."""
 
     model: str
     parameters: int
@@ -123,7 +124,7 @@ class Result:
 
 
 def machine(device: torch.device) -> Machine:
-    """This machine as it is set now."""
+    """Describe this machine, with the present number of threads."""
     name = platform.processor() or platform.machine()
     cpus = Path("/proc/cpuinfo")
     if device.type == "cuda":
@@ -134,14 +135,14 @@ def machine(device: torch.device) -> Machine:
     return Machine(torch.__version__, f"{name} ({device.type})", torch.get_num_threads())
 
 
-def measure(vocoder: Vocoder, settings: StreamBenchSettings) -> Result:
-    """Everything that `settings` ask for, the first stream while the model is still cold.
+def measure(vocoder: Vocoder, settings: StreamBenchSettings) -> StreamBenchResult:
+    """Measure one vocoder according to `settings`; latency comes first, while the model is cold.
 
-    Raises ConfigError for a model that cannot stream, or a pace of too few minutes.
+    Raises ConfigError for a model that cannot stream, or too few minutes at `pace`.
     """
     mel = noise_mel(vocoder, settings.seconds)
     first = settings.chunks[0]
-    return Result(
+    return StreamBenchResult(
         model=vocoder.config.name,
         parameters=vocoder.num_parameters,
         sample_rate=vocoder.sample_rate,
@@ -157,16 +158,16 @@ def measure(vocoder: Vocoder, settings: StreamBenchSettings) -> Result:
 
 
 def noise_mel(vocoder: Vocoder, seconds: float) -> Tensor:
-    """The mel of so much noise, always the same, as `vocoder` wants it. Shape: [M, F]."""
+    """The mel of fixed noise of a given length, in the format of `vocoder`. Shape: [M, F]."""
     samples = max(1, round(seconds * vocoder.sample_rate))
     noise = 0.1 * torch.randn(samples, generator=torch.Generator().manual_seed(0))
     return vocoder.mel(noise, sample_rate=vocoder.sample_rate)
 
 
 def latency(vocoder: Vocoder, mel: Tensor, *, repeats: int) -> Latency:
-    """Look-ahead of the plan and time of the first audio; `mel` is repeated as need be.
+    """Measure the look-ahead of the plan and the time of the first audio.
 
-    Only the first call in a process finds a model cold.
+    `mel` is repeated where more is needed. Only the first call in a process measures a cold model.
     """
     plan, rate = vocoder.plan(), vocoder.sample_rate
     singly = [_first_audio(vocoder, mel, chunk=1) for _ in range(repeats + 1)]
@@ -185,7 +186,7 @@ def latency(vocoder: Vocoder, mel: Tensor, *, repeats: int) -> Latency:
 
 
 def overhead(vocoder: Vocoder, mel: Tensor, *, chunk: int, repeats: int) -> Overhead:
-    """Time one call and one stream in turn, after a pair that does not count."""
+    """Time one call and one stream of `mel` alternately, after a pair that does not count."""
     vocoder.plan()
     pieces: tuple[Tensor, ...] = torch.split(mel, chunk, dim=-1)
 
@@ -211,23 +212,23 @@ def overhead(vocoder: Vocoder, mel: Tensor, *, chunk: int, repeats: int) -> Over
 def in_turn(
     one: Callable[[], object], other: Callable[[], object], *, repeats: int
 ) -> list[tuple[float, float]]:
-    """Times of both, one after the other, again and again, after a pair that does not count."""
+    """Time two functions alternately, after a pair that does not count: (one, other) in seconds."""
     return [(timed(one), timed(other)) for _ in range(repeats + 1)][1:]
 
 
 def timed(call: Callable[[], object]) -> float:
-    """How long `call` takes."""
+    """Time that `call` takes, in seconds."""
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
 
 
 def flat(vocoder: Vocoder, mel: Tensor, *, chunk: int, minutes: float) -> Flat:
-    """Stream `mel` over and over until it has been `minutes`, at least ten pushes."""
+    """Stream `mel` repeatedly for `minutes` of audio, at least ten pushes, at full speed."""
     pushes = max(10, round(60 * minutes / seconds_of(vocoder, chunk)))
     tenth = pushes // 10
     stream, pieces = vocoder.stream(), repeated(mel, chunk)
-    times = torch.full([pushes], torch.nan)  # filled, so that it is resident from the beginning
+    times = torch.full([pushes], torch.nan)  # filled, so that its memory is resident at once
     resident = None
     for number in range(pushes):
         piece = next(pieces)
@@ -247,7 +248,7 @@ def flat(vocoder: Vocoder, mel: Tensor, *, chunk: int, minutes: float) -> Flat:
 
 
 def _first_audio(vocoder: Vocoder, mel: Tensor, *, chunk: int) -> tuple[int, float]:
-    """The frames until there is audio in a new stream, and the time of the push that gave it."""
+    """Number of frames until a new stream returns audio, and the time of that push."""
     stream, pieces = vocoder.stream(), repeated(mel, chunk)
     while True:
         piece = next(pieces)
@@ -259,7 +260,7 @@ def _first_audio(vocoder: Vocoder, mel: Tensor, *, chunk: int) -> tuple[int, flo
 
 
 def _resident() -> int | None:
-    """Memory of this process in bytes, where /proc tells."""
+    """Resident memory of this process in bytes, where /proc has it."""
     status = Path("/proc/self/statm")
     if not status.exists():
         return None

@@ -1,17 +1,21 @@
-"""The `vocoder` command: parse, call, exit code. What it does lies in the modules it calls.
+"""The `vocoder` command: it parses arguments, calls the package and sets the exit code.
 
-Those are imported inside the commands, so that `--help` is instant and nothing needs an extra that
-it does not use.
+Other modules are imported inside the commands, so that `--help` is instant and no command needs an
+extra that it does not use.
 """
 
+import importlib
+import os
 import sys
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from vocoder import __version__
 from vocoder.cli.commands import bench, inference, models, streaming, training
-from vocoder.errors import VocoderError
+from vocoder.errors import ConfigError, VocoderError
+from vocoder.io.upgrade import FLAGS
 
 _HELP = """Neural vocoders: turn mel spectrograms into audio, and train models that do it.
 
@@ -20,21 +24,24 @@ Examples:
   vocoder mel speech/ -o mels/           recordings to mel files
   vocoder vocode mels/*.npy -o out/      mel files to audio
   vocoder resynth a.wav b.mp3 -o out/    audio to mel and back
-  vocoder stream --wav < a.npy > a.wav   mels to audio, as they come
-  vocoder extend phone.wav -o wide.wav   narrow recordings to full band
+  vocoder stream --wav < a.npy > a.wav   mels to audio, as they arrive
+  vocoder extend phone.wav -o wide.wav   narrow-band recordings to full band
   vocoder info                           the built-in models
   vocoder import g_02500000 -o models/a  another project's checkpoint
   vocoder systems                        what can be trained
 
 \b
 Exit codes:
-  0    all is well
+  0    success
   2    wrong usage or bad input: one line on stderr for each problem;
-       a batch still does everything that can be done
+       a batch continues with the other files
   130  stopped by Ctrl-C; no file is left half-written
 
-Every command explains itself: vocoder COMMAND --help
+Help for a command: vocoder COMMAND --help
 """
+
+# Options of release 0.1 that have another name today, by command.
+_OLD_OPTIONS = {"extend": ("--to", "--edge", "--keep", "--no-keep"), "evaluate": ("--edge",)}
 
 app = typer.Typer(
     help=_HELP,
@@ -51,20 +58,50 @@ def _examples(*lines: str) -> str:
     return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _show_version(requested: bool) -> None:
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
 
+def _trust(modules: list[str]) -> None:
+    """Let configurations name classes of `modules`: installed ones, or files of this directory.
+
+    The directory is searched last, so that its files do not hide installed packages. Raises
+    ConfigError for a module that cannot be imported.
+    """
+    from vocoder.build import trust
+
+    sys.path.append(os.getcwd())
+    for module in modules:
+        trust(module)
+        try:
+            importlib.import_module(module)
+        except Exception as error:  # it is the user's code, which may raise anything
+            reason = (str(error).splitlines() or [""])[0]
+            raise ConfigError(
+                f"--trust {module}: cannot be imported ({type(error).__name__}: {reason})"
+            ) from error
+
+
 @app.callback()
 def options(
+    trust: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODULE",
+            help="Let configurations and models name classes of this Python module or package, "
+            "installed or in the current directory. Its code is run. Repeat for more.",
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version."),
     ] = False,
 ) -> None:
-    """What comes before a command."""
+    """Options before the command."""
+    if trust:
+        _trust(trust)
 
 
 app.command(
@@ -90,7 +127,7 @@ app.command(
     epilog=_examples(
         "vocoder extend phone.wav -o wide.wav",
         "vocoder extend tapes/ -o out/ --output-rate 44100 --format flac",
-        "vocoder extend inear.wav -o speech.wav --model runs/eben/best --no-preserve-low-band",
+        "vocoder extend ear.wav -o a.wav --model runs/eben/best --no-preserve-low-band",
     )
 )(inference.extend)
 app.command(
@@ -112,7 +149,7 @@ app.command(
     epilog=_examples(
         "vocoder import LJ_V1/generator_v1 -o models/lj",
         "vocoder import checkpoint-400000steps.pkl --config config.yml -o models/pwg",
-        "vocoder import g_05000000 --discriminators do_05000000 -o models/tune",
+        "vocoder import g_05000000 --discriminators do_05000000 -o models/g",
     ),
 )(models.import_)
 app.command(
@@ -129,8 +166,9 @@ app.command(
     epilog=_examples(
         "vocoder train system=hifigan_v1 data.manifest=manifest.csv",
         "vocoder train system=demo data.manifest=manifest.csv trainer.max_steps=500",
-        "vocoder train system=hifigan_v1 data.manifest=m.csv trainer.init_from=models/tune",
+        "vocoder train system=hifigan_v1 data.manifest=m.csv trainer.init_from=models/g",
         "vocoder train -m system=hifigan_v2,vocos_24k data.manifest=manifest.csv",
+        "vocoder --trust mine train --config-dir configs system=mine data.manifest=m.csv",
     ),
 )(training.train)
 app.command(
@@ -169,8 +207,23 @@ app.add_typer(benches, name="bench")
 def main() -> None:
     """Entry point: bad input ends with one line on stderr and exit code 2."""
     try:
+        _refuse_old_options(sys.argv[1:])
         app(prog_name="vocoder")
     except VocoderError as error:
         from vocoder.cli.batch import report
 
         sys.exit(report([str(error)]))
+
+
+def _refuse_old_options(arguments: Sequence[str]) -> None:
+    """Raise ConfigError for an option of an earlier release; the message has its new name."""
+    rest = list(arguments)
+    while rest and rest[0].startswith("-"):  # options before the command
+        del rest[: 2 if rest[0] == "--trust" else 1]
+    old = _OLD_OPTIONS.get(rest[0], ()) if rest else ()
+    for argument in rest:
+        if argument == "--":  # only file names follow
+            return
+        name = argument.partition("=")[0]
+        if name in old:
+            raise ConfigError(f"{name}: since 0.2 this is {FLAGS[name]}")

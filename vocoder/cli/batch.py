@@ -1,4 +1,4 @@
-"""Many files in, many files out: what the commands `mel`, `vocode` and `resynth` have in common."""
+"""Batches of files: the part that the commands `mel`, `vocode`, `resynth` and `extend` share."""
 
 import glob
 import itertools
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from vocoder.errors import VocoderError
 
-# Whoever asks for such a file gets it or an answer, but no directory of that name.
+# An output with such a suffix is a file, never a directory of that name.
 _FILE_SUFFIXES = frozenset(
     {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac", ".npy", ".npz", ".pt", ".pth"}
     | {".safetensors", ".json", ".csv", ".txt"}
@@ -24,14 +24,14 @@ _SHOWN_PROBLEMS = 20
 
 
 class Source(NamedTuple):
-    """An input file and `name`, the path of its output in the output directory, without suffix."""
+    """An input file, and `name`: its path below the output directory, without suffix."""
 
     path: Path
     name: str
 
 
 class Job(NamedTuple):
-    """One file to make from another."""
+    """A file to make (`target`) from another (`source`)."""
 
     source: Path
     target: Path
@@ -40,10 +40,10 @@ class Job(NamedTuple):
 def find_sources(
     arguments: Iterable[str], suffixes: Iterable[str]
 ) -> tuple[list[Source], list[str]]:
-    """The files that `arguments` mean, each once, and a line for every argument that means none.
+    """The files that `arguments` name, each once, and a message for every argument without any.
 
-    A file is itself; a directory is every file below it with one of the `suffixes`, and a pattern
-    (`*`, `?`, `[…]`, `**`) every file that fits: their outputs keep the sub-folders.
+    An argument is a file, a directory with files of these `suffixes` at any depth, or a pattern
+    (`*`, `?`, `[…]`, `**`); the outputs of the last two keep the sub-folders.
     """
     suffixes = tuple(suffixes)
     sources: dict[Path, Source] = {}
@@ -69,7 +69,7 @@ def find_sources(
 def plan(
     sources: Sequence[Source], output: Path, *, formats: Sequence[str], chosen: str | None = None
 ) -> list[Job]:
-    """Where each source is written: below the directory `output`, or to the file it names.
+    """Pair each source with its target: a file below the directory `output`, or that file itself.
 
     `formats` are suffixes without the dot, `chosen` is one of them or None (that of the file, or
     the first). Raises VocoderError if two sources would share a file or one would be overwritten.
@@ -99,11 +99,11 @@ def plan(
 def run(
     jobs: Sequence[Job], make: Callable[[Path, Path], float], *, problems: Sequence[str] = ()
 ) -> int:
-    """Call `make(source, target)` for every job; it returns the seconds of audio.
+    """Call `make(source, target)`, which returns the seconds of audio, for every job.
 
-    Prints a line per file, and a bar on a terminal. A job that raises VocoderError is left out; at
-    the end each, after `problems`, gets a line on stderr. Returns the exit code: 0, or 2 if
-    anything failed.
+    Prints a line per file, and a bar on a terminal. A job that raises VocoderError is skipped; at
+    the end the `problems` and these errors are written to stderr, a line each. Returns the exit
+    code: 0, or 2 if anything failed.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     failed = list(problems)
@@ -127,7 +127,7 @@ def run(
 
 
 def report(problems: Sequence[str]) -> int:
-    """Write each problem (the first ones of many) on a line of stderr; returns the exit code."""
+    """Write problems (the first ones of many) to stderr, a line each; returns the exit code."""
     shown = list(problems[:_SHOWN_PROBLEMS])
     if len(problems) > len(shown):
         shown.append(f"and {len(problems) - len(shown)} more")
@@ -137,7 +137,7 @@ def report(problems: Sequence[str]) -> int:
 
 
 def make_directory(directory: Path) -> None:
-    """Create a directory and those above it; VocoderError if that cannot be done."""
+    """Create a directory and its parents. Raises VocoderError if that fails."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -145,7 +145,7 @@ def make_directory(directory: Path) -> None:
 
 
 def _below(directory: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files under a directory with one of the suffixes; hidden ones are the system's business."""
+    """Files under a directory with one of the suffixes, apart from hidden ones."""
     return [
         path
         for path in sorted(directory.rglob("*"))
@@ -160,7 +160,7 @@ def _fixed_part(pattern: Path) -> Path:
 
 
 def progress_bar(console: Console) -> Progress:
-    """A bar with count and time left; nothing where `console` is no terminal."""
+    """A progress bar with count and time left; disabled where `console` is no terminal."""
     return Progress(
         BarColumn(bar_width=None),
         MofNCompleteColumn(),
@@ -177,7 +177,7 @@ def _line(name: str, seconds: float, took: float) -> str:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Errors and warnings inside name `path`."""
+    """Errors and warnings raised inside this context name `path`."""
     handler = logging.StreamHandler()
     escaped = str(path).replace("%", "%%")
     handler.setFormatter(logging.Formatter(f"warning: {escaped}: %(message)s"))

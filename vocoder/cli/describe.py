@@ -1,13 +1,16 @@
 """Models and audits as plain values and as tables, for the terminal."""
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, Literal
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from vocoder.build import find_class
 from vocoder.checkpoint import (
+    ALIASES,
     GRIFFIN_LIM,
     WEIGHTS_NAME,
     builtin_models,
@@ -27,13 +30,18 @@ _SHOWN_PROBLEMS = 30
 
 
 def describe(name: str) -> dict[str, Any]:
-    """Everything that is known of a model, as JSON has it; a damaged one is an error."""
+    """Name, task, size, latency and configuration of a model, as plain values for JSON.
+
+    `name` is a built-in model, its alias, or a model directory. Raises CheckpointError or
+    ConfigError if there is no such model or it is damaged.
+    """
     model = _load(name)
     config = model.config.to_dict()
     weights = None if config["name"] == GRIFFIN_LIM else find_model(name) / WEIGHTS_NAME
-    told = ("generator", "licences", "training", "scores")
+    stored = ("generator", "licences", "training", "scores")
     return {
         "name": config["name"],
+        "alias": _alias(weights.parent) if weights else None,
         "task": "bandwidth extension" if isinstance(model, Extender) else "vocoding",
         "path": str(weights.parent) if weights else None,
         "sample_rate": model.sample_rate,
@@ -45,8 +53,15 @@ def describe(name: str) -> dict[str, Any]:
             if isinstance(model, Extender)
             else {"mel": config["mel"]}
         ),
-        **{key: config[key] for key in told},
+        **{key: config[key] for key in stored},
     }
+
+
+def _alias(directory: Path) -> str | None:
+    """The other name of a built-in model, by its directory; None if it has none."""
+    builtin = builtin_models()
+    aliases = (alias for alias, name in ALIASES.items() if builtin.get(name) == directory)
+    return next(aliases, None)
 
 
 def _load(name: str) -> Vocoder | Extender:
@@ -58,14 +73,15 @@ def _extends(name: str) -> bool:
     generator = load_config(find_model(name)).generator
     try:
         return issubclass(find_class(str(generator.get("_target_"))), BandwidthExtender)
-    except ConfigError:  # loading says what is wrong
+    except ConfigError:  # loading the model reports the error
         return False
 
 
 def _streaming(model: Vocoder | Extender) -> dict[str, Any]:
-    """Look-ahead and latency of a live stream; a `receptive_field` of None is everything before.
+    """Look-ahead and latency of a live stream, in `steps` of the input and milliseconds.
 
-    A step of the input is a frame of a mel, or for an extender a sample.
+    A step is a frame of a mel, or for an extender a sample. A `receptive_field` of None is the
+    whole past.
     """
     try:
         plan = model.plan()
@@ -84,12 +100,12 @@ def _streaming(model: Vocoder | Extender) -> dict[str, Any]:
 
 
 def describe_builtin() -> list[dict[str, Any]]:
-    """`describe` of every model that ships with the package."""
+    """Descriptions, as of one model, of every model that ships with the package."""
     return [describe(name) for name in (*builtin_models(), GRIFFIN_LIM)]
 
 
 def model_table(model: Mapping[str, Any]) -> Table:
-    """One line per fact; the configurations of generator and training are left to --json."""
+    """Table of one description, a line per fact, without the nested configurations."""
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -97,7 +113,7 @@ def model_table(model: Mapping[str, Any]) -> Table:
         **model,
         "parameters": f"{_millions(model)}, {_megabytes(model)}",
         "bytes": None,
-        "streaming": _in_words(model["streaming"]),
+        "streaming": _streaming_text(model["streaming"]),
         "generator": model["generator"].get("_target_"),
         "training": {k: v for k, v in model["training"].items() if k != "config"},
     }
@@ -107,15 +123,33 @@ def model_table(model: Mapping[str, Any]) -> Table:
 
 
 def builtin_table(models: list[dict[str, Any]]) -> Table:
-    """One line per built-in model."""
-    table = Table(caption=f"mel presets: {', '.join(sorted(PRESETS))}", caption_justify="left")
-    for heading in ("model", "task", "sample rate", "mel bands", "hop", "weights", "size"):
-        justify: Literal["left", "right"] = "left" if heading in ("model", "task") else "right"
-        table.add_column(heading, justify=justify, no_wrap=heading == "model")
+    """Table of descriptions of the built-in models, a line per model."""
+    table = Table(
+        caption=f"mel presets: {', '.join(sorted(PRESETS))}",
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        show_edge=False,
+    )
+    for heading in (
+        "model",
+        "alias",
+        "task",
+        "sample\nrate",
+        "mel\nbands",
+        "hop",
+        "weights",
+        "size",
+    ):
+        text = heading in ("model", "alias", "task")
+        justify: Literal["left", "right"] = "left" if text else "right"
+        table.add_column(heading, justify=justify, no_wrap=heading != "task")
     for model in models:
         mel = model.get("mel", {})
         table.add_row(
             model["name"],
+            model["alias"] or "–",
             model["task"],
             f"{model['sample_rate']} Hz",
             str(mel.get("n_mels", "–")),
@@ -127,7 +161,7 @@ def builtin_table(models: list[dict[str, Any]]) -> Table:
 
 
 def audit_tables(result: Audit) -> list[Table]:
-    """What each split holds, and what is wrong with which file (the first ones of many)."""
+    """Tables of an audit: the size of each split, and the faults of files (the first of many)."""
     splits = Table(title="usable")
     for heading in ("split", "clips", "hours", "speakers", "sample rates"):
         splits.add_column(heading, justify="right" if heading in ("clips", "hours") else "left")
@@ -148,14 +182,14 @@ def audit_tables(result: Audit) -> list[Table]:
     return [splits, problems] if result.problems else [splits]
 
 
-def _in_words(streaming: Mapping[str, Any]) -> dict[str, str]:
+def _streaming_text(streaming: Mapping[str, Any]) -> dict[str, str]:
     if "refused" in streaming:
         return dict(streaming)
-    seen, steps = streaming["receptive_field"], streaming["steps"]
+    field, steps = streaming["receptive_field"], streaming["steps"]
     return {
         "lookahead": f"{streaming['lookahead']} {steps}, {streaming['lookahead_ms']} ms",
         "latency": f"{streaming['latency']} samples, {streaming['latency_ms']} ms",
-        "receptive_field": f"all {steps} before" if seen is None else f"{seen} {steps}",
+        "receptive_field": f"all {steps} before" if field is None else f"{field} {steps}",
     }
 
 

@@ -1,4 +1,4 @@
-"""What the commands of the command line have in common: options, arguments, formats."""
+"""Options, arguments and file formats that several commands share."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -10,14 +10,14 @@ from vocoder.errors import ConfigError, VocoderError
 
 
 class AudioFormat(StrEnum):
-    """Audio files we write."""
+    """Formats of the audio files that we write."""
 
     WAV = "wav"
     FLAC = "flac"
 
 
 class MelFormat(StrEnum):
-    """Mel files we write."""
+    """Formats of the mel files that we write."""
 
     NPY = "npy"
     PT = "pt"
@@ -25,7 +25,7 @@ class MelFormat(StrEnum):
 
 
 def missing_extra(what: str, error: ModuleNotFoundError) -> VocoderError:
-    """The error for `what` when a package of the train extra is not there."""
+    """The error to raise if `what` needs a package of the train extra that is not installed."""
     if (error.name or "").split(".")[0] == "vocoder":
         raise error
     return ConfigError(f"{what} needs {error.name}: pip install 'vocoder[train]'")
@@ -41,7 +41,7 @@ def _set_threads(count: int | None) -> int | None:
 
 Inputs = Annotated[
     list[str],
-    typer.Argument(metavar="INPUT", help="Files, directories (searched to the bottom), patterns."),
+    typer.Argument(metavar="INPUT", help="Files, directories (of any depth), patterns."),
 ]
 Output = Annotated[
     Path,

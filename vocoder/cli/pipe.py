@@ -1,8 +1,8 @@
-"""A stream between two pipes: mel frames in, PCM out, and how far it is ahead of being played.
+"""A stream between two pipes: mel frames in, PCM out, and its lead over playback.
 
-npy   .npy arrays [M, f], one behind the other, as `numpy.save` writes them; the contracts that
-      our own mel files hold are compared with what the stream takes
-f32   little-endian float32, the M values of one frame after those of another
+npy   .npy arrays [M, f], one after another, as `numpy.save` writes them; the mel settings in our
+      own mel files are compared with those of the stream
+f32   little-endian float32, the M values of each frame in turn
 """
 
 import itertools
@@ -25,13 +25,13 @@ from vocoder.io.audio import pcm16
 
 Floats = NDArray[np.float32]
 _MAGIC = b"\x93NUMPY"
-_ENDLESS = 0xFFFFFFFF  # the size in the header of a WAV file whose end nobody knows
+_ENDLESS = 0xFFFFFFFF  # the size in the header of a WAV file of unknown length
 
 
 def read_npy(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[NDArray[Any]]:
-    """Mels from .npy arrays, each handed on when it is complete, at most `chunk` frames at once.
+    """Read mels from .npy arrays; each is yielded when complete, in pieces of `chunk` frames.
 
-    Nothing in them is executed. Raises VocoderError for what is no array or cut short,
+    Nothing in them is executed. Raises VocoderError for what is no array or is cut short,
     MelMismatchError for one that is no mel [M, f] of `spec`.
     """
     source = _Counted(file)
@@ -60,7 +60,7 @@ def read_npy(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[NDA
 
 
 def read_f32(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[Floats]:
-    """Mels from raw floats: whatever whole frames there are, at most `chunk` at once.
+    """Read mels from raw floats; whole frames are yielded as they arrive, at most `chunk` at once.
 
     Raises MelMismatchError if the last frame is cut short or the bytes are an .npy array.
     """
@@ -83,12 +83,11 @@ def read_f32(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[Flo
 
 
 class PcmWriter:
-    """Writes audio as it comes: mono, little-endian, 16-bit integers or with `floats` float32.
+    """Writes mono PCM to an unbuffered `file`: little-endian 16-bit integers, or `floats` (32-bit).
 
-    16-bit samples are those that `write_audio` writes. `wav` puts a header in front that leaves the
-    length open. `file` should have no buffer, which would hold what could not be written. Raises
-    VocoderError for that, BrokenPipeError if the reader has gone; AudioError for audio that is not
-    finite.
+    16-bit samples are those that `write_audio` writes. `wav` puts a header in front, of unknown
+    length. Raises VocoderError if the file cannot be written, BrokenPipeError if its reader has
+    gone, AudioError for audio that is not finite.
     """
 
     def __init__(
@@ -99,7 +98,7 @@ class PcmWriter:
             self._send(_wav_header(sample_rate, floats))
 
     def write(self, audio: Floats) -> None:
-        """Shape: [t], nominally in [-1, 1]."""
+        """Write samples at once. Shape: [t], nominally in [-1, 1]."""
         if not len(audio):
             return
         if not np.isfinite(audio).all():
@@ -111,7 +110,7 @@ class PcmWriter:
 
     def _send(self, data: bytes) -> None:
         try:
-            while data:  # a file without a buffer may take a part
+            while data:  # a file without a buffer may accept a part only
                 data = data[self._file.write(data) or 0 :]
             self._file.flush()
         except BrokenPipeError:
@@ -123,10 +122,10 @@ class PcmWriter:
 
 
 class Health:
-    """How far the audio is ahead of a player that begins with the first of it and never waits.
+    """Measures how far audio is ahead of a player that starts with the first of it.
 
-    When the player has nothing left, which is an under-run, it goes on with the next audio that
-    comes. `tell` gets a line about once a second, while audio is made, and one at the end.
+    When the player runs empty, which is an under-run, it continues with the next audio that
+    arrives. `tell` is called with a line of text about once a second, and one at the end.
     """
 
     def __init__(
@@ -143,12 +142,12 @@ class Health:
         self._playing = self._told = 0.0  # when the player began, less its pauses; the last line
 
     def came(self) -> None:
-        """Mel frames have come."""
+        """Record that mel frames have arrived."""
         if self._begin is None:
             self._begin = self._clock()
 
     def made(self, samples: int) -> None:
-        """Audio has been written."""
+        """Record that `samples` of audio have been written."""
         assert self._begin is not None
         if not samples:
             return
@@ -169,7 +168,7 @@ class Health:
             self._tell(f"{self.seconds:.2f} s of audio, {1e3 * ahead:.0f} ms ahead, {self._so_far}")
 
     def end(self) -> None:
-        """There is no more audio."""
+        """Record that there is no more audio; reports the totals."""
         assert self._begin is not None
         took = self._clock() - self._begin
         self._tell(f"in all {self.seconds:.2f} s of audio in {took:.2f} s, {self._so_far}")
@@ -191,8 +190,8 @@ def run(
 ) -> None:
     """Push every mel, flush at the end, and write all audio as soon as it is final.
 
-    If the mels turn out bad, what has been written is the beginning of the right audio. Raises
-    VocoderError if there was none, and as `Stream.push`, `mels` and `writer` do.
+    If a mel is bad, the audio written before is the beginning of the right audio. Raises
+    VocoderError if there was no mel, and what `Stream.push`, `mels` and `writer` raise.
     """
     for mel in mels:
         if health:
@@ -207,7 +206,7 @@ def run(
         if health:
             health.made(len(audio))
     if not stream.frames:
-        raise VocoderError("stdin: no mel frame came; does the program before it run?")
+        raise VocoderError("stdin: no mel frame arrived; does the program before it run?")
     rest = stream.flush()
     if not stream.samples:
         raise MelMismatchError(f"stdin: {stream.frames} frame, too few for a sample of audio")
@@ -218,7 +217,7 @@ def run(
 
 
 class _Counted:
-    """A pipe of which NumPy only knows how to read; it would look for the place in a real file."""
+    """A pipe that counts its bytes and only has `read`: NumPy would seek in a real file."""
 
     def __init__(self, file: BufferedIOBase) -> None:
         self._file, self.position = file, 0
@@ -230,19 +229,21 @@ class _Counted:
 
 
 def _compare(contract: bytes, spec: MelSpec, where: str) -> None:
-    """Raise MelMismatchError unless the contract of one of our mel files says `spec`."""
+    """Raise MelMismatchError unless `contract`, the settings in a mel file of ours, is `spec`."""
     try:
         stated = MelSpec.from_dict(json.loads(contract), "mel_spec")
     except (ValueError, VocoderError) as error:
         raise MelMismatchError(f"{where}: neither a mel nor its settings ({error})") from error
     differing = differences(stated, spec)
     if differing:
-        listed = ", ".join(f"{n} {have} (here: {want})" for n, (have, want) in differing.items())
-        raise MelMismatchError(f"{where}: the mel was made with {listed}; say so with --preset")
+        listed = ", ".join(
+            f"{n} {theirs} (here: {ours})" for n, (theirs, ours) in differing.items()
+        )
+        raise MelMismatchError(f"{where}: the mel was made with {listed}; set --preset accordingly")
 
 
 def _wav_header(sample_rate: int, floats: bool) -> bytes:
-    """Of a mono file: 44 bytes, with the sizes that say that its end is not known."""
+    """Header of a mono WAV file of unknown length: 44 bytes."""
     kind, width = (3, 4) if floats else (1, 2)
     layout = struct.pack("<HHIIHH", kind, 1, sample_rate, sample_rate * width, width, 8 * width)
     return struct.pack(

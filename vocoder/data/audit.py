@@ -1,4 +1,4 @@
-"""The audit: measure every recording in a folder, say what is wrong, list what is usable."""
+"""Audit of a folder of recordings: measure every file, report its faults, list what is usable."""
 
 import hashlib
 import math
@@ -31,7 +31,7 @@ _SILENT_RMS_DBFS = -70.0
 
 
 class Problem(NamedTuple):
-    """What is wrong with one file, and whether it was left out for that."""
+    """A fault of one file, and whether the file was left out because of it."""
 
     path: Path
     kind: Kind
@@ -40,9 +40,9 @@ class Problem(NamedTuple):
 
 
 class Audit(NamedTuple):
-    """The usable clips in the order of their paths, and everything that was found wrong.
+    """Result of an audit: the usable clips in the order of their paths, and all faults found.
 
-    `trimmed` counts the pairs of a little different length, which end with the shorter.
+    `trimmed` counts the pairs whose lengths differ within the tolerance; they end with the shorter.
     """
 
     clips: list[Clip]
@@ -52,7 +52,10 @@ class Audit(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """One file in numbers; levels are over all channels, `digest` identifies its samples."""
+    """The measured properties of one audio file.
+
+    Levels are over all channels; `digest` identifies the samples, whatever the container.
+    """
 
     sample_rate: int
     channels: int
@@ -65,7 +68,7 @@ class Measurement:
 
     @property
     def seconds(self) -> float:
-        """Duration."""
+        """Duration in seconds."""
         return self.samples / self.sample_rate
 
 
@@ -84,15 +87,21 @@ def audit(
 
     Without `index`, a hash of the path in the folder without suffix decides the split (about 2 %
     valid, 2 % test, from three clips on at least one each), and speaker is the first sub-folder.
-    `index` is a CSV file with a column path (relative to its own folder) and optionally split,
-    speaker, licence: only files in it are taken, what it gives is carried over. `only` keeps its
-    rows with one of these values in that column. `mels` is a folder of mel files to pair the
-    recordings with (see `Mels`; "unpaired" recordings are left out), `mel_spec` how those were made
-    that do not say so themselves. `narrowband` is a folder of degraded copies (see `Narrowbands`).
-    `progress` gets (files done, files in all).
 
     Raises AudioError if the folder has no usable audio, ConfigError if the index is wrong, a mel is
     without settings, or both mels and narrowband are given.
+
+    Args:
+        folder: The folder of recordings, searched at every depth.
+        index: CSV file with a column path (relative to its own folder) and optionally split,
+            speaker, licence: only files in it are taken, with its values.
+        only: Column of the index → the values to keep.
+        min_seconds: Shorter files are left out.
+        mels: Folder of mel files to pair the recordings with (see `Mels`); recordings without one
+            are left out as "unpaired".
+        mel_spec: How the mel files were made that do not state it.
+        narrowband: Folder of degraded copies to pair the recordings with (see `Narrowbands`).
+        progress: Called with (files done, files in all).
     """
     root = Path(os.path.abspath(folder))
     if not root.is_dir():
@@ -133,7 +142,7 @@ def audit(
 
 
 def measure(path: StrPath) -> Measurement:
-    """Measure one file in a single pass. Raises AudioError if it cannot be read."""
+    """Measure one audio file in a single pass. Raises AudioError if it cannot be read."""
     info = probe(path)
     digest = hashlib.blake2b(str(info.sample_rate).encode(), digest_size=16)
     peak, energy, runs = 0.0, 0.0, 0
@@ -172,7 +181,7 @@ def _examine(
         original = first.setdefault(measured.digest, path)
         if original != path:
             faults = {"duplicate": f"has the same samples as {original}"}
-    # What else is true of a silent file or a duplicate is of no use to anybody.
+    # Further faults of a file that is left out are of no interest.
     serious = {kind: text for kind, text in faults.items() if kind in EXCLUDING}
     problems = [
         Problem(path, kind, text, kind in EXCLUDING) for kind, text in (serious or faults).items()
@@ -215,7 +224,7 @@ def _walk(root: Path) -> dict[Path, dict[str, str]]:
 def _read_index(
     index: Path, root: Path, only: Mapping[str, Collection[str]]
 ) -> dict[Path, dict[str, str]]:
-    """The selected rows that lie in `root`: path → what the index says about it."""
+    """The selected rows that lie in `root`: path → its split, speaker and licence."""
     entries: dict[Path, dict[str, str]] = {}
     for line, row in read_table(index, required={"path"} | only.keys()):
         path = Path(os.path.abspath(index.parent / row["path"]))

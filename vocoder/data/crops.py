@@ -1,4 +1,4 @@
-"""Parts of recordings at any sample rate, with what belongs to them, reading little more."""
+"""Crops of recordings at any sample rate, with their paired mel or narrow-band copy."""
 
 import math
 
@@ -11,18 +11,26 @@ from vocoder.errors import AudioError
 from vocoder.features.mel import MelSpec
 from vocoder.io.audio import read_audio, resample_soxr
 
-# Samples at the lower rate that soxr's HQ filter sees on either side: 128 leave an error of 1e-7.
+# Samples at the lower rate that soxr's HQ filter spans on either side: 128 leave an error of 1e-7.
 _FILTER_REACH = 256
 
 
 def read_crop(
     clip: Clip, *, start: int, samples: int, sample_rate: int, played_at: int | None = None
 ) -> Tensor:
-    """Samples [start, start + samples) of a clip at `sample_rate`, reading little more than those.
+    """Read samples [start, start + samples) of a clip at `sample_rate`, and little more than those.
 
-    With `played_at` the file is taken to orig_rate that rate. Raises AudioError if the file is gone,
-    broken, or not the one in the manifest.
+    Raises AudioError if the file is gone, broken, or not the one in the manifest.
+
     Shape: [C, samples].
+
+    Args:
+        clip: The recording.
+        start: First sample of the crop, counted at `sample_rate`.
+        samples: Length of the crop, counted at `sample_rate`.
+        sample_rate: Of the crop, in Hz.
+        played_at: Rate in Hz that the file is treated as having, to change its speed and pitch;
+            None: its own.
     """
     orig_rate, new_rate = played_at or clip.sample_rate, sample_rate
     first, last = start, start + samples  # samples of the file that are read
@@ -44,14 +52,15 @@ def read_crop(
 
 
 def read_with_mel(clip: Clip, spec: MelSpec, *, place: float, most: int) -> tuple[Tensor, Tensor]:
-    """Up to `most` samples of a paired clip from the start of a frame on, and their mel.
+    """Read up to `most` samples of a paired clip, from the start of a frame on, and their mel.
 
-    `place` in [0, 1) chooses the frame. Raises what `read_crop` and `read_paired_mel` raise.
+    `place` in [0, 1) selects the frame. Raises what `read_crop` and `read_paired_mel` raise.
+
     Shape: [1, T], [M, spec.frames(T)].
     """
     mel = read_paired_mel(clip, spec)
     hop = spec.hop_length
-    available = (mel.shape[-1] - spec.frames(0)) * hop  # samples that orig_rate frames
+    available = (mel.shape[-1] - spec.frames(0)) * hop  # samples that have frames
     frame = int(place * (max(available - most, 0) // hop + 1))
     start = frame * hop
     samples = min(most, available - start)
@@ -60,10 +69,11 @@ def read_with_mel(clip: Clip, spec: MelSpec, *, place: float, most: int) -> tupl
 
 
 def read_with_narrowband(clip: Clip, *, sample_rate: int, place: float, most: int) -> Tensor:
-    """Up to `most` samples of a paired clip, and the same moments of its narrow-band copy.
+    """Read up to `most` samples of a paired clip and the same time span of its narrow-band copy.
 
-    `place` in [0, 1) chooses where, up to the end of the shorter. Raises what `read_crop` and
-    `narrowband_copy` raise.
+    `place` in [0, 1) selects the start, such that the crop ends within the shorter of both. Raises
+    what `read_crop` and `narrowband_copy` raise.
+
     Shape: [2, 1, T], the recording first.
     """
     pair = clip, narrowband_copy(clip)

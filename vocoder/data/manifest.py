@@ -1,4 +1,4 @@
-"""The manifest: one CSV line per usable recording, with what training must know about it."""
+"""The manifest of a corpus: a CSV file with a line per usable recording."""
 
 import csv
 import dataclasses
@@ -21,18 +21,19 @@ from vocoder.io.audio import StrPath
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
-# Share of Nyquist that content must reach: what ends lower teaches a model to be dull.
+# Share of Nyquist that content must reach: a model trained on less leaves the upper band empty.
 FULL_BAND = 0.75
 _HELD_OUT = 0.02  # share of the clips in each of valid and test
 
 
 @dataclass(frozen=True, kw_only=True)
 class Clip:
-    """One recording. `samples` counts one channel, `peak_dbfs` is the highest over all of them.
+    """One recording of a manifest, and the mel file or degraded copy it is paired with, if any.
 
-    `bandwidth_hz` is the highest frequency with real content: no model should be asked for more.
-    `mel` is the mel file of a paired clip, `mel_spec` how it was made if the file does not say so;
-    or `narrowband` is its degraded copy: the same moments, at any sample rate.
+    `samples` counts one channel, `peak_dbfs` is the highest over all of them. `bandwidth_hz` is the
+    highest frequency with real content. `mel_spec` is how the mel was made, if the file does not
+    state it; `narrowband` covers the same time span, at any sample rate. Raises ConfigError if the
+    values cannot describe a recording.
     """
 
     path: Path
@@ -79,17 +80,17 @@ COLUMNS = {
 
 
 def require_split(split: str, where: str) -> None:
-    """Raise ConfigError if there is no such split."""
+    """Raise ConfigError if there is no such split; `where` begins the message."""
     if split not in SPLITS:
         raise ConfigError(f"{where} is {split!r}; choose from {', '.join(SPLITS)}")
 
 
 def splits_by_name(paths: list[Path]) -> dict[Path, str]:
-    """Split of each path by the hash of its name: the lowest hashes are valid, the highest test."""
+    """Split of each path, by the hash of its name: the lowest are valid, the highest test."""
     place = {path: _uniform(path) for path in paths}
     ranked = sorted(paths, key=lambda path: (place[path], path))
-    # A fixed limit, not a count: a clip that joins the folder moves no other one. The exception
-    # is a folder so small that nothing falls under the limit.
+    # A fixed threshold, not a count: a clip added to the folder moves no other one. The exception
+    # is a folder so small that nothing falls below the threshold.
     limit = len(paths) // 3
     valid = min(max(1, sum(place[path] < _HELD_OUT for path in paths)), limit)
     test = min(max(1, sum(place[path] >= 1.0 - _HELD_OUT for path in paths)), limit)
@@ -103,7 +104,7 @@ def _uniform(path: Path) -> float:
 
 
 def read_manifest(path: StrPath, *, split: str | None = None) -> list[Clip]:
-    """The clips of a manifest (of one split of it), in the order of the file.
+    """Read the clips of a manifest, or of one split of it, in the order of the file.
 
     Paths in it are absolute or relative to the manifest's own folder; the ones returned are
     absolute. A mel_spec is the name of a preset or JSON. Raises ConfigError naming the file and the
@@ -125,12 +126,18 @@ def target_clips(
     takes: Mapping[str, bool],
     allow_band_limited: bool = False,
 ) -> list[Clip]:
-    """Clips of a split that can be targets at `sample_rate`.
+    """Read the clips of a split that can be training targets at `sample_rate`.
 
-    `takes` says of "mel" and "narrowband" whether the model takes it. Warns of clips whose content
-    ends too low. Raises ConfigError if none is left, if only some clips of the manifest have such
-    files, or if they have and the model does not take them. With `allow_band_limited`, where content ends does
-    not matter.
+    Warns of clips that are left out. Raises ConfigError if none is left, if only some clips of the
+    manifest are paired, or if they are paired with files that the model does not take.
+
+    Args:
+        manifest: Path of the manifest.
+        split: The split that is read.
+        sample_rate: Of the model, in Hz.
+        takes: Whether the model takes each of the features "mel" and "narrowband".
+        allow_band_limited: Whether to take clips whose content ends below three quarters of the
+            band.
     """
     require_split(split, "split")
     listed = read_manifest(manifest)
@@ -166,7 +173,7 @@ def target_clips(
 
 
 def write_manifest(path: StrPath, clips: Iterable[Clip]) -> None:
-    """Write a manifest, whole or not at all; `read_manifest` gives the same clips back.
+    """Write a manifest atomically; `read_manifest` returns the same clips.
 
     Paths under the manifest's folder are written relative to it, so that the folder can be moved;
     others are absolute. Raises VocoderError if the file cannot be written.
@@ -187,21 +194,21 @@ def write_manifest(path: StrPath, clips: Iterable[Clip]) -> None:
 def read_table(
     path: Path, *, required: Iterable[str], optional: Iterable[str] | None = None
 ) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with a header, each with its line number.
+    """Read the rows of a CSV file with a header, each with its line number.
 
     Raises ConfigError if it cannot be read, lacks a required column, has one that is neither
     required nor `optional` (None: any may be there), or has a ragged row.
     """
-    wanted = list(required)
+    needed = list(required)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             table = csv.DictReader(file)
             found = set(table.fieldnames or ())
-            missing = sorted(set(wanted) - found)
-            unknown = [] if optional is None else sorted(found.difference(wanted, optional))
+            missing = sorted(set(needed) - found)
+            unknown = [] if optional is None else sorted(found.difference(needed, optional))
             if missing or unknown:
                 raise ConfigError(
-                    f"{path}: missing columns {missing}, unknown columns {unknown}; needs {wanted}"
+                    f"{path}: missing columns {missing}, unknown columns {unknown}; needs {needed}"
                 )
             rows = [(table.line_num, row) for row in table]
     except OSError as error:
@@ -212,7 +219,7 @@ def read_table(
         raise ConfigError(f"{path}: is not a CSV file in UTF-8 ({error})") from error
     for line, row in rows:
         if None in row or None in row.values():
-            raise ConfigError(f"{path}:{line}: has not as many fields as the header")
+            raise ConfigError(f"{path}:{line}: has more or fewer fields than the header")
     return rows
 
 
@@ -239,7 +246,7 @@ def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
 
 
 def _text(value: object, folder: Path) -> str:
-    """What the manifest in `folder` says for one value of a clip."""
+    """The text of one value of a clip in a manifest that lies in `folder`."""
     if value is None:
         return ""
     if isinstance(value, Path):

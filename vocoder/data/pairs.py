@@ -1,7 +1,8 @@
-"""Recordings and the files that belong to them: which do, how they were made, whether they fit.
+"""Recordings paired with a mel file or a narrow-band copy: matching, checking and reading them.
 
-Mels, for fine-tuning on what an acoustic model predicts; narrow-band copies, for learning what a
-telephone or an in-ear microphone took away: those in, the recordings as targets.
+Mels are for fine-tuning on the predictions of an acoustic model. Narrow-band copies are for
+restoring what a telephone or an in-ear microphone removed: the copy is the input, the recording
+the target.
 """
 
 import dataclasses
@@ -28,7 +29,7 @@ _BLOCK = 2**18  # samples read at a time
 class CompanionFile(NamedTuple):
     """The mel file or the narrow-band copy of a recording.
 
-    `spec` is how the mel was made if the file itself does not say so. `trimmed`: recording and file
+    `spec` is how the mel was made, if the file does not state it. `trimmed`: recording and file
     differ in length, within the tolerance.
     """
 
@@ -39,11 +40,18 @@ class CompanionFile(NamedTuple):
 
 
 class Companions:
-    """The files under a folder, by the `recordings` under `root` that they belong to.
+    """Matches the files of a folder with the recordings that they belong to.
 
-    A recording's file has the same relative path but for the suffix, or else the same name, if that
-    is unique among both. `orphans` are the files without a recording. `kind` is what messages call
-    a file. Raises ConfigError if the folder has none with these `suffixes`.
+    A recording's file has the same relative path apart from the suffix, or else the same name, if
+    that is unique among both. `orphans` are the files without a recording. Raises ConfigError if
+    the folder has no file with these suffixes.
+
+    Args:
+        folder: Where the files are, at any depth.
+        root: The folder of the recordings.
+        recordings: Absolute paths under `root`.
+        suffixes: Of the files to match, in lower case.
+        kind: The name of such a file in messages.
     """
 
     def __init__(
@@ -89,7 +97,10 @@ class Companions:
 
 
 class Mels(Companions):
-    """The mel files under a folder; `settings` say how one was made that does not say it itself."""
+    """Matches recordings with the mel files of a folder, and checks that they fit.
+
+    `settings` applies to the mel files that do not state how they were made.
+    """
 
     def __init__(
         self,
@@ -103,10 +114,10 @@ class Mels(Companions):
         self.settings = settings
 
     def pair(self, recording: Path, samples: int, sample_rate: int) -> CompanionFile:
-        """The mel file of a recording of this length.
+        """The mel file of a recording of `samples` at `sample_rate`.
 
         Raises AudioError if there is none, MelMismatchError if it cannot be read or does not fit,
-        ConfigError if nobody says how it was made.
+        ConfigError if neither the file nor `settings` states how it was made.
         """
         path = self.find(recording)
         mel, spec = _read(path, self.settings)
@@ -118,13 +129,13 @@ class Mels(Companions):
 
 
 class Narrowbands(Companions):
-    """The narrow-band copies under a folder."""
+    """Matches recordings with the narrow-band copies of a folder, and checks that they fit."""
 
     def __init__(self, folder: StrPath, root: Path, recordings: Collection[Path]) -> None:
         super().__init__(folder, root, recordings, suffixes=READ_SUFFIXES, kind="narrowband")
 
     def pair(self, recording: Path, samples: int, sample_rate: int) -> CompanionFile:
-        """The copy of a recording of this length, read to its end.
+        """The narrow-band copy of a recording of `samples` at `sample_rate`; it is read to its end.
 
         Raises AudioError if there is none, or it cannot be read, is silent or of another length.
         """
@@ -144,9 +155,20 @@ def pairing(
     mel_spec: MelSpec | None,
     narrowband: StrPath | None,
 ) -> Mels | Narrowbands | None:
-    """What the recordings are paired with; ConfigError for a combination that means nothing."""
+    """Match recordings with the mel files or the narrow-band copies of a folder.
+
+    The result has `pair` for a recording; it is None if neither folder is given. Raises ConfigError
+    if both are, or if there are mel settings but no mels.
+
+    Args:
+        root: The folder of the recordings.
+        recordings: Absolute paths under `root`.
+        mels: The folder of mel files.
+        mel_spec: How the mel files were made that do not state it.
+        narrowband: The folder of narrow-band copies.
+    """
     if mel_spec and mels is None:
-        raise ConfigError("mel settings (preset or model) are those of mels; give mels as well")
+        raise ConfigError("mel settings (preset or model) apply to mel files; give mels as well")
     if mels is not None and narrowband is not None:
         raise ConfigError("a recording is paired with a mel or with a narrowband file; give one")
     if mels is not None:
@@ -155,10 +177,10 @@ def pairing(
 
 
 def narrowband_copy(clip: Clip) -> Clip:
-    """The narrow-band copy of a paired clip as a clip of its own, to be read alike.
+    """The narrow-band copy of a paired clip, as a clip that `read_crop` can read.
 
-    Raises AudioError, naming the file, if it cannot be read or does not last as long as the
-    recording any more.
+    Raises AudioError, which names the file, if it cannot be read or no longer has the length of the
+    recording.
     """
     assert clip.narrowband is not None
     try:
@@ -169,10 +191,11 @@ def narrowband_copy(clip: Clip) -> Clip:
 
 
 def read_paired_mel(clip: Clip, target: MelSpec) -> Tensor:
-    """The mel of a paired clip as `target` has it, no longer than the recording.
+    """Read the mel of a paired clip, converted to `target` and no longer than the recording.
 
-    Raises MelMismatchError, naming the file, if it was made otherwise and cannot be converted
-    exactly, cannot be read, or does not have the length of the recording any more.
+    Raises MelMismatchError, which names the file, if it cannot be converted exactly, cannot be
+    read, or no longer has the length of the recording.
+
     Shape: [M, F].
     """
     assert clip.mel is not None
@@ -188,7 +211,7 @@ def read_paired_mel(clip: Clip, target: MelSpec) -> Tensor:
 
 
 def _read(path: Path, settings: MelSpec | None) -> tuple[Tensor, MelSpec]:
-    """A mel [M, F], and how it was made: as the file says, otherwise `settings`."""
+    """A mel [M, F], and how it was made: as the file states, otherwise `settings`."""
     try:
         mel, stated = read_mel(path)
     except VocoderError as error:
@@ -196,7 +219,7 @@ def _read(path: Path, settings: MelSpec | None) -> tuple[Tensor, MelSpec]:
     spec = stated or settings
     if spec is None:
         raise ConfigError(
-            f"{path}: does not say how the mel was made; give `vocoder prepare` a --preset or "
+            f"{path}: does not state how the mel was made; give `vocoder prepare` a --preset or "
             "--model for such files"
         )
     try:
@@ -206,7 +229,7 @@ def _read(path: Path, settings: MelSpec | None) -> tuple[Tensor, MelSpec]:
 
 
 def _expected_frames(path: Path, mel: Tensor, spec: MelSpec, samples: int, sample_rate: int) -> int:
-    """Frames that a recording gives; MelMismatchError if its mel has not about as many."""
+    """Number of frames of a recording; MelMismatchError if its mel differs beyond the tolerance."""
     expected = spec.frames(round(samples * spec.sample_rate / sample_rate))
     frames = mel.shape[-1]
     if abs(frames - expected) > _TOLERANCE or min(frames, expected) <= spec.frames(0):
@@ -218,7 +241,7 @@ def _expected_frames(path: Path, mel: Tensor, spec: MelSpec, samples: int, sampl
 
 
 def _as_long(path: Path, samples: int, sample_rate: int) -> AudioInfo:
-    """The header of a copy; AudioError if it does not last about as long as its recording."""
+    """The header of a copy; AudioError if its length differs from the recording's too much."""
     info = probe(path)
     difference = abs(info.samples * sample_rate - samples * info.sample_rate)
     if difference * _PER_SECOND > info.sample_rate * sample_rate:

@@ -1,7 +1,7 @@
 """Random crops for training, and the fixed clips of validation.
 
 The crops of a step follow from (seed, step, rank) alone. So resuming needs the number of the step
-and nothing else, and neither the number of workers nor the steps before can change what is seen.
+and nothing else, and neither the number of workers nor earlier steps can change the data.
 """
 
 import signal
@@ -24,18 +24,18 @@ from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import MelSpec
 from vocoder.io.audio import StrPath
 
-# Played rates are multiples of this: converting between rates without common factors needs long
+# Playback rates are multiples of this: converting between rates without common factors needs long
 # periods of both, so far more than the crop would be read.
 _RATE_STEP = 50
-_PASSED = 0.91  # share of the band that converting the rate leaves as it is
+_PASSED = 0.91  # share of the band that converting the rate leaves unchanged
 
 
 class Batch(NamedTuple):
-    """Crops [B, 1, segment] and, for messages, the path of the file that each was cut from.
+    """The crops of one step: `audio` [B, 1, segment], and `names` of their files, for messages.
 
     `features` are those that come from files: "mel" [B, M, F] or "narrowband" [B, 1, segment] of
-    paired clips, otherwise none. `cutoffs` [B] in Hz is where the content of each crop ends, above
-    which nothing can be learned from it; None where all are full band.
+    paired clips, otherwise none. `cutoffs` [B] is the frequency in Hz at which the content of each
+    crop ends, above which it cannot serve as a target; None where all crops are full band.
     """
 
     audio: Tensor
@@ -45,32 +45,43 @@ class Batch(NamedTuple):
 
 
 class Segments(Dataset[Batch]):
-    """The crops of every step, addressed by its number: `segments[step]`.
+    """Random training crops of a manifest: `segments[step]` is the `Batch` of that step.
 
     Each crop starts anywhere in a clip chosen in proportion to its duration, so every second of
-    the corpus is as likely as any other. Only the crop is read from disk; it equals the same part
-    of the whole file converted to `sample_rate`. A file with several channels gives one of them
-    at random: a mean would cancel what the channels hold in opposite phase, a channel is always
-    something that was recorded. Clips shorter than `segment` are followed by silence. With
-    `peak_db`, the peak of the *file* is put at a random level in that range, in dBFS, so that
-    quiet passages stay quiet; None leaves levels alone. `speed` is the range of factors at which
-    crops are played, pitch and formants with them: a few speakers become many. No clip is slowed
-    so far that its content ends below nine tenths of the band. `speed_share` of the crops are
-    played so, the others as they were recorded. Clips without content up to three
-    quarters of the band are left out with a warning. With `allow_band_limited` both limits fall, and every
-    batch says where its crops end.
+    the corpus is equally likely. Only the crop is read from disk; it equals the same part of the
+    whole file converted to `sample_rate`. From a file with several channels one is taken at
+    random: a mean would cancel what the channels hold in opposite phase. Clips shorter than
+    `segment` are padded with silence. Clips without content up to three quarters of the band are
+    left out with a warning, and no clip is slowed so far that its content ends below nine tenths of
+    the band; with `allow_band_limited` neither limit applies, and batches have `cutoffs`.
 
-    `tone_share` is the share of crops, of clips without a pair, that are a `gliding_tone` instead.
-
-    Paired clips come with their mel file, as `mel` has it (None: a model that takes no mel), or
-    with their narrow-band copy (`narrowband`: whether the model takes one). Crops lie anywhere up
-    to where either file ends first, with a mel from the start of a frame; what follows a short clip
-    is silence in both. Speed is left alone, and the level with a mel, which would not fit any more;
-    a copy is changed by the same factor. Of several channels the mean is taken, as `vocoder mel`
-    does.
+    Paired clips come with their mel or their narrow-band copy. Crops lie anywhere up to the end of
+    the shorter file, with a mel from the start of a frame; short clips are padded with silence in
+    both. Their speed is not changed, nor, with a mel, their level; a copy is scaled with its
+    recording. Of several channels the mean is taken, as `vocoder mel` does.
 
     Raises ConfigError at construction if a value is impossible or no clip is left, AudioError when
-    a clip cannot be read or is not what the manifest says, MelMismatchError if a mel does not fit.
+    a clip cannot be read or is not the one in the manifest, MelMismatchError if a mel does not fit.
+
+    Args:
+        manifest: Path of the manifest.
+        sample_rate: Of the crops, in Hz.
+        segment: Length of a crop in samples.
+        batch_size: Number of crops in a batch.
+        seed: Of the random crops, which follow from seed, step and rank alone.
+        rank: Of this process; every rank has other crops.
+        world_size: Number of processes.
+        split: The split of the manifest that is read.
+        peak_db: Range in dBFS of the random level at which the peak of the whole *file* is put, so
+            that quiet passages stay quiet; None leaves levels unchanged.
+        speed: Range of the factors by which crops are sped up, which scales pitch and formants too
+            and so adds variety to a few speakers.
+        speed_share: Share of the crops whose speed is changed.
+        allow_band_limited: Whether to take clips whose content ends below the band.
+        tone_share: Share of the crops of unpaired clips that are replaced by a `gliding_tone`.
+        mel: The mel that the model takes, to which paired mels are converted; None if it takes
+            none.
+        narrowband: Whether the model takes narrow-band copies.
     """
 
     def __init__(
@@ -122,8 +133,8 @@ class Segments(Dataset[Batch]):
         self.paired = self.clips[0].paired
         if self.paired and tuple(speed) != (1.0, 1.0):
             raise ConfigError(
-                f"data.speed is {speed}, but {manifest} has {self.paired} files, which play at one "
-                "speed; set data.speed=[1.0,1.0]"
+                f"data.speed is {speed}, but {manifest} has {self.paired} files, which fit one "
+                "speed only; set data.speed=[1.0,1.0]"
             )
         self.narrowband, self.mel = narrowband, mel
         self.silence = torch.tensor(mel.silence if mel else ())[:, None]
@@ -161,7 +172,7 @@ class Segments(Dataset[Batch]):
         return Batch(audio, names, {}, cutoffs if self.allow_band_limited else None)
 
     def _with_mel(self, clip: Clip, place: float, _level: float) -> tuple[Tensor, Tensor]:
-        """A crop with its mel, silence behind both. Shape: [1, segment], [M, F]."""
+        """A crop with its mel, both padded with silence. Shape: [1, segment], [M, F]."""
         assert self.mel
         audio, mel = read_with_mel(clip, self.mel, place=place, most=self.segment)
         missing = self.mel.frames(self.segment) - mel.shape[-1]
@@ -171,7 +182,7 @@ class Segments(Dataset[Batch]):
         )
 
     def _with_narrowband(self, clip: Clip, place: float, level: float) -> tuple[Tensor, Tensor]:
-        """A crop with its narrow-band copy, silence behind both. Shape: [1, segment] each."""
+        """A crop with its narrow-band copy, both padded with silence. Shape: [1, segment] each."""
         pair = read_with_narrowband(
             clip, sample_rate=self.sample_rate, place=place, most=self.segment
         )
@@ -194,7 +205,7 @@ class Segments(Dataset[Batch]):
         return F.pad(crop, (0, self.segment - crop.shape[-1]))
 
     def _gain(self, clip: Clip, level: float) -> float:
-        """What puts the peak of the file at its level; `level` is uniform in [0, 1)."""
+        """The factor that puts the peak of the file at its level; `level` is uniform in [0, 1)."""
         if self.peak_db is None:
             return 1.0
         low, high = self.peak_db
@@ -209,10 +220,10 @@ class Segments(Dataset[Batch]):
         return min(content, _PASSED * min(played_at, self.sample_rate) / 2)
 
     def _played_at(self, clip: Clip, speed: float) -> int:
-        """The rate to play a clip at; `speed` is uniform in [0, 1)."""
+        """The rate at which a clip is played back; `speed` is uniform in [0, 1)."""
         low, high = self.speed
-        dullest = 0.0 if self.allow_band_limited else 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
-        low = min(max(low, dullest), max(1.0, low))
+        slowest = 0.0 if self.allow_band_limited else 0.9 * self.sample_rate / 2 / clip.bandwidth_hz
+        low = min(max(low, slowest), max(1.0, low))
         if speed >= self.speed_share:
             return clip.sample_rate
         factor = low + (max(high, low) - low) * speed / self.speed_share
@@ -222,10 +233,10 @@ class Segments(Dataset[Batch]):
 
 
 def loader(segments: Segments, *, start: int, steps: int, workers: int) -> Iterator[Batch]:
-    """The batches of steps [start, start + steps), prepared ahead by `workers` processes (0: none).
+    """Iterate over the batches of steps [start, start + steps), read ahead by `workers` processes.
 
-    Each worker computes on one thread (torch's own rule). Batches are in pinned memory if there
-    is a GPU. An error in a worker is raised here as it was there.
+    With 0 workers, this process reads them. Each worker computes on one thread (torch's own rule).
+    Batches are in pinned memory if there is a GPU. An error in a worker is raised here unchanged.
     """
     batches = DataLoader(
         _Outcomes(segments),
@@ -235,7 +246,7 @@ def loader(segments: Segments, *, start: int, steps: int, workers: int) -> Itera
         prefetch_factor=4 if workers else None,
         pin_memory=torch.cuda.is_available(),
         worker_init_fn=_leave_signals_to_parent,
-        generator=torch.Generator(),  # the loader draws a seed: not from the model's random state
+        generator=torch.Generator(),  # the loader draws a seed: not from the global random state
     )
     for outcome in batches:
         if isinstance(outcome, VocoderError):
@@ -244,7 +255,7 @@ def loader(segments: Segments, *, start: int, steps: int, workers: int) -> Itera
 
 
 class _Outcomes(Dataset[Batch | VocoderError]):
-    """Segments whose errors are items: raised in a worker, they would arrive as a traceback."""
+    """Segments that return errors as items: raised in a worker, they would come as a traceback."""
 
     def __init__(self, segments: Segments) -> None:
         self.segments = segments
@@ -273,12 +284,23 @@ def validation_clips(
     mel: MelSpec | None = None,
     narrowband: bool = False,
 ) -> list[tuple[str, Tensor, Mapping[str, Tensor]]]:
-    """The first `max_seconds` of up to `limit` clips, always the same, named speaker/file.
+    """The fixed clips of validation: a list of (speaker/file, audio, features from files).
 
-    Speakers take turns in the order of their names, each with its clips in the order of paths.
-    First channel, converted to `sample_rate`; of paired clips the mean, and their mel as `mel` has
-    it or their narrow-band copy. Raises ConfigError if the split has no clip with enough bandwidth.
+    Speakers alternate in the order of their names, each with its clips in the order of paths. The
+    audio is the first channel, of paired clips the mean, converted to `sample_rate`. Raises
+    ConfigError if the split has no clip with enough bandwidth.
+
     Shape of each: [1, T], "mel" [M, F] or "narrowband" [1, T].
+
+    Args:
+        manifest: Path of the manifest.
+        sample_rate: Of the audio, in Hz.
+        split: The split of the manifest that is read.
+        limit: The number of clips, at most.
+        max_seconds: Length of a clip, at most; its beginning is taken.
+        mel: The mel that the model takes, to which paired mels are converted; None if it takes
+            none.
+        narrowband: Whether the model takes narrow-band copies.
     """
     takes = {"mel": mel is not None, "narrowband": narrowband}
     clips = target_clips(manifest, split=split, sample_rate=sample_rate, takes=takes)

@@ -1,4 +1,4 @@
-"""Pure tones among the recordings, from which a network learns what speech does not teach."""
+"""Gliding tones among the training crops: signals that have no upper band to reconstruct."""
 
 import math
 
@@ -11,9 +11,10 @@ _LEVELS_DBFS = (-40.0, -3.0)
 
 
 def gliding_tone(rng: np.random.Generator, *, samples: int, sample_rate: int) -> Tensor:
-    """A sine whose frequency glides from anywhere to anywhere in 50 Hz–10 kHz, at any level.
+    """A sine that glides between two random frequencies in 50 Hz–10 kHz, at a random level.
 
-    A tone has no upper band that could be missing: whoever extends it has invented something.
+    A tone has no missing upper band: whatever a bandwidth extender adds to it is an error. Its peak
+    is between -40 and -3 dBFS.
 
     Shape: [samples].
     """

@@ -1,4 +1,4 @@
-"""Steps of a degradation that end the band, by filters without delay."""
+"""Degradation steps that limit the band, by filters without delay."""
 
 import math
 from abc import abstractmethod
@@ -17,10 +17,10 @@ Roots = list[complex]
 
 
 class ZeroPhase(Step):
-    """A filter of zero phase, drawn for each item, by its gains over frequency.
+    """Base class of zero-phase filters, drawn at random for each item by their gains.
 
-    `cutoff_range` are the lowest and the highest frequency in Hz that can be drawn. The signal is
-    mirrored at its ends for `margin` seconds or more; an impulse response fits into that.
+    `cutoff_range` holds the lowest and the highest cutoff in Hz that can be drawn. The signal gets
+    `margin` seconds or more of reflect padding at each end; an impulse response fits into that.
     """
 
     def __init__(self, *, cutoff_range: tuple[float, float], margin: float) -> None:
@@ -28,15 +28,20 @@ class ZeroPhase(Step):
         self.cutoff_range, self.margin = cutoff_range, margin
 
     def check(self, sample_rate: int) -> None:
-        """The band must end below half the rate."""
+        """Raise ConfigError unless all cutoffs lie below half of the sample rate."""
         if self.cutoff_range[1] >= sample_rate / 2:
             raise ConfigError(
-                f"the band may end at {self.cutoff_range[1]:g} Hz; it must end below half of {sample_rate}"
+                f"the highest cutoff is {self.cutoff_range[1]:g} Hz; "
+                f"it must be below half of {sample_rate} Hz"
             )
+
+    def content_limits(self) -> tuple[float, float]:
+        """The range of cutoffs in Hz."""
+        return self.cutoff_range
 
     @abstractmethod
     def gains(self, like: Tensor, size: int, sample_rate: int) -> Tensor:
-        """Draw filters for the items of `like`, as their rfft of `size` points.
+        """Draw a filter for each item of `like`, as gains of the bins of an rfft of `size` points.
 
         Shape: [B, size // 2 + 1], on the device of `like`.
         """
@@ -54,14 +59,21 @@ class ZeroPhase(Step):
 
 
 class AnalogLowPass(ZeroPhase):
-    """A classic filter of a family, an order and an cutoff that are drawn, without its phase.
+    """Classic low-pass filter of random family, order and cutoff, without its phase.
 
-    The cutoff, from `cutoff_range` in Hz, is the frequency of the design: -3 dB for Butterworth and Bessel,
-    the end of the pass band with its `ripple_db` for Chebyshev I and elliptic, the begin of the
-    stop band at `attenuation_db` for Chebyshev II; gentle filters leave much above it. The gains
-    are those of the digital filter that the bilinear transform makes.
+    The cutoff is the frequency of the design: -3 dB for Butterworth and Bessel, the end of the pass
+    band with its `ripple_db` for Chebyshev I and elliptic, the start of the stop band at
+    `attenuation_db` for Chebyshev II; filters with a gentle slope pass much above it. The gains are
+    those of the digital filter that the bilinear transform gives.
 
-    Raises ConfigError for an unknown family, and without scipy, which knows the prototypes.
+    Raises ConfigError for an unknown family, and without scipy, which designs the prototypes.
+
+    Args:
+        cutoff_range: Lowest and highest cutoff in Hz; octaves are equally likely.
+        families: Some of `FAMILIES`, equally likely.
+        orders: Lowest and highest order.
+        ripple_db: Lowest and highest ripple of the pass band in dB.
+        attenuation_db: Lowest and highest attenuation of the stop band in dB.
     """
 
     def __init__(
@@ -74,7 +86,7 @@ class AnalogLowPass(ZeroPhase):
         attenuation_db: Sequence[float] = (40.0, 80.0),
     ) -> None:
         ends = interval("cutoff_range", cutoff_range)
-        # A sharp filter rings for 200 periods until it is down by 60 dB, most for a few.
+        # A sharp filter rings for 200 periods until it has decayed by 60 dB, most for a few.
         super().__init__(cutoff_range=ends, margin=200.0 / ends[0])
         unknown = sorted(set(families) - set(FAMILIES))
         if unknown or not families:
@@ -90,10 +102,10 @@ class AnalogLowPass(ZeroPhase):
         batch = len(like)
         families = torch.randint(len(self.families), (batch,)).tolist()
         orders = torch.randint(int(self.orders[0]), int(self.orders[1]) + 1, (batch,)).tolist()
-        cutoff_range = log_uniform(self.cutoff_range, batch).tolist()
+        cutoffs = log_uniform(self.cutoff_range, batch).tolist()
         ripples = uniform(self.ripple_db, batch).tolist()
         attenuations = uniform(self.attenuation_db, batch).tolist()
-        drawn = zip(families, orders, cutoff_range, ripples, attenuations, strict=True)
+        drawn = zip(families, orders, cutoffs, ripples, attenuations, strict=True)
         return torch.stack(
             [
                 _magnitude(
@@ -106,39 +118,40 @@ class AnalogLowPass(ZeroPhase):
 
 
 class SincLowPass(ZeroPhase):
-    """A windowed sinc: all of the band below its flank, and nothing above its cutoff.
+    """Low-pass filter by a windowed sinc: gain 1 below its transition band, 0 above its cutoff.
 
-    The cutoff is drawn from `cutoff_range` in Hz, the width of the flank below it, half a cosine, from
-    `transition`, as a share of the cutoff.
+    The cutoff is drawn from `cutoff_range` in Hz. The transition band ends there and has the shape
+    of half a cosine; its width, as a share of the cutoff, is drawn from `transition`. Raises
+    ConfigError for a share above 1.
     """
 
     def __init__(self, *, cutoff_range: Sequence[float], transition: Sequence[float]) -> None:
         ends, shares = interval("cutoff_range", cutoff_range), interval("transition", transition)
         if shares[1] > 1.0:
             raise ConfigError(
-                f"transition is {list(transition)}; a flank is at most its cutoff wide"
+                f"transition is {list(transition)}; it is a share of the cutoff, at most 1"
             )
-        # An impulse response falls with the cube of the time: there it is down by 90 dB or more.
+        # An impulse response decays with the cube of the time: there it is down by 90 dB or more.
         super().__init__(cutoff_range=ends, margin=8.0 / (ends[0] * shares[0]))
         self.transition = shares
 
     def gains(self, like: Tensor, size: int, sample_rate: int) -> Tensor:
-        """Draw an cutoff and a flank for each item.   Shape: [B, K]."""
-        cutoff_range = log_uniform(self.cutoff_range, len(like)).to(like.device)[:, None]
-        widths = cutoff_range * uniform(self.transition, len(like)).to(like.device)[:, None]
+        """Draw a cutoff and a transition band for each item.   Shape: [B, K]."""
+        cutoffs = log_uniform(self.cutoff_range, len(like)).to(like.device)[:, None]
+        widths = cutoffs * uniform(self.transition, len(like)).to(like.device)[:, None]
         hertz = torch.fft.rfftfreq(size, 1.0 / sample_rate, device=like.device)
-        return 0.5 - 0.5 * torch.cos(math.pi * ((cutoff_range - hertz) / widths).clamp(0.0, 1.0))
+        return 0.5 - 0.5 * torch.cos(math.pi * ((cutoffs - hertz) / widths).clamp(0.0, 1.0))
 
 
 class BodyConduction(ZeroPhase):
-    """What skin and bone pass to an in-ear microphone: a resonant low-pass filter, twice.
+    """Resonant low-pass filter, applied twice: what skin and bone pass to an in-ear microphone.
 
     `cutoff` in Hz and the quality factor `q` of one pass are each multiplied by a number drawn from
     `spread`. The gains are those of a digital biquad run forwards and backwards.
 
     Hauret et al. 2023 (EBEN) and its code, which then adds noise 46 dB below (see `Noise`), fades
-    both ends of the copy and of the target and normalises their peaks; the last two are no matter
-    of a feature.
+    both ends of the copy and of the target and normalises their peaks; the last two are not the
+    task of a feature.
     """
 
     def __init__(
@@ -146,10 +159,14 @@ class BodyConduction(ZeroPhase):
     ) -> None:
         ends, factors = interval("cutoff", [cutoff, cutoff]), interval("spread", spread)
         cutoff_range = (ends[0] * factors[0], ends[1] * factors[1])
-        # In a period the ringing falls by 27 dB / q.
+        # In a period the ringing decays by 27 dB / q.
         super().__init__(cutoff_range=cutoff_range, margin=5.0 * q / cutoff_range[0])
         self.cutoff, self.spread = cutoff, factors
         self.q = interval("q", [q, q])[0]
+
+    def content_limits(self) -> tuple[float, float]:
+        """None: the level falls from the cutoff on, but the content has no end."""
+        return (math.inf, math.inf)
 
     def gains(self, like: Tensor, size: int, sample_rate: int) -> Tensor:
         """Draw a filter for each item.   Shape: [B, K]."""
@@ -165,7 +182,7 @@ def _frequencies(like: Tensor, size: int, sample_rate: int, unit: float) -> Tens
     Shape: [size // 2 + 1], float64 on the device of `like`.
     """
     bins = torch.arange(size // 2 + 1, device=like.device, dtype=torch.float64)
-    # Nyquist lies at infinity; so far out, all gains are the same.
+    # Nyquist lies at infinity; beyond the bound, the gains no longer change.
     warped = torch.tan(bins * (math.pi / size)).clamp(0.0, 1e5)
     return warped / math.tan(math.pi * unit / sample_rate)
 

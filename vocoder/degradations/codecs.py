@@ -1,4 +1,4 @@
-"""Codecs as steps of a degradation: telephone companding, and what libsndfile encodes."""
+"""Codecs as degradation steps: telephone companding, and the codecs of libsndfile."""
 
 import io
 from collections.abc import Sequence
@@ -14,10 +14,11 @@ from vocoder.errors import ConfigError
 
 
 class Companding(Step):
-    """Eight bits a sample by ITU-T G.711, "mu" or "a"; what exceeds full scale is clipped.
+    """Code each sample in eight bits by ITU-T G.711, law "mu" or "a".
 
-    On the device of the input, and bit for bit what libsndfile makes of the same in 16 bits. The
-    A-law has no zero: it takes silence to +2^-12, -72 dB.
+    Values beyond full scale are clipped. Runs on the device of the input, and equals bit for bit
+    what libsndfile makes of the same signal in 16 bits. The A-law has no zero: silence becomes
+    +2^-12, -72 dB. Raises ConfigError for another law.
     """
 
     def __init__(self, *, law: Literal["mu", "a"]) -> None:
@@ -27,14 +28,14 @@ class Companding(Step):
         self.law = law
 
     def check(self, sample_rate: int) -> None:
-        """Any rate will do."""
+        """Accept any sample rate."""
 
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
         """Encode and decode.   Shape: [B, C, T] → same."""
         linear = (audio * 32768.0).round().clamp(-32768.0, 32767.0)
         bias, least, most = (132.0, 8.0, 32635.0) if self.law == "mu" else (0.0, 16.0, 32767.0)
         magnitude = linear.abs().clamp_max(most) + bias
-        # Sixteen steps to the octave; frexp's exponent is that of the next power of two.
+        # Sixteen steps per octave; frexp's exponent is that of the next power of two.
         step = torch.ldexp(torch.ones_like(linear), torch.frexp(magnitude).exponent - 5)
         step = step.clamp_min(least)
         decoded = (torch.floor(magnitude / step) + 0.5) * step - bias
@@ -42,7 +43,7 @@ class Companding(Step):
 
 
 class _Format(NamedTuple):
-    """Container and encoding in libsndfile's words, and the rates that the codec is used at."""
+    """Container and encoding by libsndfile's names, and the rates at which the codec is used."""
 
     container: str
     encoding: str
@@ -52,22 +53,23 @@ class _Format(NamedTuple):
 _MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _FORMATS = {
     "gsm": _Format("WAV", "GSM610", (8000,)),
-    # At 24 kHz and few bits, Opus is two codecs in one, of which the lower comes 40 µs early.
+    # At 24 kHz and few bits, Opus combines two codecs, of which the lower band's is 40 µs early.
     "opus": _Format("OGG", "OPUS", (8000, 12000, 16000)),
     "mp3": _Format("MP3", "MPEG_LAYER_III", _MP3_RATES),
 }
-# Of Opus' bit rates, the lowest keep no more of a waveform than its sound.
+# At its lowest bit rates, Opus preserves what is perceived but not the waveform.
 _MOST_COMPRESSION = 0.95
 
 
 class Codec(Step):
-    """Encoding and decoding by libsndfile: "gsm" (06.10 full rate), "opus" or "mp3".
+    """Encode and decode by libsndfile: "gsm" (06.10 full rate), "opus" or "mp3".
 
-    On the CPU, each channel for itself; what exceeds full scale is clipped. libsndfile takes the
-    delays of the codecs off again. How few bits each item gets is drawn from `compression`, from 0
-    (Opus: 256 kbit/s) to 0.95 (18 kbit/s); GSM has 13 kbit/s.
+    Runs on the CPU, for each channel separately; values beyond full scale are clipped. libsndfile
+    compensates the delays of the codecs. The compression of each item is drawn from `compression`,
+    from 0 (Opus: 256 kbit/s) to 0.95 (18 kbit/s); GSM has 13 kbit/s.
 
-    Raises ConfigError for a codec that this libsndfile lacks, and for a rate that it does not have.
+    Raises ConfigError for a codec that this libsndfile lacks; so does `check` for a sample rate
+    that the codec lacks.
     """
 
     def __init__(
@@ -83,17 +85,17 @@ class Codec(Step):
         if self.format.encoding not in soundfile.available_subtypes(self.format.container):
             raise ConfigError(
                 f"libsndfile {soundfile.__libsndfile_version__} has no codec {codec!r}; "
-                "update soundfile, or leave it out"
+                "update soundfile, or leave the codec out"
             )
         self.compression = interval("compression", compression, least=-1e-9)
         if self.compression[1] > _MOST_COMPRESSION:
             raise ConfigError(f"compression is {list(compression)}; at most {_MOST_COMPRESSION}")
 
     def check(self, sample_rate: int) -> None:
-        """The codec must have the rate."""
+        """Raise ConfigError unless the codec has the sample rate."""
         if sample_rate not in self.format.rates:
             listed = ", ".join(map(str, self.format.rates))
-            raise ConfigError(f"{self.codec} is not for {sample_rate} Hz; choose from {listed}")
+            raise ConfigError(f"{self.codec} has no rate {sample_rate} Hz; choose from {listed}")
 
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
         """Encode and decode.   Shape: [B, C, T] → same."""
@@ -106,7 +108,7 @@ class Codec(Step):
         return torch.stack(decoded).to(audio.device)
 
     def _decoded(self, channel: Tensor, sample_rate: int, compression: float) -> Tensor:
-        """One channel, coded.   Shape: [T] → [T]."""
+        """Encode and decode one channel.   Shape: [T] → [T]."""
         coded = io.BytesIO()
         soundfile.write(
             coded,

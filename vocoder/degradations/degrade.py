@@ -1,7 +1,7 @@
-"""The degraded copy of a recording that a band extension learns from, made while it trains.
+"""Degraded copies of recordings, made during training as the input of bandwidth extension.
 
-`Degrade` is the feature; what happens to the recording is a mapping of steps, built from YAML. The
-steps here combine others (`OneOf`, `LowRate`) or add noise; those that end the band are in
+`Degrade` is the feature; what it does to a recording is a mapping of steps, built from YAML. The
+steps here combine others (`OneOf`, `LowRate`) or add noise; those that limit the band are in
 vocoder.degradations.band_limits, codecs in vocoder.degradations.codecs.
 """
 
@@ -20,11 +20,11 @@ from vocoder.errors import ConfigError
 
 
 class Step(nn.Module, ABC):
-    """One thing that happens to a recording, to every item of a batch as it is drawn for it.
+    """Base class of the steps of a degradation, whose parameters are drawn for each item.
 
-    What is left of the signal stays at its moment, to a fraction of a sample. Draws come from
-    torch's global generator on the CPU, so that they follow from its seed alone; the rest runs on
-    the device of the input. Items do not influence each other.
+    The output is aligned with the input to a fraction of a sample. Random numbers come from torch's
+    global generator on the CPU, so that they depend on its seed alone; the rest runs on the device
+    of the input. Items of a batch do not influence each other.
     """
 
     @abstractmethod
@@ -33,11 +33,15 @@ class Step(nn.Module, ABC):
 
     @abstractmethod
     def check(self, sample_rate: int) -> None:
-        """Raise ConfigError unless the step can be done at `sample_rate`; for construction."""
+        """Raise ConfigError unless the step works at `sample_rate`; called at construction."""
+
+    def content_limits(self) -> tuple[float, float]:
+        """Lowest and highest frequency in Hz at which content ends; inf where it may not end."""
+        return (math.inf, math.inf)
 
 
 class Steps(nn.ModuleDict):
-    """Steps by name, to be done in their order.   Raises ConfigError for what is no step."""
+    """Degradation steps by name, applied in their order; ConfigError for what is no `Step`."""
 
     def __init__(self, steps: Mapping[str, Step]) -> None:
         for name, step in steps.items():
@@ -46,7 +50,7 @@ class Steps(nn.ModuleDict):
         super().__init__(steps)
 
     def check(self, sample_rate: int) -> None:
-        """Raise ConfigError unless all can be done at `sample_rate`."""
+        """Raise ConfigError, which names the step, unless all steps work at `sample_rate`."""
         for name, step in self.items():
             assert isinstance(step, Step)
             try:
@@ -54,20 +58,26 @@ class Steps(nn.ModuleDict):
             except ConfigError as error:
                 raise ConfigError(f"{name}: {error}") from error
 
+    def content_limits(self) -> tuple[float, float]:
+        """Limits of the content after all steps, in Hz: those of the narrowest."""
+        limits = [step.content_limits() for step in self.values() if isinstance(step, Step)]
+        lows, highs = zip(*limits, strict=True) if limits else ((math.inf,), (math.inf,))
+        return min(lows), min(highs)
+
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
-        """All of them.   Shape: [B, C, T] → same."""
+        """Apply all steps.   Shape: [B, C, T] → same."""
         for step in self.values():
             audio = step(audio, sample_rate)
         return audio
 
 
 class Degrade(nn.Module):
-    """All `steps` in their order, on audio at `sample_rate`: the feature "narrowband".
+    """Degrade audio at `sample_rate` by all `steps` in their order: the feature "narrowband".
 
-    Computes in float32 and passes no gradient. Seeded alike, it makes the same copy again.
-    Raises ConfigError for a step that cannot be done at the rate it meets.
+    Computes in float32 and passes no gradient. The same seed gives the same copy. Raises
+    ConfigError for a step that does not work at the sample rate of its input.
 
-    Shape: [B, C, T] → same, sample for sample the same moments.
+    Shape: [B, C, T] → same, aligned sample by sample.
     """
 
     def __init__(self, sample_rate: int, *, steps: Mapping[str, Step]) -> None:
@@ -76,18 +86,34 @@ class Degrade(nn.Module):
         self.steps = Steps(steps)
         self.steps.check(sample_rate)
 
+    @property
+    def cutoff_range(self) -> tuple[float, float] | None:
+        """Lowest and highest cutoff in Hz of the copies; None if the steps set none."""
+        low, high = self.steps.content_limits()
+        return (low, high) if math.isfinite(high) else None
+
+    @property
+    def resampling(self) -> dict[str, float] | None:
+        """The filter that brings copies to `sample_rate`, if it is one and the same for all.
+
+        Arguments of `vocoder.dsp.resample.resample`.
+        """
+        filters = [step.filters for step in self.steps.values() if isinstance(step, LowRate)]
+        return filters[0][0] if len(filters) == 1 and len(filters[0]) == 1 else None
+
     @torch.no_grad()
     def forward(self, audio: Tensor) -> Tensor:
-        """A degraded copy of a batch."""
+        """Make a degraded copy of the audio."""
         with torch.autocast(audio.device.type, enabled=False):
             copy: Tensor = self.steps(audio.float(), self.sample_rate)
         return copy
 
 
 class OneOf(Step):
-    """One of `choices` for each item, with the probabilities `weights`.
+    """Apply one of `choices` to each item, drawn with the probabilities `weights`.
 
-    What they leave of 1 is the probability that an item stays as it is.
+    With the remaining probability, an item stays unchanged. Raises ConfigError for weights that
+    name other choices or are no probabilities.
     """
 
     def __init__(self, choices: Mapping[str, Step], *, weights: Mapping[str, float]) -> None:
@@ -96,16 +122,26 @@ class OneOf(Step):
             raise ConfigError(f"weights name {sorted(weights)}, choices are {sorted(choices)}")
         total = sum(weights.values())
         if min(weights.values(), default=-1.0) < 0.0 or total > 1.0 + 1e-6:
-            raise ConfigError(f"weights are {dict(weights)}; they are probabilities, at most 1")
+            raise ConfigError(
+                f"weights are {dict(weights)}; give probabilities whose sum is at most 1"
+            )
         self.choices = Steps(choices)
         self.chances = [*(float(weights[name]) for name in choices), max(0.0, 1.0 - total)]
 
     def check(self, sample_rate: int) -> None:
-        """Every choice must be possible."""
+        """Raise ConfigError unless all choices work at `sample_rate`."""
         self.choices.check(sample_rate)
 
+    def content_limits(self) -> tuple[float, float]:
+        """Limits of the content in Hz, over all choices and, if it can happen, none of them."""
+        limits = [step.content_limits() for step in self.choices.values() if isinstance(step, Step)]
+        if self.chances[-1] > 1e-6:
+            limits.append((math.inf, math.inf))
+        lows, highs = zip(*limits, strict=True)
+        return min(lows), max(highs)
+
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
-        """Do to each item what is drawn for it.   Shape: [B, C, T] → same."""
+        """Apply to each item the step drawn for it.   Shape: [B, C, T] → same."""
         drawn = torch.multinomial(torch.tensor(self.chances), len(audio), replacement=True)
         copy = audio.clone()
         for index, step in enumerate(self.choices.values()):
@@ -116,11 +152,19 @@ class OneOf(Step):
 
 
 class LowRate(Step):
-    """Down to one of `rates`, through `steps` there, and up again.
+    """Resample to a lower rate, apply `steps` there, and resample back.
 
-    Each item's rate is drawn, and so is the filter, the same for both ways: the `zeros`, `rolloff`
-    and `beta` of vocoder.dsp.resample, from the values listed. With `interpolation` "linear",
-    straight lines take it up, as cheap players do: images of the band remain above it.
+    Rate and filter (see `vocoder.dsp.resample`) are drawn for each item from the values listed; the
+    filter is the same in both directions.
+
+    Args:
+        rates: Lower sample rates in Hz.
+        zeros: Zero crossings of the filter on each side.
+        rolloff: Cutoffs of the filter, as fractions of the lower Nyquist frequency.
+        beta: Shapes of the filter's Kaiser window.
+        interpolation: Of the way back: by the filter ("sinc") or by straight lines ("linear"), as
+            in cheap players: images of the band remain above it.
+        steps: Applied at the lower rate.
     """
 
     def __init__(
@@ -145,14 +189,25 @@ class LowRate(Step):
         self.steps = Steps(steps or {})
 
     def check(self, sample_rate: int) -> None:
-        """The rates must be lower, and the steps possible at each."""
+        """Raise ConfigError unless the rates are below `sample_rate` and the steps work there."""
         for rate in self.rates:
             if rate >= sample_rate:
                 raise ConfigError(f"rates has {rate} Hz; it must be below the {sample_rate} Hz")
             self.steps.check(rate)
 
+    def content_limits(self) -> tuple[float, float]:
+        """Limits of the content in Hz: half of the rates, or less by the steps in between."""
+        low, high = self.steps.content_limits()
+        return min(low, min(self.rates) / 2), min(high, max(self.rates) / 2)
+
+    @property
+    def filters(self) -> list[dict[str, float]]:
+        """The filters it draws from, as arguments of `vocoder.dsp.resample.resample`."""
+        sets = dict.fromkeys(way[1:] for way in self.ways)
+        return [dict(zip(("zeros", "rolloff", "beta"), each, strict=True)) for each in sets]
+
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
-        """Take each item there and back.   Shape: [B, C, T] → same."""
+        """Resample each item down and back.   Shape: [B, C, T] → same."""
         drawn = torch.randint(len(self.ways), (len(audio),))
         copy = torch.empty_like(audio)
         for index in sorted(set(drawn.tolist())):
@@ -163,7 +218,7 @@ class LowRate(Step):
     def _travel(
         self, audio: Tensor, orig_rate: int, rate: int, zeros: int, rolloff: float, beta: float
     ) -> Tensor:
-        # Whole samples at both rates, so that no length is rounded on either way.
+        # Whole samples at both rates, so that no length is rounded in either direction.
         whole = F.pad(audio, (0, -audio.shape[-1] % (orig_rate // math.gcd(orig_rate, rate))))
         low = resample(whole, orig_rate, rate, zeros=zeros, rolloff=rolloff, beta=beta)
         low = self.steps(low, rate)
@@ -175,7 +230,7 @@ class LowRate(Step):
 
 
 def _connect(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
-    """Resample by straight lines between samples.
+    """Resample by linear interpolation.
 
     Shape: [..., T] → [..., T * new_rate / orig_rate].
     """
@@ -187,14 +242,14 @@ def _connect(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
 
 
 class Noise(Step):
-    """White Gaussian noise, by a ratio in dB that is drawn from `snr_db` for each item."""
+    """Add white Gaussian noise, at a signal-to-noise ratio in dB drawn from `snr_db`."""
 
     def __init__(self, *, snr_db: Sequence[float]) -> None:
         super().__init__()
         self.snr_db = interval("snr_db", snr_db, least=-100.0)
 
     def check(self, sample_rate: int) -> None:
-        """Any rate will do."""
+        """Accept any sample rate."""
 
     def forward(self, audio: Tensor, sample_rate: int) -> Tensor:
         """Add noise; silence stays silent.   Shape: [B, C, T] → same."""
@@ -204,19 +259,19 @@ class Noise(Step):
 
 
 def interval(name: str, ends: Sequence[float], *, least: float = 0.0) -> tuple[float, float]:
-    """The two ends of what `uniform` draws from; ConfigError unless `least` < low <= high."""
+    """Return the two `ends` of an interval; ConfigError unless `least` < lowest <= highest."""
     if len(ends) != 2 or not least < ends[0] <= ends[1]:
         raise ConfigError(f"{name} is {list(ends)}; give [lowest, highest], above {least:g}")
     return float(ends[0]), float(ends[1])
 
 
 def uniform(ends: tuple[float, float], batch: int) -> Tensor:
-    """Draw a number for each item, all between the ends equally likely.   Shape: [batch]."""
+    """Draw a number for each item, uniformly between the `ends`.   Shape: [batch]."""
     low, high = ends
     return low + (high - low) * torch.rand(batch)
 
 
 def log_uniform(ends: tuple[float, float], batch: int) -> Tensor:
-    """Draw a positive number for each item, octaves equally likely.   Shape: [batch]."""
+    """Draw a number for each item, uniformly on a logarithmic scale.   Shape: [batch]."""
     low, high = ends
     return low * (high / low) ** torch.rand(batch)

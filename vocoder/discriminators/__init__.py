@@ -1,1 +1,1 @@
-"""Networks that judge one signal, one file per view of it."""
+"""Discriminators: networks that score one signal, one file per view of it."""

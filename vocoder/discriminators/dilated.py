@@ -1,4 +1,4 @@
-"""Parallel WaveGAN's discriminator: dilated convolutions on the waveform, a score per sample."""
+"""Parallel WaveGAN's discriminator: dilated convolutions on the waveform."""
 
 from torch import Tensor, nn
 
@@ -10,9 +10,10 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class Dilated(nn.Module):
-    """`layers` convolutions of stride 1 and kernel 3, layer i dilated by i, the outer two not.
+    """Parallel WaveGAN's discriminator: dilated convolutions on the waveform, a logit per sample.
 
-    Any length and any number of `audio_channels`. 0.10 M weights at the defaults.
+    `layers` convolutions of stride 1 and kernel 3; layer i is dilated by i, the outer two are not.
+    Takes signals of any length with `audio_channels` channels. 0.10 M weights at the defaults.
     Yamamoto et al. 2020 (Parallel WaveGAN), sec. 3.1.
     """
 
@@ -30,7 +31,7 @@ class Dilated(nn.Module):
         self.discriminator = HiddenMapDiscriminator(convs, _conv(channels, 1, 1))
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output.   Shape: audio [B, C, T]."""
+        """Score the signal: one output.   Shape: audio [B, C, T] → logits [B, T]."""
         return [self.discriminator(audio)]
 
 

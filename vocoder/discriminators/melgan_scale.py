@@ -16,19 +16,31 @@ _PER_GROUP = 4
 
 
 class HiddenMapDiscriminator(ConvDiscriminator):
-    """`ConvDiscriminator` with slope 0.2, whose logits are no feature."""
+    """Convolutions with leaky ReLU of slope 0.2 and a last linear one, whose output is the logits.
+
+    The feature maps are those of the hidden layers; unlike in `ConvDiscriminator`, the logits are
+    not among them.
+
+    Shape: [B, C, …] → logits [B, N], feature maps [B, C', …].
+    """
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
-        """Judge one view of the signal."""
-        features = []
+        """Score one view of the signal."""
+        feature_maps = []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.2)
-            features.append(x)
-        return DiscriminatorOutput(self.conv_post(x).flatten(1), features)
+            feature_maps.append(x)
+        return DiscriminatorOutput(self.conv_post(x).flatten(1), feature_maps)
 
 
 class ScaleDiscriminator(HiddenMapDiscriminator):
-    """One scale: each of the `strides` widens as much as it slows, up to `max_channels`."""
+    """One scale of MelGAN's discriminator: strided, grouped convolutions on the waveform.
+
+    Each of the `strides` multiplies the width, `channels` in the first layer, by as much as it
+    divides the rate, up to `max_channels`.
+
+    Shape: audio [B, C, T] → logits [B, N].
+    """
 
     def __init__(
         self, strides: Sequence[int], *, channels: int, max_channels: int, audio_channels: int
@@ -45,7 +57,7 @@ class ScaleDiscriminator(HiddenMapDiscriminator):
 
 
 def halve(audio: Tensor) -> Tensor:
-    """The next scale: means of four samples, two apart, of those that exist.
+    """Halve the rate by means of four samples, two apart; only samples of the signal count.
 
     Shape: [B, C, T] → [B, C, max(T // 2, 1)].
     """
@@ -54,11 +66,18 @@ def halve(audio: Tensor) -> Tensor:
 
 
 class MelGANMultiScale(nn.Module):
-    """One `ScaleDiscriminator` per scale, each at half the rate of the one before.
+    """MelGAN's discriminator: strided, grouped convolutions on the waveform at several rates.
 
-    `channels` is the width of the first layer. Any length and any number of `audio_channels`.
-    16.91 M weights at the defaults.
+    One `ScaleDiscriminator` per scale. Takes signals of any length. 16.91 M weights at the
+    defaults.
     Kumar et al. 2019 (MelGAN), sec. 2.2; Yang et al. 2021 (Multi-band MelGAN) with three strides.
+
+    Args:
+        scales: Number of scales, each at half the rate of the one before.
+        strides: Strides of the convolutions of every scale.
+        channels: Width of the first layer, a multiple of 4.
+        max_channels: Largest width of a layer, a multiple of `channels`.
+        audio_channels: Channels of the signals.
     """
 
     def __init__(
@@ -89,7 +108,7 @@ class MelGANMultiScale(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per scale, the full rate first.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per scale, the full rate first.   Shape: audio [B, C, T]."""
         outputs: list[DiscriminatorOutput] = []
         for discriminator in self.discriminators:
             if outputs:

@@ -1,4 +1,4 @@
-"""What a discriminator answers, and the ensemble that collects the answers."""
+"""Outputs of discriminators, and the ensemble that collects them."""
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
@@ -8,12 +8,13 @@ from torch import Tensor, nn
 
 
 class DiscriminatorOutput(NamedTuple):
-    """One network's judgement of a signal.
+    """Scores and feature maps that one sub-discriminator computes for a batch of signals.
 
-    `logits` [B, N] are the scores, high for real. `feature_maps` are what that feature matching
-    compares: which ones is the paper's choice, in HiFi-GAN every layer including the last.
-    `direction` are the logits through which alone the last layer learns, if that is learned apart
-    (`vocoder.discriminators.slicing`). The losses multiply what they find here by `weight`.
+    `logits` [B, N] are the scores, high for real. `feature_maps` are what feature matching
+    compares; which ones is the paper's choice, in HiFi-GAN every layer including the last.
+    `direction` holds the logits that alone train the direction of a sliced last layer
+    (`vocoder.discriminators.slicing`); None without one. The losses multiply the terms of this
+    output by `weight`.
     """
 
     logits: Tensor
@@ -23,14 +24,15 @@ class DiscriminatorOutput(NamedTuple):
 
 
 def requested_features(module: nn.Module) -> tuple[str, ...]:
-    """Names of the features that a discriminator or augmentation asks for; most ask for none."""
+    """Names of the features that a discriminator or augmentation takes; for most, none."""
     return getattr(module, "features", ())
 
 
 class Discriminators(nn.ModuleDict):
-    """The whole ensemble by name. Each member maps audio [B, C, T] to a list of outputs.
+    """Ensemble of discriminators by name: audio and features to the outputs of all members.
 
-    A conditional member names in `features` what else it takes, by keyword.
+    Each member maps audio [B, C, T] to a list of outputs. A conditional member names in its
+    attribute `features` which features it takes besides, by keyword.
     """
 
     def __init__(self, modules: Mapping[str, nn.Module]) -> None:
@@ -46,11 +48,12 @@ class Discriminators(nn.ModuleDict):
 
 
 class ConvDiscriminator(nn.Module):
-    """Convolutions with leaky ReLU, then a linear one; every output is a feature.
+    """Convolutions with leaky ReLU of slope 0.1 and a last linear one, whose output is the logits.
 
-    Without `first_map` that of the first convolution is none, as in Vocos and AP-BWE.
+    The feature maps are the outputs of all layers, including the logits. With `first_map` False
+    the first convolution's is left out, as in Vocos and AP-BWE.
 
-    Shape: [B, C, …] → logits [B, N], features [B, C', …].   Kong et al. 2020, sec. 2.3.
+    Shape: [B, C, …] → logits [B, N], feature maps [B, C', …].   Kong et al. 2020, sec. 2.3.
     """
 
     def __init__(
@@ -62,12 +65,12 @@ class ConvDiscriminator(nn.Module):
         self.first_map = first_map
 
     def forward(self, x: Tensor) -> DiscriminatorOutput:
-        """Judge one view of the signal."""
-        features = []
+        """Score one view of the signal."""
+        feature_maps = []
         for conv in self.convs:
             x = F.leaky_relu(conv(x), 0.1)
-            features.append(x)
-        features.append(self.conv_post(x))
+            feature_maps.append(x)
+        feature_maps.append(self.conv_post(x))
         return DiscriminatorOutput(
-            features[-1].flatten(1), features if self.first_map else features[1:]
+            feature_maps[-1].flatten(1), feature_maps if self.first_map else feature_maps[1:]
         )

@@ -1,4 +1,4 @@
-"""Multi-period discriminator: every p-th sample in a column, so that periodicity shows."""
+"""Multi-period discriminator: 2-D convolutions on the waveform folded by several periods."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from vocoder.nn.weight_norm import Norm, normalise
 
 
 def fold(audio: Tensor, period: int) -> Tensor:
-    """Lay the signal out in rows of `period` samples, the tail completed by reflection.
+    """Fold a signal into rows of `period` samples, padding its tail by reflection.
 
     Shape: [B, C, T] → [B, C, ceil(T / period), period].   Kong et al. 2020, sec. 2.3.
     """
@@ -20,7 +20,15 @@ def fold(audio: Tensor, period: int) -> Tensor:
 
 
 class PeriodDiscriminator(ConvDiscriminator):
-    """One period: convolutions along the columns of `fold`, which never mix columns."""
+    """Discriminator of one period: convolutions on the folded signal that never mix its columns.
+
+    Args:
+        period: Samples in a row of the folded signal, see `fold`.
+        channels: Width of the first layer.
+        audio_channels: Channels of the signals.
+        first_map: Whether the first layer's output is among the feature maps.
+        norm: Normalisation of the weights, "weight" or "spectral".
+    """
 
     def __init__(
         self,
@@ -42,16 +50,22 @@ class PeriodDiscriminator(ConvDiscriminator):
         self.period = period
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
-        """Judge the signal folded by the period.   Shape: audio [B, C, T]."""
+        """Score the signal folded by the period.   Shape: audio [B, C, T] → logits [B, N]."""
         return super().forward(fold(audio, self.period))
 
 
 class MultiPeriod(nn.Module):
-    """One `PeriodDiscriminator` per period; `channels` is the width of the first layer.
+    """HiFi-GAN's multi-period discriminator: one `PeriodDiscriminator` per period.
 
-    Without `first_map` the output of the first layer is no feature, as in Vocos and AP-BWE.
-    Any length and any number of `audio_channels`. 41.09 M weights at the defaults.
+    Takes signals of any length. 41.09 M weights at the defaults.
     Kong et al. 2020 (HiFi-GAN), sec. 2.3.
+
+    Args:
+        periods: Periods in samples.
+        channels: Width of the first layer.
+        audio_channels: Channels of the signals.
+        first_map: Whether the first layer's output is a feature map; False in Vocos and AP-BWE.
+        norm: Normalisation of the weights, "weight" or "spectral".
     """
 
     def __init__(
@@ -78,5 +92,5 @@ class MultiPeriod(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per period.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per period.   Shape: audio [B, C, T]."""
         return [discriminator(audio) for discriminator in self.discriminators]

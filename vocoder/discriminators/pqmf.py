@@ -20,7 +20,7 @@ _WAVE_FACTORS = (1, 4, 16, 64, 64)
 
 
 class PQMFDiscriminator(HiddenMapDiscriminator):
-    """Convolutions of one dilation that keep the bands apart until the last layer."""
+    """Convolutions of one dilation over PQMF bands, which stay separate until the last layer."""
 
     def __init__(self, dilation: int, *, bands: int, channels: int, audio_channels: int) -> None:
         widths = [bands * audio_channels, *(bands * channels * factor for *_, factor in _LAYERS)]
@@ -37,19 +37,26 @@ class PQMFDiscriminator(HiddenMapDiscriminator):
         self.shortest = _shortest(dilation)
 
     def forward(self, bands: Tensor) -> DiscriminatorOutput:
-        """Judge bands, mirrored at the end if they are too short.   Shape: bands [B, C, T]."""
+        """Score bands, padded by reflection where too short.   Shape: [B, C, T] → logits [B, N]."""
         missing = max(self.shortest - bands.shape[-1] - 2, 0)
         return super().forward(pad_reflect(bands, 1, 1 + missing))
 
 
 class PQMFBands(nn.Module):
-    """The `highest` of `bands` PQMF bands, judged once for each of the `dilations`.
+    """EBEN's discriminator of the upper PQMF bands: one stack of convolutions per dilation.
 
-    `channels` is the width of the first layer for each band. `filter_size` and `cutoff` (as a
-    fraction of Nyquist) belong together: the cutoff is the one for which the bands add up to the
-    signal. Any length and any number of `audio_channels`, whose equal bands are judged jointly.
-    8.92 M weights at the defaults.
+    Takes signals of any length; the same band of all audio channels is scored jointly. 8.92 M
+    weights at the defaults.
     Hauret et al. 2023 (EBEN); Lin and Vaidyanathan 1998 (the choice of the cutoff).
+
+    Args:
+        bands: Bands of the filter bank.
+        highest: How many of them are scored, counted from the top.
+        filter_size: Coefficients of each filter.
+        cutoff: Fraction of Nyquist, chosen for `filter_size` so that bands add up to the signal.
+        dilations: Dilation of each sub-discriminator.
+        channels: Width of the first layer for each band.
+        audio_channels: Channels of the signals.
     """
 
     filters: Tensor
@@ -81,12 +88,12 @@ class PQMFBands(nn.Module):
         self.stride = bands
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per dilation.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per dilation.   Shape: audio [B, C, T]."""
         bands = self.analysis(audio)
         return [discriminator(bands) for discriminator in self.discriminators]
 
     def analysis(self, audio: Tensor) -> Tensor:
-        """The highest bands in float32 with the filters' tails, channels of a band side by side.
+        """Highest bands in float32 with the tails of the filters, channels of a band side by side.
 
         Shape: [B, C, T] → [B, highest * C, (T + filter_size - 2) // bands + 1].
         """
@@ -98,10 +105,11 @@ class PQMFBands(nn.Module):
 
 
 class GroupedWaveform(nn.Module):
-    """One scale of MelGAN's discriminator with always four groups, which makes it larger.
+    """EBEN's discriminator of the waveform: one scale of MelGAN's, strided layers in four groups.
 
-    `channels` is the width of the first layer, a multiple of 4. Any length and any number of
-    `audio_channels`. 18.86 M weights at the defaults.
+    MelGAN has a group for every four channels, so this one is larger. `channels` is the width of
+    the first layer, a multiple of 4. Takes signals of any length with `audio_channels` channels.
+    18.86 M weights at the defaults.
     Hauret et al. 2023 (EBEN).
     """
 
@@ -120,7 +128,7 @@ class GroupedWaveform(nn.Module):
         self.discriminator = HiddenMapDiscriminator(map(weight_norm, convs), weight_norm(last))
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output.   Shape: audio [B, C, T]."""
+        """Score the signal: one output.   Shape: audio [B, C, T]."""
         return [self.discriminator(audio)]
 
 

@@ -1,4 +1,4 @@
-"""Projected discriminators: small judges on fixed, randomly mixed features of a frozen network."""
+"""Projected discriminators: small networks on randomly mixed maps of a frozen backbone."""
 
 import math
 from abc import ABC, abstractmethod
@@ -20,9 +20,11 @@ _KERNEL = 2 * _STRIDE + 1
 
 
 class Backbone(nn.Module, ABC):
-    """A network in front of the judges: audio [B, C, T] → maps [B, widths[i], T_i], finest first.
+    """Base of frozen networks that discriminators are projected on: audio to maps at all scales.
 
-    `widths` are the channels of its maps. Subclasses say what the maps are.
+    `widths` are the channels of the maps. Subclasses define what the maps are.
+
+    Shape: audio [B, C, T] → maps [B, widths[i], T_i], finest first.
     """
 
     widths: tuple[int, ...]
@@ -33,13 +35,20 @@ class Backbone(nn.Module, ABC):
 
 
 class RandomConvolution(nn.Module):
-    """Convolution with random weights that never change, without bias; keeps the variance.
+    """Convolution with fixed random weights, without bias; it preserves the variance.
 
-    The weights are drawn again at every construction and are no part of the state. They come from
+    The weights are drawn again at every construction and are not part of the state. They come from
     numpy's frozen legacy generator, the same numbers in every version (NEP 19), which torch does
-    not promise: a training that is resumed elsewhere plays against the same features.
+    not promise: a training that is resumed elsewhere has the same projections.
 
     Shape: [B, in_channels, T] → [B, out_channels, ceil(T / stride)].
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel: Kernel size, odd.
+        stride: Stride in samples.
+        rng: Generator that the weights are drawn from.
     """
 
     weight: Tensor
@@ -66,10 +75,11 @@ class RandomConvolution(nn.Module):
 
 
 class RandomFeatures(Backbone):
-    """Random strided convolutions with leaky ReLU, each map at a quarter of the rate before.
+    """Backbone of random strided convolutions with leaky ReLU: maps at falling rates.
 
-    With the default widths every map has at least twice as many values as the audio, so that
-    random as they are, they tell different signals apart. Needs no download.
+    Each map has a quarter of the rate of the one before. With the default `widths` every map has at
+    least twice as many values as the audio, so that different signals have different maps although
+    the weights are random. Needs no download.
     """
 
     def __init__(
@@ -103,7 +113,7 @@ class RandomFeatures(Backbone):
 class Mixing(nn.Module):
     """Random projections across channels, then from every coarser scale into the next finer one.
 
-    Map i of the result has `channels` * 2**i channels and the length it came with.
+    Map i of the result has `channels` * 2**i channels and the length of map i of the input.
     """
 
     def __init__(self, widths: Sequence[int], *, channels: int, seed: int) -> None:
@@ -120,7 +130,7 @@ class Mixing(nn.Module):
         )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        """Mix maps that come finest first."""
+        """Mix maps, given finest first."""
         mixed = [mix(x) for mix, x in zip(self.across_channels, maps, strict=True)]
         for fine in reversed(range(len(self.across_scales))):
             length = mixed[fine].shape[-1]
@@ -130,16 +140,18 @@ class Mixing(nn.Module):
 
 
 class Projected(nn.Module):
-    """Judges on all scales of a frozen `backbone`, whose features are randomly mixed before.
+    """Projected discriminator: one on each scale of a frozen backbone's randomly mixed maps.
 
-    Only the judges learn; the gradient reaches the audio through the frozen networks. Published
-    for images (Sauer et al. 2021, Projected GANs): the frozen pre-trained network, both random
-    mixings, one judge per scale, all ending at one resolution, spectral norm. Our choice for audio:
-    one-dimensional convolutions, `RandomFeatures` where no network is given, no batch norm in the
-    judges (it would mix the items of a batch), hidden maps for feature matching.
+    Only the sub-discriminators learn; the gradient reaches the audio through the frozen networks.
+    Published for images (Sauer et al. 2021, Projected GANs): the frozen pre-trained network, both
+    random mixings, one discriminator per scale, all ending at one resolution, spectral norm. Our
+    choice for audio: one-dimensional convolutions, `RandomFeatures` where no `backbone` is given,
+    no batch norm in the discriminators (it would mix the items of a batch), hidden maps for feature
+    matching.
 
-    `channels` is the width of the finest mixed map. `seed` fixes all that is random. Any length;
-    a given backbone must take `audio_channels` itself. 5.26 M weights at the defaults.
+    `channels` is the width of the finest mixed map. `seed` fixes all random weights. Takes signals
+    of any length; a given backbone must take `audio_channels` itself. 5.26 M weights at the
+    defaults.
     """
 
     def __init__(
@@ -164,13 +176,13 @@ class Projected(nn.Module):
         self.train()
 
     def train(self, mode: bool = True) -> "Projected":
-        """Set the mode of the judges; the backbone stays in evaluation mode."""
+        """Set the mode of the discriminators; the backbone stays in evaluation mode."""
         super().train(mode)
         self.backbone.eval()
         return self
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per scale of the backbone, the finest first.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per scale, the finest first.   Shape: audio [B, C, T]."""
         maps = self.mixing(self.backbone(audio))
         return [
             discriminator(x) for discriminator, x in zip(self.discriminators, maps, strict=True)
@@ -178,7 +190,7 @@ class Projected(nn.Module):
 
 
 def _discriminator(widths: Sequence[int]) -> HiddenMapDiscriminator:
-    """From the rate of a map down to that of the coarsest, whose width is the last."""
+    """Convolutions from the rate of a map down to that of the coarsest, whose width is the last."""
     convs = [nn.Conv1d(widths[0], widths[0], 3, padding=1)]
     convs += [
         nn.Conv1d(in_channels, out_channels, _KERNEL, _STRIDE, _STRIDE)

@@ -1,4 +1,4 @@
-"""Multi-scale discriminator: the waveform itself and two smoothed, slower copies of it."""
+"""Multi-scale discriminator: the waveform and copies of it at repeatedly halved rates."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,15 +21,19 @@ _GROUPS = 16
 
 
 def halve(audio: Tensor) -> Tensor:
-    """The next scale: means of four samples, two apart.   Shape: [B, C, T] → [B, C, T // 2 + 1]."""
+    """Halve the rate by means of four samples, two apart, with zeros outside.
+
+    Shape: [B, C, T] → [B, C, T // 2 + 1].
+    """
     return F.avg_pool1d(audio, kernel_size=4, stride=2, padding=2)
 
 
 class MultiScale(nn.Module):
-    """Grouped convolutions on audio halved again and again; `channels` is the first layer's width.
+    """HiFi-GAN's multi-scale discriminator: grouped convolutions on repeatedly halved audio.
 
-    Spectral norm on the first scale, weight norm on the others. Any length and any number of
-    `audio_channels`. 29.61 M weights at the defaults.
+    `channels` is the width of the first layer, a multiple of 16. Spectral norm on the first scale,
+    weight norm on the others. Takes signals of any length with `audio_channels` channels. 29.61 M
+    weights at the defaults.
     Kumar et al. 2019 (MelGAN), in the form of Kong et al. 2020 (HiFi-GAN), sec. 2.3.
     """
 
@@ -46,7 +50,7 @@ class MultiScale(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per scale, the full rate first.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per scale, the full rate first.   Shape: audio [B, C, T]."""
         outputs: list[DiscriminatorOutput] = []
         for discriminator in self.discriminators:
             if outputs:

@@ -1,4 +1,4 @@
-"""Slicing adversarial networks: any discriminator, its last layer's direction learned apart."""
+"""Slicing adversarial networks: the direction of the last layer is trained by its own loss."""
 
 import torch
 import torch.nn.functional as F
@@ -11,12 +11,13 @@ from vocoder.errors import ConfigError
 
 
 class Sliced(nn.Module):
-    """The discriminator `discriminator`, in which every layer `conv_post` became a `SlicedLayer`, in place.
+    """Discriminator whose every layer `conv_post` is replaced by a `SlicedLayer`, in place.
 
-    In training `logits` teach everything but the direction of those layers, `direction`, of the
-    same value, nothing else: a game for both is `vocoder.losses.adversarial.Slicing`. In evaluation
-    there is no `direction`. ConfigError for a judge without `conv_post`, and in training for one
-    that mixes the signals of a batch behind it.
+    In training, gradients of `logits` reach all weights but the directions of those layers, and
+    gradients of `direction`, which has the same values, reach only them;
+    `vocoder.losses.adversarial.Slicing` is the loss of both. In evaluation `direction` is None.
+    Raises ConfigError for a discriminator without `conv_post`, and in training for one that mixes
+    the signals of a batch after it.
     Takida et al. 2024 (SAN); Shibuya et al. 2024 (BigVSAN).
     """
 
@@ -32,20 +33,22 @@ class Sliced(nn.Module):
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Names of the features that `discriminator` asks for."""
+        """Names of the features that the wrapped discriminator takes."""
         return requested_features(self.discriminator)
 
     def forward(self, audio: Tensor, **features: Tensor) -> list[DiscriminatorOutput]:
-        """Its outputs, in training with `direction`.   Shape: audio [B, C, T]."""
+        """Score the signal: the outputs, in training with `direction`.   Shape: audio [B, C, T]."""
         outputs: list[DiscriminatorOutput] = self.discriminator(audio, **features)
-        return [self._part(v, audio.shape[0]) for v in outputs] if self.training else outputs
+        if not self.training:
+            return outputs
+        return [self._split(output, audio.shape[0]) for output in outputs]
 
-    def _part(self, output: DiscriminatorOutput, batch: int) -> DiscriminatorOutput:
-        """Take apart what the sliced layers put one after the other in the batch."""
+    def _split(self, output: DiscriminatorOutput, batch: int) -> DiscriminatorOutput:
+        """Separate the two halves of the batch that the sliced layers return."""
         if output.logits.shape[0] != 2 * batch:
             raise ConfigError(
-                f"{type(self.discriminator).__name__} mixes signals behind conv_post or has logits from "
-                "another layer; use it without Sliced"
+                f"{type(self.discriminator).__name__} mixes the signals of a batch after conv_post "
+                "or takes its logits from another layer; use it without Sliced"
             )
         return output._replace(
             logits=output.logits[:batch],
@@ -55,12 +58,13 @@ class Sliced(nn.Module):
 
 
 class SlicedLayer(nn.Module):
-    """A convolution or linear layer as scale · filters of unit length, applied to input + bias.
+    """Convolution or linear layer as scale · filters of unit length, applied to input + bias.
 
-    It starts as what `layer`, whose weight it takes over, computes without its bias. In training
-    its output is twice the batch: first the values that teach input, scale and bias, then the same
-    values again, which teach the filters. `layer` may be weight- or spectral-normalised and any
-    subclass, with any padding. ConfigError for other layers.
+    At first it computes what `layer`, whose weight it takes over, computes without its bias. In
+    training its output has twice the batch: first the values whose gradients reach input, scale and
+    bias, then the same values again, whose gradients reach the filters. `layer` is a Conv1d, Conv2d
+    or Linear or a subclass, with any padding, and may be weight- or spectral-normalised. Raises
+    ConfigError for other layers.
 
     Shape: [B, in, …] → [B, out, …], in training [2 B, out, …].
     """

@@ -1,7 +1,7 @@
 """HiFi-GAN BWE's discriminators: the waveform at several sample rates, and the mel spectrogram.
 
-Both answer with the mean of their scores. They look at nearly a second at once; a shorter signal is
-mirrored at its end.
+The logit of each is the mean of its scores. Both need nearly a second of audio; a shorter signal is
+padded at its end by reflection.
 """
 
 import math
@@ -27,7 +27,7 @@ _STRIDE = (1, 2)
 
 
 class RateDiscriminator(ConvDiscriminator):
-    """Strided convolutions at one sample rate, the long ones in groups of four channels."""
+    """Convolutions on audio at one sample rate, the strided ones in groups of four channels."""
 
     def __init__(self, *, channels: int, audio_channels: int) -> None:
         widths = [audio_channels, *(channels * factor for *_, factor in _WAVE_LAYERS)]
@@ -46,16 +46,17 @@ class RateDiscriminator(ConvDiscriminator):
         super().__init__(convs, nn.Conv1d(widths[-1], 1, 1))
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
-        """Judge audio at its rate.   Shape: audio [B, C, T]."""
-        scores, features, *_ = super().forward(audio)
-        return DiscriminatorOutput(scores.mean(1, keepdim=True), features[:-1])
+        """Score audio by the mean over time.   Shape: audio [B, C, T] → logits [B, 1]."""
+        scores, feature_maps, *_ = super().forward(audio)
+        return DiscriminatorOutput(scores.mean(1, keepdim=True), feature_maps[:-1])
 
 
 class MultiRate(nn.Module):
-    """One `RateDiscriminator` for each of the sample rates `rates`, of audio at `sample_rate`.
+    """HiFi-GAN BWE's discriminator of the waveform: audio resampled to several sample rates.
 
-    `channels` is the width of the first layer, a multiple of 4. Any length and any number of
-    `audio_channels`. Published with torchaudio's resampling, whose aliases are at -40 dB.
+    One `RateDiscriminator` for each of `rates` in Hz, of audio at `sample_rate`. `channels` is the
+    width of the first layer, a multiple of 4. Takes signals of any length with `audio_channels`
+    channels. Published with torchaudio's resampling, whose aliases are at -40 dB.
     22.54 M weights at the defaults.   Su et al. 2021 (Bandwidth extension is all you need).
     """
 
@@ -80,7 +81,7 @@ class MultiRate(nn.Module):
         self.shortest = math.ceil((samples + 1) * sample_rate / min(rates))
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per rate.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per rate.   Shape: audio [B, C, T]."""
         audio = pad_reflect(audio, 0, max(self.shortest - audio.shape[-1], 0))
         return [
             discriminator(resample(audio, self.sample_rate, rate))
@@ -89,10 +90,11 @@ class MultiRate(nn.Module):
 
 
 class MelMap(nn.Module):
-    """Gated convolutions with batch norm over the log-mel `mel`, each `channels` wide.
+    """HiFi-GAN BWE's discriminator of the log-mel: gated convolutions with batch norm.
 
-    Published batches hold real and fake audio together; here each is normalised by itself. Any
-    length and any number of `audio_channels`. Raises ConfigError for too few bands.
+    `mel` is the spec of the log-mel, `channels` the width of every layer. Published batches hold
+    real and fake audio together; here each is normalised by itself. Takes signals of any length
+    with `audio_channels` channels. Raises ConfigError for too few bands.
     0.10 M weights at the defaults.   Su et al. 2021 (Bandwidth extension is all you need).
     """
 
@@ -124,20 +126,20 @@ class MelMap(nn.Module):
         self.conv_post = nn.Conv2d(channels, 1, _LAST_KERNEL, _STRIDE)
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output.   Shape: audio [B, C, T]."""
+        """Score the signal: one output.   Shape: audio [B, C, T]."""
         audio = pad_reflect(audio, 0, max(self.shortest - audio.shape[-1], 0))
         x = self.mel(audio.flatten(0, 1)[:, None])
         x = x.unflatten(0, audio.shape[:2])  # [B, C, M, F]
-        features = []
+        feature_maps = []
         for conv in self.convs:
             x = conv(x)
-            features.append(x)
+            feature_maps.append(x)
         score = torch.mean(self.conv_post(x), dim=(2, 3))  # [B, 1]
-        return [DiscriminatorOutput(score, features)]
+        return [DiscriminatorOutput(score, feature_maps)]
 
 
 def _shortest(layers: Iterable[tuple[int, int, int]]) -> int:
-    """Steps that convolutions of (kernel, stride, padding) need for a single one at the end."""
+    """Input steps that convolutions of (kernel, stride, padding) need for one output step."""
     steps = 1
     for kernel, stride, padding in reversed(list(layers)):
         steps = (steps - 1) * stride + kernel - 2 * padding

@@ -1,4 +1,4 @@
-"""Multi-scale discriminator whose slower copies of the waveform lose nothing: wavelet packets."""
+"""Multi-scale discriminator on wavelet packets, which halve the rate without loss."""
 
 from torch import Tensor, nn
 
@@ -9,11 +9,12 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class WaveletMultiScale(MultiScale):
-    """`MultiScale` with a Haar transform for every average that halves the rate.
+    """Multi-scale discriminator that halves the rate by Haar transforms, without loss.
 
-    Averages hide the upper half of the band from the slower scales and alias the rest into it. Here
-    scale i gets all 2**i sub-bands, mixed by a learned convolution of kernel 1. Any length and any
-    number of `audio_channels`. 29.61 M weights at the defaults.
+    The averages of `MultiScale` suppress the upper half of the band in the slower scales and alias
+    the rest of it. Here scale i gets all 2**i sub-bands, mixed by a learned convolution of kernel
+    1. `channels` is the width of the first layer, a multiple of 16. Takes signals of any length
+    with `audio_channels` channels. 29.61 M weights at the defaults.
     Kim et al. 2021 (Fre-GAN): the down-sampling between its sub-discriminators. Its
     resolution-wise shortcuts, which feed the sub-bands to inner layers as well, are not here.
     """
@@ -26,7 +27,7 @@ class WaveletMultiScale(MultiScale):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per scale, the full rate first.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per scale, the full rate first.   Shape: audio [B, C, T]."""
         first, *slower = self.discriminators
         outputs, bands = [first(audio)], audio
         for discriminator, mix in zip(slower, self.mixes, strict=True):

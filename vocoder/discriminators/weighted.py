@@ -1,4 +1,4 @@
-"""How much a member of the ensemble counts."""
+"""Weight of a member of the ensemble in all losses."""
 
 from torch import Tensor, nn
 
@@ -7,9 +7,10 @@ from vocoder.errors import ConfigError
 
 
 class Weighted(nn.Module):
-    """The discriminator `discriminator`, whose outputs weigh `weight` together, in all losses.
+    """Discriminator whose outputs together have the weight `weight` in all losses.
 
-    With losses that sum over outputs, this is `weight` times the mean over those of this discriminator.
+    In losses that sum over outputs, it contributes `weight` times the mean over its outputs. Raises
+    ConfigError unless the weight is positive.
     """
 
     def __init__(self, discriminator: nn.Module, *, weight: float) -> None:
@@ -21,7 +22,7 @@ class Weighted(nn.Module):
         self.features = requested_features(discriminator)
 
     def forward(self, audio: Tensor, **features: Tensor) -> list[DiscriminatorOutput]:
-        """Its outputs.   Shape: audio [B, C, T]."""
+        """Score the signal: the outputs, weighted.   Shape: audio [B, C, T]."""
         outputs: list[DiscriminatorOutput] = self.discriminator(audio, **features)
         share = self.weight / len(outputs)
         return [output._replace(weight=share) for output in outputs]

@@ -1,4 +1,4 @@
-"""GAN-TTS's discriminators: short windows cut at random, some of them judged against the mel."""
+"""GAN-TTS's discriminators: short windows cut at random, scored alone or together with the mel."""
 
 import math
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from vocoder.nn.weight_norm import normalise
 
 
 class DownBlock(nn.Module):
-    """Residual block that slows its input by `factor`; the paper's DBlock.
+    """Residual block that divides the rate of its input by `factor`; GAN-TTS's DBlock.
 
     Shape: [B, in_channels, T] → [B, out_channels, T // factor].
     """
@@ -29,7 +29,7 @@ class DownBlock(nn.Module):
         self.shortcut = _conv(in_channels, out_channels, 1)
 
     def forward(self, x: Tensor, condition: Tensor | float = 0.0) -> Tensor:
-        """Slow down; `condition` is added between the convolutions."""
+        """Downsample; `condition` is added between the convolutions."""
         x = F.avg_pool1d(x, self.factor)
         hidden = self.conv1(F.relu(x)) + condition
         y: Tensor = self.shortcut(x) + self.conv2(F.relu(hidden))
@@ -37,11 +37,17 @@ class DownBlock(nn.Module):
 
 
 class WindowDiscriminator(nn.Module):
-    """Judges one window, `folds` samples of each channel side by side, by a single logit.
+    """Discriminator of one window of audio, with or without its mel: a single logit.
 
-    With `n_mels`, the last slowing block also sees the mel of the window, frame by frame. The
-    paper averages the last map to a scalar; here a convolution of kernel 1 weighs its channels
-    first. There are no features, because no two windows match.
+    The paper averages the last map to a scalar; here a convolution of kernel 1 weighs its channels
+    first. There are no feature maps, because no two windows match.
+
+    Args:
+        folds: Consecutive samples of each audio channel that are stacked as channels.
+        factors: Factors by which the blocks divide the rate.
+        channels: Width of the first block.
+        audio_channels: Channels of the signals.
+        n_mels: Mel bands, given to the last downsampling block frame by frame; None without mel.
     """
 
     def __init__(
@@ -69,7 +75,7 @@ class WindowDiscriminator(nn.Module):
         self.conv_post = _conv(width, 1, 1)
 
     def forward(self, window: Tensor, mel: Tensor | None = None) -> DiscriminatorOutput:
-        """Judge one window.   Shape: window [B, C, T], mel [B, M, F], logits [B, 1]."""
+        """Score one window.   Shape: window [B, C, T], mel [B, M, F] → logits [B, 1]."""
         x = fold(window, self.folds).transpose(2, 3).flatten(1, 2)  # [B, C * folds, T / folds]
         x = self.blocks(x)
         if mel is not None:
@@ -78,15 +84,15 @@ class WindowDiscriminator(nn.Module):
 
 
 class RandomWindow(nn.Module):
-    """A window of each of several sizes, cut at random anew in every call, each with its discriminator.
+    """GAN-TTS's unconditional discriminator: windows of several sizes, cut at random in every call.
 
-    All are folded to the length of the shortest, by laying consecutive samples side by side, and
-    slowed by the product of their `factors`. `channels` is the first layer's width. Any length
-    (a short signal is mirrored at its end) and any number of `audio_channels`. Real and fake are
-    cut at different places (the paper samples fragments of either), so there is nothing for
-    feature matching. In evaluation mode the window lies in the middle.
-    6.72 M weights at the defaults.
-    Bińkowski et al. 2020 (GAN-TTS).
+    Each of the sizes `windows`, in samples, has its own sub-discriminator. All windows are folded
+    to the length of the shortest, by stacking consecutive samples as channels, and then downsampled
+    by the product of their `factors`. `channels` is the first layer's width. Takes signals of any
+    length (a short one is padded at its end by reflection) with `audio_channels` channels. Real and
+    fake are cut at different places (the paper samples fragments of either), so there are no
+    feature maps to match. In evaluation mode the window lies in the middle.
+    6.72 M weights at the defaults.   Bińkowski et al. 2020 (GAN-TTS).
     """
 
     def __init__(
@@ -113,7 +119,7 @@ class RandomWindow(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per window.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per window.   Shape: audio [B, C, T]."""
         outputs = []
         for size, discriminator in zip(self.windows, self.discriminators, strict=True):
             start = _start(audio.shape[-1], size, drawn=self.training)
@@ -122,12 +128,21 @@ class RandomWindow(nn.Module):
 
 
 class ConditionalRandomWindow(nn.Module):
-    """`RandomWindow` that knows the mel, and so judges whether the audio is the right one.
+    """GAN-TTS's conditional discriminator: random windows of audio, each scored with its mel.
 
-    Windows have sizes in `frames` of `hop_length` samples and begin with a frame. Each is folded
-    so that its `factors` slow it to the rate of the mel. A signal with fewer frames than a window
-    is mirrored at its end, the mel alike. 28.15 M weights at the defaults.
+    So it also scores whether the audio fits the mel. Windows begin with a frame. Each is folded so
+    that its `factors` downsample it to the rate of the mel. A signal with fewer frames than a
+    window is padded at its end by reflection, and so is the mel. 28.15 M weights for the paper's
+    windows of 2, 4, 8, 16 and 30 frames of 120 samples.
     Bińkowski et al. 2020 (GAN-TTS), with a mel for linguistic features.
+
+    Args:
+        n_mels: Bands of the feature `mel`.
+        hop_length: Samples in a frame of the mel.
+        frames: Sizes of the windows in frames.
+        factors: Factors by which the blocks for each window divide the rate.
+        channels: Width of the first layer.
+        audio_channels: Channels of the signals.
     """
 
     features = ("mel",)
@@ -136,15 +151,9 @@ class ConditionalRandomWindow(nn.Module):
         self,
         *,
         n_mels: int = 80,
-        hop_length: int = 120,
-        frames: Sequence[int] = (2, 4, 8, 16, 30),
-        factors: Sequence[Sequence[int]] = (
-            (5, 3, 2, 2, 2),
-            (5, 3, 2, 2),
-            (5, 3, 2),
-            (5, 3),
-            (2, 2, 2),
-        ),
+        hop_length: int,
+        frames: Sequence[int],
+        factors: Sequence[Sequence[int]],
         channels: int = 64,
         audio_channels: int = 1,
     ) -> None:
@@ -167,7 +176,10 @@ class ConditionalRandomWindow(nn.Module):
         )
 
     def forward(self, audio: Tensor, *, mel: Tensor) -> list[DiscriminatorOutput]:
-        """One output per window.   Shape: audio [B, C, T], mel [B, M, F] with F >= T // hop."""
+        """Score the signal with its mel: one output per window.
+
+        Shape: audio [B, C, T], mel [B, M, F] with F >= T // hop.
+        """
         hop = self.hop_length
         common = min(mel.shape[-1], audio.shape[-1] // hop)
         outputs = []
@@ -179,14 +191,14 @@ class ConditionalRandomWindow(nn.Module):
 
 
 def _start(length: int, size: int, *, drawn: bool) -> int:
-    """Where a window of `size` begins: anywhere that it fits, or in the middle."""
+    """Start of a window of `size`: drawn among all places where it fits, or the middle."""
     last = max(length - size, 0)
     # Drawn on the CPU: a device would have to be waited for.
     return int(torch.randint(last + 1, (), device="cpu")) if drawn else last // 2
 
 
 def _cut(signal: Tensor, start: int, size: int) -> Tensor:
-    """A window, mirrored at its end if the signal is shorter.   Shape: [B, C, T] → [B, C, size]."""
+    """A window, padded by reflection where the signal ends.   Shape: [B, C, T] → [B, C, size]."""
     window = signal[..., start : start + size]
     return pad_reflect(window, 0, size - window.shape[-1])
 
@@ -197,7 +209,7 @@ def _check_pairs(
     if min(sizes, default=0) < 1 or channels < 1:
         raise ConfigError(f"{name} {list(sizes)} and channels {channels} must be positive")
     if len(sizes) != len(factors) or not all(min(each, default=0) >= 1 for each in factors):
-        raise ConfigError(f"factors {factors}: give a list of positive ones for each of {name}")
+        raise ConfigError(f"factors {factors}: give a list of positive factors for each of {name}")
 
 
 def _conv(in_channels: int, out_channels: int, kernel: int, dilation: int = 1) -> nn.Conv1d:

@@ -1,4 +1,4 @@
-"""Constant-Q transform: frequencies in equal musical steps, each seen through as many periods.
+"""Constant-Q transform: bins at equal musical steps, each over the same number of periods.
 
 Every octave is taken with the filters of the highest one, from a signal halved in rate once for
 each octave below it (Schörkhuber and Klapuri 2010). The bins of an octave are therefore a few
@@ -22,17 +22,22 @@ _BLOCK = 64
 
 @dataclass(frozen=True, kw_only=True)
 class CQTSpec:
-    """Which bins a constant-Q transform has, and how often it looks; all at `sample_rate`.
+    """Settings of a constant-Q transform: rate, hop and frequencies of the bins.
 
     Raises ConfigError unless the highest bin lies below half the rate and the hop can be halved
     once for each octave but the highest.
     """
 
     sample_rate: int
+    """Sample rate in Hz."""
     hop_length: int
+    """Samples between frames."""
     octaves: int = 9
+    """Number of octaves."""
     bins_per_octave: int = 24
+    """Bins in each octave."""
     f_min: float = 32.7
+    """Center of the lowest bin in Hz."""
 
     def __post_init__(self) -> None:
         sizes = (self.sample_rate, self.hop_length, self.octaves, self.bins_per_octave, self.f_min)
@@ -59,17 +64,17 @@ class CQTSpec:
         return hertz.reshape(self.octaves, self.bins_per_octave)
 
     def lengths(self) -> Tensor:
-        """Samples that each bin sees.   Shape: [octaves, bins_per_octave], float64."""
+        """Length of each bin's filter in samples.   Shape: [octaves, bins_per_octave], float64."""
         return torch.ceil(self.quality * self.sample_rate / self.frequencies())
 
     @property
     def quality(self) -> float:
-        """Center over width of each bin, which is how many periods it sees."""
+        """Center over width of each bin, the number of periods in its filter."""
         return 1.0 / float(2.0 ** (1.0 / self.bins_per_octave) - 1.0)
 
 
 def cqt_kernels(spec: CQTSpec) -> Tensor:
-    """What `cqt` multiplies frames by: real parts of all bins of an octave, then imaginary ones.
+    """Filters that `cqt` applies: real parts of all bins of an octave, then imaginary ones.
 
     The filters are those of the highest octave, Hann-windowed and of unit sum of magnitudes. The
     octaves differ by √length of their bins, which gives noise the same level in all.
@@ -89,11 +94,11 @@ def cqt_kernels(spec: CQTSpec) -> Tensor:
 
 
 def cqt(levels: Sequence[Tensor], kernels: Tensor, *, hop_length: int) -> Tensor:
-    """Real and imaginary parts of every bin, the lowest octave first; silence lies outside.
+    """Constant-Q transform: real and imaginary parts of every bin, the lowest octave first.
 
-    `levels` are at least as many `octave_levels` as `kernels` have octaves, `hop_length` counts
-    samples of the first. Frame f is centered on sample f * hop_length, octave o below the highest
-    (2^o - 1) / 2 samples later, for that is what the filters of the halvings delay.
+    `levels` are at least as many `octave_levels` as `kernels` have octaves; beyond their ends lies
+    silence. `hop_length` is in samples of the first. Frame f is centered on sample f * hop_length,
+    octave o below the highest (2^o - 1) / 2 samples later, the delay of the halving filters.
 
     Away from the ends this is the transform by definition, with that delay, to 0.1 % of the largest
     bin. `librosa.cqt` (norm=1, scale=True, filter_scale for filters as long) centers all octaves
@@ -113,7 +118,7 @@ def cqt(levels: Sequence[Tensor], kernels: Tensor, *, hop_length: int) -> Tensor
 
 
 def octave_levels(audio: Tensor, filters: Tensor, octaves: int) -> list[Tensor]:
-    """The signal, followed by silence up to 2^(octaves - 1) samples, and its repeated halvings.
+    """The signal, padded with silence to 2^(octaves - 1) samples, and its repeated halvings.
 
     Shape: [B, T] → octaves * [B, max(T, 2^(octaves - 1)) // 2^o].
     """
@@ -124,7 +129,7 @@ def octave_levels(audio: Tensor, filters: Tensor, octaves: int) -> list[Tensor]:
 
 
 def halving_filters() -> Tensor:
-    """The low-pass of nnAudio's constant-Q transform as `halve_rate` wants it.
+    """Filters for `halve_rate`: the low-pass of nnAudio's constant-Q transform.
 
     The gain is 1 below a quarter of the rate and 0 above, sampled at 257 frequencies, with a
     Hamming window over the impulse response, which is then this in closed form.
@@ -138,7 +143,7 @@ def halving_filters() -> Tensor:
 
 
 def doubling_filters() -> Tensor:
-    """The sinc interpolation of torchaudio's `Resample` as `double_rate` wants it.
+    """Filters for `double_rate`: the sinc interpolation of torchaudio's `Resample`.
 
     Its defaults: six zero crossings under a Hann window, a cutoff of 0.99 times Nyquist.
     """
@@ -151,21 +156,20 @@ def doubling_filters() -> Tensor:
 
 
 def halve_rate(audio: Tensor, filters: Tensor) -> Tensor:
-    """Half the rate and half a sample later.   Shape: [B, T] → [B, T // 2], T >= 2."""
+    """Halve the rate, with a delay of half a sample.   Shape: [B, T] → [B, T // 2], T >= 2."""
     return _by_blocks(audio, filters, 2 * filters.shape[1])
 
 
 def double_rate(audio: Tensor, filters: Tensor) -> Tensor:
-    """Twice the rate.   Shape: [B, T] → [B, 2 T]."""
+    """Double the rate, without delay.   Shape: [B, T] → [B, 2 T]."""
     return _by_blocks(audio, filters, filters.shape[1] // 2)
 
 
 def _by_blocks(audio: Tensor, filters: Tensor, step: int) -> Tensor:
-    """Filter with silence outside, `step` samples at a time becoming a block of new ones.
+    """Filter with silence outside; each `step` samples make a block of outputs.
 
-    Each column of `filters` makes one sample of the block. As products of matrices the halvings
-    take a tenth of the time, and their gradients a thirtieth, that they take as convolutions of a
-    single channel.
+    Each column of `filters` makes one sample of the block. As matrix products the halvings take a
+    tenth of the time, and their gradients a thirtieth, of single-channel convolutions.
 
     Shape: [B, T], [size, block] → [B, T * block // step].
     """

@@ -1,4 +1,4 @@
-"""Excitation signals of source-filter synthesis: flat spectra for a filter to shape."""
+"""Excitation signals of source-filter synthesis: pulses, sines and noise with flat spectra."""
 
 import math
 
@@ -11,7 +11,7 @@ def pulse_train(f0: Tensor, *, hop_length: int, sample_rate: int) -> Tensor:
     """Band-limited pulses: all harmonics of `f0` up to Nyquist, equal in amplitude and phase.
 
     Between frame centers f0 is interpolated linearly. The power per Hz is that of white noise with
-    unit variance, whatever the pitch, so one filter fits both excitations.
+    unit variance at any pitch, so one filter fits both excitations.
 
     Shape: f0 [B, F] in Hz, positive → [B, F * hop_length].
     """
@@ -34,8 +34,8 @@ def _cosine_sum(phase: Tensor, harmonics: Tensor) -> Tensor:
 def harmonic_sines(f0: Tensor, harmonics: int, *, hop_length: int, sample_rate: int) -> Tensor:
     """Unit sines at 1, 2, … `harmonics` times `f0`, all of phase 0 at the start.
 
-    The phase is summed up frame by frame and interpolated linearly between frame centers; before
-    the first and behind the last it stands still.
+    The phase is accumulated frame by frame and interpolated linearly between frame centers; before
+    the first and after the last it is constant.
 
     Shape: f0 [B, F] in Hz → [B, harmonics, F * hop_length].   Li et al. 2023 (HiFTNet), its code.
     """
@@ -46,14 +46,16 @@ def harmonic_sines(f0: Tensor, harmonics: int, *, hop_length: int, sample_rate: 
 
 
 def noise_table(samples: int = 1 << 16, seed: int = 0) -> Tensor:
-    """White Gaussian noise of unit variance that is always the same. Shape: [samples]."""
+    """White Gaussian noise of unit variance, fixed by the seed.   Shape: [samples]."""
     return torch.randn(samples, generator=torch.Generator().manual_seed(seed))
 
 
 def indexed_noise(table: Tensor, like: Tensor, offset: Tensor | int = 0) -> Tensor:
-    """Noise whose sample n depends on n alone, so that a stream gets what one call would get.
+    """Noise whose sample n depends on n alone, so that a stream equals a single call.
 
-    `offset` (a number, or [B, 1]) shifts where the table is entered.   Shape: like [B, T] → [B, T].
+    `offset` (a number, or [B, 1]) is the position of sample 0 in `table`, which repeats.
+
+    Shape: like [B, T] → [B, T].
     """
     position = torch.ones_like(like, dtype=torch.long).cumsum(-1) - 1 + offset
     return table[position % table.shape[0]]

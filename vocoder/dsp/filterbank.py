@@ -40,9 +40,18 @@ def mel_filterbank(
     scale: MelScale = "slaney",
     norm: Literal["slaney", "none"] = "slaney",
 ) -> Tensor:
-    """Triangular filters, evenly spaced in mel; "slaney" norm gives each unit area in Hz.
+    """Triangular filters from bins to mel bands, evenly spaced in mel.
 
     Shape: [n_mels, n_fft // 2 + 1].   Slaney 1998 (Auditory Toolbox) / Young et al. (HTK book).
+
+    Args:
+        sample_rate: Sample rate in Hz.
+        n_fft: Size of the transform in samples.
+        n_mels: Number of bands.
+        f_min: Lower end of the lowest band in Hz.
+        f_max: Upper end of the highest band in Hz.
+        scale: Mel scale.
+        norm: "slaney" gives each filter unit area in Hz, "none" a peak of one.
     """
     bins = torch.arange(n_fft // 2 + 1, dtype=torch.float64) * (sample_rate / n_fft)
     limits = hz_to_mel(torch.tensor([f_min, f_max], dtype=torch.float64), scale)
@@ -58,7 +67,7 @@ def mel_filterbank(
 
 
 def spreading_matrix(filterbank: Tensor) -> Tensor:
-    """Takes bands to bins: each bin is the mean of the bands that cover it, zero where none does.
+    """Matrix from bands to bins: each bin is the mean of the bands that cover it, 0 without any.
 
     Shape: [n_mels, n_fft // 2 + 1] → [n_fft // 2 + 1, n_mels].
     """

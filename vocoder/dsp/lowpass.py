@@ -1,4 +1,4 @@
-"""Windowed-sinc low-pass filters, and the doubling and halving of the rate with one of them."""
+"""Windowed-sinc low-pass filters, and doubling and halving of the rate with them."""
 
 import math
 
@@ -10,10 +10,11 @@ from vocoder.errors import ConfigError
 
 
 def kaiser_sinc(kernel_size: int, *, cutoff: float, half_width: float) -> Tensor:
-    """Low-pass filter with unit gain at 0 Hz.
+    """Windowed-sinc low-pass filter with unit gain at 0 Hz.
 
     `cutoff` and `half_width` (of the transition band) are fractions of the sample rate; the
-    Kaiser window's attenuation follows from them and the length.
+    attenuation of the Kaiser window follows from them and the length. Raises ConfigError unless
+    0 < cutoff <= 0.5 and the half width is positive.
 
     Shape: [kernel_size].   Kaiser 1974; the settings' use as in Karras et al. 2021 (StyleGAN3).
     """
@@ -41,19 +42,19 @@ def _kaiser_beta(attenuation: float) -> float:
 
 
 def band_limit(audio: Tensor, cutoffs: Tensor, *, sample_rate: int) -> Tensor:
-    """Each signal without what lies above its own cutoff: all of it from 0.97 of the cutoff down.
+    """Low-pass each signal at its own cutoff in Hz, with unit gain up to 0.97 of the cutoff.
 
-    Without delay; a signal is taken to go round.   Shape: [B, C, T], cutoffs [B] in Hz → [B, C, T].
+    Zero phase and circular.   Shape: [B, C, T], cutoffs [B] → [B, C, T].
     """
     spectrum = torch.fft.rfft(audio.float())
     hz = torch.linspace(0.0, sample_rate / 2, spectrum.shape[-1], device=audio.device)
     flank = (cutoffs.to(hz)[:, None, None] - hz) / (0.03 * cutoffs.to(hz)[:, None, None])
-    kept: Tensor = torch.fft.irfft(spectrum * flank.clamp(0.0, 1.0), n=audio.shape[-1])
-    return kept
+    limited: Tensor = torch.fft.irfft(spectrum * flank.clamp(0.0, 1.0), n=audio.shape[-1])
+    return limited
 
 
 def upsample2(x: Tensor, taps: Tensor, *, causal: bool = False) -> Tensor:
-    """Twice the rate, each channel filtered by an even number of `taps`; edges are held.
+    """Double the rate of each channel with an even number of `taps`; edges are held.
 
     Shape: [B, C, T] → [B, C, 2 T].
     """
@@ -61,13 +62,13 @@ def upsample2(x: Tensor, taps: Tensor, *, causal: bool = False) -> Tensor:
     reach = size // 2 - 1
     x = F.pad(x, (reach, 0 if causal else reach), mode="replicate")
     weight = (2.0 * taps).expand((channels, 1, size))
-    # The samples that the padding made, less those that a filter centered on its output needs.
+    # Samples made by the padding, less those that a filter centered on its output needs.
     trimmed = 2 * reach if causal else 2 * reach + size // 2 - 1
     return F.conv_transpose1d(x, weight, stride=2, padding=trimmed, groups=channels)
 
 
 def downsample2(x: Tensor, taps: Tensor, *, causal: bool = False) -> Tensor:
-    """Half the rate, each channel filtered by an even number of `taps`; edges are held.
+    """Halve the rate of each channel with an even number of `taps`; edges are held.
 
     Shape: [B, C, 2 T] → [B, C, T].
     """

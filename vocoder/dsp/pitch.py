@@ -2,8 +2,8 @@
 
 The method is Boersma's (1993, "Accurate short-term analysis of the fundamental frequency"): the
 autocorrelation of a windowed frame divided by that of its window, candidates per frame, and the
-best path through them. Here candidates are a fixed logarithmic grid, so a whole batch is tracked
-by tensor operations, and the chosen lag is refined by a parabola.
+best path through them. Here candidates are a fixed logarithmic grid, so that tensor operations
+track a whole batch, and the chosen lag is refined by a parabola.
 """
 
 import math
@@ -19,14 +19,17 @@ BINS_PER_OCTAVE = 48
 _VOICING_THRESHOLD = 0.45
 _SILENCE_THRESHOLD = 0.02
 _OCTAVE_COST = 0.01
-_JUMP_COST = 0.35  # a unit of strength per octave and 10 ms
+_JUMP_COST = 0.35  # in units of strength, per octave and 10 ms
 _SWITCH_COST = 0.14  # between voiced and unvoiced
-_LOWPASS_HZ = (2500.0, 4000.0)  # above, harmonics are noisy and only blur the peak
+_LOWPASS_HZ = (2500.0, 4000.0)  # above, harmonics are noisy and blur the peak
 _LAG_RATE = 16000  # lags coarser than this miss the peak of a high f0, not that of its octave
 
 
 class Pitch(NamedTuple):
-    """`f0` in Hz, positive in every frame, and where it means something. Shape: [B, F], [B, F]."""
+    """Result of `track_pitch`: `f0` in Hz, positive in every frame, and which frames are voiced.
+
+    Shape: [B, F], [B, F].
+    """
 
     f0: Tensor
     voiced: Tensor
@@ -48,9 +51,17 @@ def track_pitch(
     f_min: float = 60.0,
     f_max: float = 600.0,
 ) -> Pitch:
-    """Track the fundamental of each signal on the frame grid of `stft`.
+    """Track the fundamental frequency of each signal on the frame grid of `stft`.
 
     Shape: [B, T] → f0, voiced: [B, F].
+
+    Args:
+        audio: Mono signals.
+        sample_rate: Sample rate in Hz.
+        hop_length: Samples between frames.
+        padding: Position of the frames, see `vocoder.dsp.stft`.
+        f_min: Lowest fundamental in Hz.
+        f_max: Highest fundamental in Hz.
     """
     correlation, loudness = autocorrelation(
         audio, sample_rate=sample_rate, hop_length=hop_length, padding=padding, f_min=f_min
@@ -70,7 +81,7 @@ def track_pitch(
 
 
 def lags_per_sample(sample_rate: int) -> int:
-    """How much finer than the samples the lags of `autocorrelation` are; 1 from 16 kHz up."""
+    """Number of lags of `autocorrelation` per sample; 1 from 16 kHz up."""
     return math.ceil(_LAG_RATE / sample_rate)
 
 
@@ -84,14 +95,21 @@ def autocorrelation(
 ) -> tuple[Tensor, Tensor]:
     """Normalised autocorrelation and peak level of frames three periods of `f_min` long.
 
-    The last axis is the lag, `lags_per_sample` to the sample, up to a little more than one period
-    of `f_min`.
+    The last axis is the lag, in steps of 1 / `lags_per_sample` samples, up to a little more than
+    one period of `f_min`.
 
     Shape: [B, T] → [B, F, L], [B, F].
+
+    Args:
+        audio: Mono signals.
+        sample_rate: Sample rate in Hz.
+        hop_length: Samples between frames.
+        padding: Position of the frames, see `vocoder.dsp.stft`.
+        f_min: Lowest fundamental in Hz.
     """
     size = 2 * round(1.5 * sample_rate / f_min)
     left, right = padding_amounts(size, hop_length, padding)
-    if left < 0:  # a hop longer than the window: cut instead of padding
+    if left < 0:  # a hop longer than the window: cut the signal instead of padding it
         size += 2 * -left
         left, right = padding_amounts(size, hop_length, padding)
     frames = F.pad(audio, (left, right)).unfold(-1, size, hop_length)  # [B, F, N]
@@ -118,7 +136,7 @@ def _interpolate(correlation: Tensor, lag: Tensor) -> Tensor:
 
 
 def _transition_cost(bins: Tensor, seconds: float) -> Tensor:
-    """Cost of going from state to state; the last one is "unvoiced". Shape: [P + 1, P + 1]."""
+    """Cost of each transition between states; the last one is "unvoiced". Shape: [P + 1, P + 1]."""
     scale = 0.01 / seconds
     octaves = torch.log2(bins)
     cost = F.pad((octaves[:, None] - octaves).abs() * _JUMP_COST, (0, 1, 0, 1), value=_SWITCH_COST)
@@ -147,7 +165,7 @@ def _hold(f0: Tensor, voiced: Tensor, otherwise: float) -> Tensor:
     last = torch.where(voiced, frames, -1).cummax(dim=1).values
     first = voiced.int().argmax(dim=1, keepdim=True)
     source = torch.where(last < 0, first, last)
-    # With nothing voiced at all, `source` points at an unvoiced frame.
+    # Without any voiced frame, `source` points at an unvoiced one.
     return torch.where(voiced, f0, otherwise).gather(1, source)
 
 

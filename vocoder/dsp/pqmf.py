@@ -1,8 +1,8 @@
-"""Pseudo-quadrature mirror filters: a signal as a few bands at a fraction of its rate, and back.
+"""Pseudo-quadrature mirror filters: split a signal in bands at a fraction of its rate, and back.
 
-Critically sampled and nearly perfect: not one sample more, and what comes back of white noise is
-64 dB above its error with the default filters, away from the ends. Nguyen 1994; Lin and
-Vaidyanathan 1998 (the Kaiser-windowed prototype).
+Critically sampled, with nearly perfect reconstruction: the error for white noise is 64 dB below the
+signal with the default filters, away from the ends. Nguyen 1994; Lin and Vaidyanathan 1998 (the
+Kaiser-windowed prototype).
 """
 
 import math
@@ -17,11 +17,12 @@ from vocoder.errors import ConfigError
 def pqmf_filters(
     bands: int = 4, *, taps: int = 62, cutoff: float = 0.142, beta: float = 9.0
 ) -> Tensor:
-    """Filters of `bands` equally wide bands: one low-pass, modulated to the middle of each.
+    """Filters of `bands` equally wide bands: a low-pass modulated to the center of each.
 
     The low-pass is a sinc with its `cutoff` as a fraction of Nyquist, under a Kaiser window of
     shape `beta`. The bands add up to the signal only for a well-chosen cutoff, a little more than
-    1 / (2 * bands); the default is the one for the other defaults.
+    1 / (2 * bands); the default is the one for the other defaults. Raises ConfigError for less than
+    one band, an odd number of taps, and a cutoff outside 0 … 1.
 
     Shape: [bands, 1, taps + 1].
     """
@@ -34,7 +35,7 @@ def pqmf_filters(
 
 
 def pqmf_analysis(audio: Tensor, filters: Tensor) -> Tensor:
-    """Split a signal into bands, the lowest first. Every second has its frequencies reversed.
+    """Split a signal into bands, the lowest first; every second has its frequencies reversed.
 
     Shape: [B, 1, T] → [B, bands, ceil(T / bands)].
     """
@@ -43,7 +44,7 @@ def pqmf_analysis(audio: Tensor, filters: Tensor) -> Tensor:
 
 
 def pqmf_synthesis(subbands: Tensor, filters: Tensor) -> Tensor:
-    """Put bands together again, by the transpose of `pqmf_analysis`.
+    """Synthesise a signal from its bands, by the transpose of `pqmf_analysis`.
 
     Shape: [B, bands, T] → [B, 1, T * bands].
     """
@@ -54,10 +55,12 @@ def pqmf_synthesis(subbands: Tensor, filters: Tensor) -> Tensor:
 
 
 def even_pqmf_filters(bands: int = 4, *, size: int = 32, cutoff: float = 0.158867) -> Tensor:
-    """The same of an even number of coefficients, as EBEN has them.
+    """Filters of `bands` equally wide bands with an even number of coefficients, as in EBEN.
 
     With a `size` of 8 * bands and its best cutoff, 0.32 for two bands, 0.158867 for four and 0.0792
-    for eight, what comes back of white noise is 48 dB above its error.
+    for eight, the reconstruction error for white noise is 48 dB below the signal. Raises
+    ConfigError for less than two bands, a size that is no multiple of twice their number, and a
+    cutoff outside 0 … 1.
 
     Shape: [bands, 1, size].
     """
@@ -70,7 +73,7 @@ def even_pqmf_filters(bands: int = 4, *, size: int = 32, cutoff: float = 0.15886
 
 
 def even_pqmf_analysis(audio: Tensor, filters: Tensor, *, stride: int) -> Tensor:
-    """Split a signal into bands by some of the even filters, the tails of both its ends included.
+    """Split a signal into bands by some of the even filters, including the tails at both ends.
 
     `stride` is the number of bands that the filters are for.
 
@@ -81,7 +84,7 @@ def even_pqmf_analysis(audio: Tensor, filters: Tensor, *, stride: int) -> Tensor
 
 
 def even_pqmf_synthesis(subbands: Tensor, filters: Tensor) -> Tensor:
-    """Put all bands together again, by the transpose of `even_pqmf_analysis`: without a delay.
+    """Synthesise a signal from all bands, by the transpose of `even_pqmf_analysis`, without delay.
 
     Shape: [B, bands, N] → [B, 1, N * bands - size].
     """
@@ -96,7 +99,7 @@ def even_pqmf_synthesis(subbands: Tensor, filters: Tensor) -> Tensor:
 
 
 def _modulated(bands: int, size: int, *, cutoff: float, beta: float) -> Tensor:
-    """A Kaiser-windowed low-pass of `size` coefficients, at each band's middle.
+    """Kaiser-windowed low-pass of `size` coefficients, modulated to the center of each band.
 
     Shape: [bands, 1, size].
     """

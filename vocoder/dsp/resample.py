@@ -1,6 +1,6 @@
-"""Conversion of the sample rate on the device of the audio, with gradients and a choice of filter.
+"""Conversion of the sample rate on the device of the audio, differentiable, with any sinc filter.
 
-`vocoder.io.audio.resample_soxr` is the one for files.
+For files there is `vocoder.io.audio.resample_soxr`.
 """
 
 import math
@@ -15,7 +15,7 @@ from vocoder.errors import AudioError, ConfigError
 
 
 class _Phase(NamedTuple):
-    """Filters of neighbouring outputs; their input begins at sample `first` of its block."""
+    """Filters of consecutive outputs; their input begins at sample `first` of its block."""
 
     first: int
     taps: Tensor  # [K, outputs]
@@ -30,21 +30,29 @@ def resample(
     rolloff: float = 0.95,
     beta: float = 10.0,
 ) -> Tensor:
-    """Convert from `orig_rate` to `new_rate` samples per second, without delay; silence beyond the ends.
+    """Resample audio from `orig_rate` to `new_rate`, without delay; silence lies beyond the ends.
 
-    The filter is a sinc with `zeros` zero crossings on each side, cut off at the fraction `rolloff`
-    of the lower Nyquist frequency, under a Kaiser window of shape `beta`. Settings and samples are
-    those of torchaudio's "sinc_interp_kaiser". With the defaults, sweeps between any two of 8,
-    11.025, 12, 16, 22.05, 24, 32, 44.1 and 48 kHz leave aliases and images below -97 dB, in float32
-    too; 0.917 of the lower Nyquist frequency passes within 0.1 dB.
+    The filter is a Kaiser-windowed sinc. Settings and samples are those of torchaudio's
+    "sinc_interp_kaiser". With the defaults, sweeps between any two of 8, 11.025, 12, 16, 22.05, 24,
+    32, 44.1 and 48 kHz leave aliases and images below -97 dB, in float32 too; 0.917 of the lower
+    Nyquist frequency passes within 0.1 dB.
 
-    Computes in float32, in float64 for such audio, whatever autocast says. The last 128 filters are
-    kept: up to 1 MB each for those rates, but 40 MB and seconds to make for 48000 to 47999 Hz; draw
-    random rates with a common factor.
+    Computes in float32, for float64 audio in float64, also under autocast. The last 128 filters are
+    cached: up to 1 MB each for those rates, but 40 MB and seconds to compute for 48000 to 47999 Hz;
+    draw random rates with a common factor.
 
     Raises AudioError for rates below 1, ConfigError for an impossible filter.
 
-    Shape: [..., T] → [..., round(T * new_rate / orig_rate)].   Smith 2002 (Digital Audio Resampling).
+    Shape: [..., T] → [..., round(T * new_rate / orig_rate)].
+    Smith 2002 (Digital Audio Resampling).
+
+    Args:
+        audio: Signals of any leading shape.
+        orig_rate: Sample rate of `audio` in Hz.
+        new_rate: Sample rate of the result in Hz.
+        zeros: Zero crossings of the sinc on each side.
+        rolloff: Cutoff as a fraction of the lower Nyquist frequency.
+        beta: Shape of the Kaiser window.
     """
     if orig_rate < 1 or new_rate < 1:
         raise AudioError(
@@ -79,7 +87,7 @@ def resample(
 
 
 @lru_cache(maxsize=128)
-@torch.inference_mode(False)  # a first call in inference must not spoil later ones that need grad
+@torch.inference_mode(False)  # cached inference tensors would break later calls that need gradients
 def _filters(
     down: int,
     up: int,
@@ -89,12 +97,12 @@ def _filters(
     dtype: torch.dtype,
     device: torch.device,
 ) -> tuple[int, int, list[_Phase]]:
-    """Samples that come in and go out per block, and filters for every output of a block.
+    """Input and output samples per block, and filters for every output of a block.
 
     A block is a matrix product of `outputs` filters with one stretch of input, in which each filter
-    is non-zero for 2 * `reach` samples. About as many samples of advance as `reach` keep both the
-    products and the zeros in them few: several periods of a short ratio make a block, and a period
-    of a long one is cut into several products.
+    is non-zero for 2 * `reach` samples. An advance of about `reach` samples per product keeps both
+    the number of products and the zeros in them small: several periods of a short ratio make a
+    block, and a period of a long one is cut into several products.
     """
     cutoff = rolloff * min(1.0, up / down)  # of the input's Nyquist frequency
     reach = zeros / cutoff

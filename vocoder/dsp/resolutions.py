@@ -1,4 +1,4 @@
-"""The several window lengths at which multi-resolution losses and discriminators look."""
+"""Resolutions of the short-time spectra of multi-resolution losses and discriminators."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -7,19 +7,19 @@ from vocoder.errors import ConfigError
 
 
 class Resolution(NamedTuple):
-    """How one short-time spectrum is taken, in samples."""
+    """Size, hop and window length of a short-time spectrum, in samples."""
 
     n_fft: int
     hop_length: int
     win_length: int
 
 
-# Yamamoto et al. 2020 (Parallel WaveGAN), sec. 3; taken over by UnivNet, BigVGAN and others.
+# Yamamoto et al. 2020 (Parallel WaveGAN), sec. 3; adopted by UnivNet, BigVGAN and others.
 RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 
 
 def resolutions_from(values: Sequence[Sequence[int]]) -> list[Resolution]:
-    """Check triples (n_fft, hop_length, win_length), as a config gives them, and name their parts.
+    """Check triples (n_fft, hop_length, win_length) of a config and convert them to `Resolution`s.
 
     Raises ConfigError for an empty list or unless 0 < hop_length <= win_length <= n_fft.
     """

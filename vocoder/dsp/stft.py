@@ -5,7 +5,7 @@
     "same"    frame f is centered on sample f * hop + hop / 2;  F = T // hop      (HiFi-GAN)
     "center"  frame f is centered on sample f * hop;            F = T // hop + 1  (librosa)
 
-Synthesis knows a third: with "causal", frame f begins on sample f * hop.
+Synthesis has a third one: with "causal", frame f begins on sample f * hop.
 """
 
 from functools import reduce
@@ -13,11 +13,8 @@ from operator import add
 from typing import Literal
 
 import torch
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor
-
-torch.fx.wrap("pad_reflect")  # one node in a traced graph: streaming knows it by name
 
 Padding = Literal["same", "center"]
 SynthesisPadding = Literal["same", "center", "causal"]
@@ -37,12 +34,12 @@ def padding_amounts(n_fft: int, hop_length: int, padding: Padding) -> tuple[int,
 
 
 def pad_reflect(audio: Tensor, left: int, right: int) -> Tensor:
-    """Mirror the signal at both ends, as often as needed when it is shorter than the padding.
+    """Pad both ends by reflection, repeated where the signal is shorter than the padding.
 
     Shape: [..., T] → [..., left + T + right], any T >= 1.
     """
     samples = audio.shape[-1]
-    # The mirrored signal repeats after once there and back; a single sample is its own image.
+    # The reflected signal has this period; a single sample is its own image.
     period = max(2 * (samples - 1), 1)
     # No branch on the length, so that torch.export takes any: torch's own padding refuses some.
     before = torch.arange(left, 0, -1, device=audio.device) % period
@@ -60,9 +57,16 @@ def stft(
     padding: Padding = "same",
     mode: Literal["reflect", "constant"] = "reflect",
 ) -> Tensor:
-    """Complex spectrogram; `window` has n_fft samples.
+    """Complex spectrogram of signals, with F frames by the law of `padding` above.
 
-    Shape: [B, T] → [B, n_fft // 2 + 1, F], F by the law of `padding` above.
+    Shape: [B, T] → [B, n_fft // 2 + 1, F].
+
+    Args:
+        audio: Mono signals.
+        window: Window of n_fft samples.
+        hop_length: Samples between frames.
+        padding: Position of the frames.
+        mode: What lies beyond the ends: the reflected signal or zeros.
     """
     n_fft = window.shape[-1]
     left, right = padding_amounts(n_fft, hop_length, padding)
@@ -72,18 +76,26 @@ def stft(
     )
 
 
+def magnitude(bins: Tensor, floor: float = 0.0) -> Tensor:
+    """Magnitude of complex bins of any shape, √(re² + im² + floor), with a finite gradient at 0."""
+    power = bins.real.square() + bins.imag.square()
+    # Below, the second derivative of the root overflows float32: a magnitude of 1e-12, -240 dB,
+    # which lies under every log floor in use, so that silence comes out as that floor.
+    return torch.sqrt(power + floor) if floor else torch.sqrt(power.clamp_min(1e-24))
+
+
 def overlap_add(frames: Tensor, hop_length: int, tail: Tensor | None = None) -> Tensor:
     """Sum frames placed `hop_length` apart.
 
-    `tail` [B, T] is what earlier frames left where these begin, at most N - hop samples. The oldest
-    frame is added first, so that the grouping of frames does not even change the rounding.
+    `tail` [B, T] is the sum of earlier frames from the start of these on, at most N - hop samples.
+    The oldest frame is added first, so that rounding does not depend on the grouping of frames.
 
     Shape: [B, F, N] → [B, (F - 1) * hop + N].
     """
     batch, count, size = frames.shape
     parts = -(-size // hop_length)
-    # A frame is `parts` hops long. Part r of every frame is one signal, r hops late: a few shifted
-    # sums, several times faster than fold(), which walks the samples one by one.
+    # A frame is `parts` hops long. Part r of all frames is one signal, r hops late: a few shifted
+    # sums, several times faster than fold(), which adds the samples one by one.
     hops = F.pad(frames, (0, parts * hop_length - size)).reshape(batch, count, parts, hop_length)
     signals = [F.pad(hops[:, :, late], (0, 0, late, parts - 1 - late)) for late in range(parts)]
     if tail is not None:
@@ -94,13 +106,13 @@ def overlap_add(frames: Tensor, hop_length: int, tail: Tensor | None = None) -> 
 
 
 def inverse_frames(spectrum: Tensor, window: Tensor) -> Tensor:
-    """Each column's signal under the window.   Shape: [B, n_fft // 2 + 1, F] → [B, F, n_fft]."""
+    """Windowed signal of each frame.   Shape: [B, n_fft // 2 + 1, F] → [B, F, n_fft]."""
     frames: Tensor = torch.fft.irfft(spectrum.transpose(1, 2), n=window.shape[-1]) * window
     return frames
 
 
 def synthesis_cuts(n_fft: int, hop_length: int, padding: SynthesisPadding) -> tuple[int, int]:
-    """Samples that `istft` cuts off the ends of overlapping frames."""
+    """Samples that `istft` cuts off the start and end of the overlap-added frames."""
     if padding == "causal":
         return 0, n_fft - hop_length
     return padding_amounts(n_fft, hop_length, padding)
@@ -109,10 +121,10 @@ def synthesis_cuts(n_fft: int, hop_length: int, padding: SynthesisPadding) -> tu
 def synthesis_envelope(
     window: Tensor, count: int, *, hop_length: int, padding: SynthesisPadding
 ) -> Tensor:
-    """What overlapping frames must be divided by: the sum of their squared windows.
+    """Sum of the squared windows of overlapping frames, by which `istft` divides.
 
-    With "causal" it is that sum as if frames had always been coming: that of the frames which are
-    there falls to the window's own zero at the start, and dividing by it would make a click.
+    With "causal" it is the sum for frames without a beginning: that of the present frames falls to
+    the zero of the window at the start, and dividing by it would make a click.
 
     Shape: [(count - 1) * hop + n_fft].
     """
@@ -129,7 +141,7 @@ def istft(
 ) -> Tensor:
     """Least-squares inverse of `stft` (Griffin and Lim 1984, eq. 6).
 
-    With "causal" no sample depends on a later frame; frames before the first are taken as silent.
+    With "causal" no sample depends on a later frame; frames before the first count as silent.
 
     Shape: [B, n_fft // 2 + 1, F] → [B, F * hop], [B, (F - 1) * hop] for "center".
     """

@@ -1,4 +1,4 @@
-"""Haar wavelet: a signal as its low and its high half, each at half the rate, nothing lost."""
+"""Haar wavelet transform: a signal as a low and a high band at half the rate, invertible."""
 
 import torch
 from torch import Tensor
@@ -9,10 +9,10 @@ _HALF_POWER = 0.5**0.5
 
 
 def haar(audio: Tensor) -> Tensor:
-    """One level of the orthonormal Haar transform, an odd last sample completed by reflection.
+    """One level of the orthonormal Haar transform; an odd length is padded by reflection.
 
-    Sums of neighbours come first, one for each channel, then their differences. Applied again it
-    splits both halves (a wavelet packet).
+    The output channels are the sums of neighbours for all channels, then their differences. Applied
+    again it splits both bands (a wavelet packet).
 
     Shape: [B, C, T] → [B, 2 * C, ceil(T / 2)].
     """

@@ -1,1 +1,1 @@
-"""Objective measures of resynthesised speech, one file each, and the report over a folder."""
+"""Objective metrics of generated audio, one file each, and reports over folders."""

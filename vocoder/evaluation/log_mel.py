@@ -19,7 +19,7 @@ def log_mel_error(
 
     Both signals are resampled to the rate of `spec`. Reports use its default, hifigan_22k_80 (22.05
     kHz, 80 bands up to 8 kHz, magnitudes floored at 1e-5), for all models whatever their own mel
-    is, so that the numbers compare.
+    is, so that scores are comparable.
 
     Shape: [T], [T].
     """

@@ -1,4 +1,4 @@
-"""The measures that a report can hold, by name, and which of them one holds by default."""
+"""All metrics by name, and the default sets for vocoders and for bandwidth extension."""
 
 import functools
 import inspect
@@ -22,22 +22,26 @@ Score = Callable[[Tensor, Tensor, int], float]
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """A measure of an estimate against its reference, and how to show it.
-
-    `score` takes (reference [T], estimate [T], sample_rate) and raises AudioError for a pair that
-    it cannot measure. With `needs_cutoff` it takes `cutoff` by keyword, too: where the narrow band of
-    what was extended ended, in Hz.
-    """
+    """A metric: a function that scores an estimate against its reference, and how to show it."""
 
     label: str
+    """Name in the headings of tables."""
     unit: str
+    """Unit of the score; empty if it has none."""
     better: Literal["lower", "higher"]
+    """Which scores are better."""
     decimals: int
+    """Number of decimals in tables."""
     score: Callable[..., float]
+    """(reference [T], estimate [T], sample_rate) → score; AudioError for what it cannot score."""
     needs_cutoff: bool = False
+    """Whether `score` takes `cutoff=`: the highest frequency in Hz of what was extended."""
 
     def scorer(self, cutoff: float | None) -> Score:
-        """`score` with the cutoff, if it needs one; ConfigError if that is None."""
+        """The function (reference, estimate, sample_rate) → score, with the cutoff bound to it.
+
+        Raises ConfigError if the metric needs a cutoff and that is None.
+        """
         if not self.needs_cutoff:
             return self.score
         if cutoff is None:
@@ -47,13 +51,13 @@ class Metric:
         return functools.partial(self.score, cutoff=cutoff)
 
     def facts(self, cutoff: float | None) -> dict[str, str]:
-        """What a report says about the metric: numbers compare if all of it is equal."""
+        """Unit, direction, definition and cutoff; scores are comparable if these are equal."""
         facts = {"unit": self.unit, "better": self.better, "definition": self.definition}
         return facts | ({"cutoff": f"{cutoff:g} Hz"} if self.needs_cutoff else {})
 
     @property
     def definition(self) -> str:
-        """What is measured, in full: the docstring of `score`."""
+        """Full definition of the metric: the docstring of `score`."""
         return inspect.getdoc(self.score) or ""
 
 

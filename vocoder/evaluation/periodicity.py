@@ -1,4 +1,4 @@
-"""Periodicity."""
+"""Difference in periodicity."""
 
 import torch
 from torch import Tensor
@@ -7,7 +7,7 @@ from vocoder.dsp.pitch import autocorrelation, lags_per_sample
 from vocoder.errors import AudioError
 
 _F_MIN, _F_MAX = 60.0, 600.0
-_AUDIBLE = 1e-3  # -60 dB: below, both are noise whatever they are
+_AUDIBLE = 1e-3  # -60 dB: the periodicity of quieter frames is that of their noise
 
 
 def periodicity_rmse(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
@@ -15,7 +15,7 @@ def periodicity_rmse(reference: Tensor, estimate: Tensor, sample_rate: int) -> f
 
     Periodicity is the highest normalised autocorrelation (Boersma 1993) of a frame between 60 and
     600 Hz, every 10 ms, over frames less than 60 dB below the reference's loudest. The idea is
-    Morrison et al.'s (2022, CARGAN); theirs is a neural tracker's, so the numbers do not compare.
+    Morrison et al.'s (2022, CARGAN); theirs is a neural tracker's, so scores are not comparable.
 
     Shape: [T], [T].   AudioError for a silent reference.
     """

@@ -8,14 +8,14 @@ from vocoder.io.audio import resample_soxr
 
 _RATE = 16000
 # The reference code has room for 50 utterances and crashes the process at the next one. An
-# utterance lasts at least 0.2 s and so does the pause after it: 20 s cannot hold more.
+# utterance lasts at least 0.2 s and so does the pause after it: 20 s cannot contain more.
 _LONGEST_SECONDS = 20.0
 
 
 def pesq_wb(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
     """Wide-band PESQ (ITU-T P.862.2) at 16 kHz, as MOS-LQO from 1.0 to 4.64; higher is better.
 
-    Blind above 8 kHz, forgiving to phase. Needs the `pesq` package (ConfigError without it).
+    Covers the band up to 8 kHz, tolerant of phase. Needs the `pesq` package (ConfigError without).
 
     Shape: [T], [T].   AudioError for what PESQ cannot score: silence, no utterance found in the
     reference, less than 0.25 s, more than 20 s.

@@ -13,7 +13,7 @@ def f0_rmse(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
     """Root mean square F0 difference in cents over frames voiced in both; lower is better.
 
     A frame every 10 ms, 60 to 600 Hz, Boersma's (1993) autocorrelation tracker. Dominated by octave
-    errors, where there are any (1200 cents each); `f0_median` is blind to them.
+    errors, where there are any (1200 cents each); `f0_median` is robust to them.
 
     Shape: [T], [T].   AudioError if no frame is voiced in both.
     """

@@ -1,4 +1,4 @@
-"""Spectral band replication without side information: the baseline that a network has to beat."""
+"""Spectral band replication without side information, a baseline for bandwidth extension."""
 
 import math
 
@@ -19,12 +19,12 @@ _SILENCE = 1e-12
 
 
 def replicate_band(audio: Tensor, *, sample_rate: int, cutoff: float) -> Tensor:
-    """Fill the band above `cutoff` Hz of a signal that has nothing there.
+    """Fill the band above `cutoff` Hz of a signal that has no content there.
 
-    The upper half of the band is flattened and copied upwards, patch by patch. Each frame gets the
-    envelope that continues the line through the log-spectrum of that half, in dB per octave; the
-    line never rises, and falls by 10 dB per octave at most. What lies below the cutoff does not
-    change, silence stays silence.
+    The upper half of the low band is flattened and copied upwards, patch by patch. The envelope of
+    each frame extrapolates a line, in dB per octave, fitted to the log-spectrum of that half; it
+    never rises, and falls by 10 dB per octave at most. The band below the cutoff does not change,
+    silence stays silence.
 
     Raises ConfigError if there is no band above the cutoff, or too little below it to copy.
 
@@ -36,8 +36,8 @@ def replicate_band(audio: Tensor, *, sample_rate: int, cutoff: float) -> Tensor:
     if top - low < _SMALLEST or cutoff >= sample_rate / 2:
         least = (_SMALLEST + 1) * width / (_SOURCE[1] - _SOURCE[0])
         raise ConfigError(
-            f"cutoff is {cutoff} Hz at {sample_rate} Hz; it must lie between {least:.0f} Hz and half "
-            "the sample rate"
+            f"cutoff is {cutoff} Hz at {sample_rate} Hz; it must lie between {least:.0f} Hz and "
+            "half the sample rate"
         )
     audio = audio.float()
     samples, hop_length = audio.shape[-1], n_fft // _OVERLAP
@@ -46,7 +46,7 @@ def replicate_band(audio: Tensor, *, sample_rate: int, cutoff: float) -> Tensor:
     spectrum = stft(rows, window, hop_length=hop_length, padding="center")
     filled = _patches(spectrum, low, top, math.ceil(cutoff / width), round(_DETAIL / width))
     high = istft(filled, window, hop_length=hop_length, padding="center")[:, :samples]
-    # Frames with different gains leak a little into what is to stay as it is.
+    # Frames with different gains leak a little into the low band, which must not change.
     whole = torch.fft.rfft(high)
     whole[:, : math.ceil(cutoff / sample_rate * samples)] = 0.0
     added: Tensor = torch.fft.irfft(whole, n=samples)
@@ -54,7 +54,7 @@ def replicate_band(audio: Tensor, *, sample_rate: int, cutoff: float) -> Tensor:
 
 
 def _patches(spectrum: Tensor, low: int, top: int, begin: int, detail: int) -> Tensor:
-    """Bins `low` to `top` again and again from `begin` on, under the extrapolated envelope.
+    """Copies of bins `low` to `top` from bin `begin` on, under the extrapolated envelope.
 
     Shape: [B, K, F] → same, zero below `begin`.
     """

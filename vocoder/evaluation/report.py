@@ -1,4 +1,4 @@
-"""Scores of a folder of estimates against a folder of references, with all that they depend on."""
+"""Scores of a folder of estimates against a folder of references, with versions and definitions."""
 
 import csv
 import dataclasses
@@ -25,7 +25,7 @@ _PACKAGES = ("torch", "numpy", "soundfile", "soxr", "pesq", "visqol-python")
 
 
 class ScoredPair(NamedTuple):
-    """A recording and what a model made of it; `name` is the path without suffix."""
+    """A reference and an estimate of it; `name` is the relative path of both, without suffix."""
 
     name: str
     reference: Path
@@ -33,7 +33,7 @@ class ScoredPair(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Mean over files and half the width of its 95 % confidence interval (None for one file)."""
+    """Mean of a metric over files, and half its 95 % confidence interval (None for one file)."""
 
     mean: float
     half_width: float | None
@@ -43,9 +43,9 @@ class Summary(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class FileScore:
-    """One compared pair.
+    """Scores of one pair of files.
 
-    It was compared at `sample_rate`, the lower one of both files, over `seconds`, the length of the
+    They were compared at `sample_rate`, the lower of the two, over `seconds`, the length of the
     shorter. `extra_samples` is by how much the estimate was longer. A metric is either in `scores`
     or, with the reason, in `skipped`.
     """
@@ -60,11 +60,11 @@ class FileScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """Everything measured in one evaluation, and how.
+    """Result of an evaluation: the scores of every file, and how they were measured.
 
     `metrics` maps each name to its unit, direction and definition, and the cutoff in Hz where that
-    is part of it. `unscored` maps the files that could not be compared at all (no counterpart,
-    unreadable) to the reason.
+    is part of it. `versions` are those of the packages involved. `unscored` maps the files that
+    could not be compared at all (no counterpart, unreadable) to the reason.
     """
 
     metrics: dict[str, dict[str, str]]
@@ -74,7 +74,7 @@ class Report:
 
     @property
     def summary(self) -> dict[str, Summary]:
-        """Per metric with any score: mean over files, confidence, counts."""
+        """Mean over files, confidence and counts of every metric that has a score."""
         scores = {m: [f.scores[m] for f in self.files if m in f.scores] for m in self.metrics}
         return {
             metric: Summary(
@@ -90,7 +90,7 @@ class Report:
     def save(self, path: Path) -> None:
         """Write `path` with the suffixes .json (everything) and .csv (a row per file), atomically.
 
-        AudioError if the place cannot be written.
+        Raises VocoderError if a file cannot be written.
         """
         summary = {metric: values._asdict() for metric, values in self.summary.items()}
         content = {"summary": summary, **dataclasses.asdict(self)}
@@ -109,7 +109,7 @@ class Report:
 
     @classmethod
     def load(cls, path: Path) -> "Report":
-        """Inverse of `save`, from the JSON file."""
+        """Read a report from the JSON file that `save` wrote. Raises ConfigError."""
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
             return cls(
@@ -140,13 +140,19 @@ def evaluate(
     cutoff: float | None = None,
     on_file: Callable[[str], None] | None = None,
 ) -> Report:
-    """Score every audio file under `estimate` against its namesake under `reference`.
+    """Score every audio file under `estimate` against the file of the same name under `reference`.
 
-    Files pair up by relative path without suffix. What cannot be scored is reported with the
-    reason and left out of the means. `cutoff` is where the band of what the estimates were made from
-    ended, in Hz; `metrics` are by default those of bandwidth extension with it, without it those of
-    vocoders. `on_file` is called with each name before it is scored. AudioError if nothing pairs,
-    ConfigError for an unknown metric, one whose package is missing or one that lacks the cutoff.
+    Files are paired by relative path without suffix. What cannot be scored is reported with the
+    reason and left out of the means. Raises AudioError if no files pair, ConfigError for an unknown
+    metric, one whose package is missing or one that lacks the cutoff.
+
+    Args:
+        reference: Folder of the recordings.
+        estimate: Folder of what a model made of them.
+        metrics: Names of the metrics; by default those of bandwidth extension if a cutoff is given,
+            otherwise those of vocoders.
+        cutoff: Highest frequency in Hz of the narrow-band recordings that were extended.
+        on_file: Called with each name before it is scored.
     """
     metrics = metrics or (VOCODING if cutoff is None else EXTENSION)
     scorers = _scorers(metrics, cutoff)
@@ -168,7 +174,10 @@ def evaluate(
 
 
 def find_pairs(reference: Path, estimate: Path) -> tuple[list[ScoredPair], dict[str, str]]:
-    """The pairs of two folders, sorted by name, and the files left over: name → reason."""
+    """Pair the audio files of two folders: the pairs by name, and the rest as name → reason.
+
+    Raises AudioError if no files pair, or two files of a folder have the same name.
+    """
     references, estimates = _audio_files(reference), _audio_files(estimate)
     common = sorted(references.keys() & estimates.keys())
     if not common:
@@ -185,10 +194,11 @@ def find_pairs(reference: Path, estimate: Path) -> tuple[list[ScoredPair], dict[
 def score_pair(
     pair: ScoredPair, *, metrics: Sequence[str] = VOCODING, cutoff: float | None = None
 ) -> FileScore:
-    """Score one pair; AudioError if the files cannot be read or compared at all.
+    """Score one pair of files.
 
-    Both are brought to the lower rate of the two and cut to the shorter. Channels are scored one by
-    one and averaged. ConfigError as of `evaluate`.
+    Both are resampled to the lower rate of the two and cut to the shorter. Channels are scored one
+    by one and averaged. Raises AudioError if the files cannot be read or compared at all,
+    ConfigError for an unknown metric, one whose package is missing or one that lacks the cutoff.
     """
     return _score_pair(pair, _scorers(metrics, cutoff))
 

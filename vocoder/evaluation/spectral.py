@@ -1,4 +1,4 @@
-"""Spectral distances that bandwidth extension is judged by, and what it leaves of the low band."""
+"""Metrics of bandwidth extension: spectral distances, and the error in the low band."""
 
 import math
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from vocoder.dsp.stft import hann_window, stft
 from vocoder.errors import AudioError
 
-# Fixed here: a loss may be tuned, what is reported may not.
+# Fixed here: a loss may be tuned, a reported metric may not.
 _N_FFT, _HOP_LENGTH = 2048, 512
 _FLOOR = 1e-8
 _MOST_DECIBELS = 100.0
@@ -29,7 +29,7 @@ def lsd(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
 def lsd_high(reference: Tensor, estimate: Tensor, sample_rate: int, *, cutoff: float) -> float:
     """Log-spectral distance above the cutoff of the narrow band; lower is better.
 
-    As `lsd`, over the bins above the cutoff alone: what a bandwidth extension had to invent.
+    `lsd` over the bins above the cutoff alone, the band that a bandwidth extension generates.
 
     Shape: [T], [T].   AudioError if the files have nothing above `cutoff` Hz.
     """
@@ -41,7 +41,7 @@ def spectral_convergence(reference: Tensor, estimate: Tensor, sample_rate: int) 
     """Norm of the difference of magnitudes relative to the reference's, no unit; lower is better.
 
     ‖|X| - |Y|‖ / ‖|X|‖ over all bins and frames; Hann window of 2048 samples every 512 at the
-    file's own rate. Loud bins decide, so it hears the low band of speech.
+    file's own rate. Loud bins dominate, in speech those of the low band.
 
     Shape: [T], [T].   AudioError for a silent reference.
     """
@@ -54,11 +54,12 @@ def spectral_convergence(reference: Tensor, estimate: Tensor, sample_rate: int) 
 def snr_low(reference: Tensor, estimate: Tensor, sample_rate: int, *, cutoff: float) -> float:
     """Ratio of signal to error below the cutoff of the narrow band, in dB; higher is better.
 
-    Both are cut off at the cutoff by zeros in the Fourier transform of the whole signal; the error is
-    their difference, so level, delay and phase count. At most 100 dB, what 16-bit files can tell.
+    Both are low-passed at the cutoff by zeroing bins of the Fourier transform of the whole signal;
+    the error is their difference, so level, delay and phase count. At most 100 dB, about the range
+    of 16-bit files.
 
-    Shape: [T], [T].   AudioError if the reference is silent below `cutoff` Hz, or nothing can be
-    above.
+    Shape: [T], [T].   AudioError if the reference is silent below `cutoff` Hz, or the files have
+    nothing above.
     """
     bins = math.ceil(_below_nyquist(cutoff, sample_rate) / sample_rate * reference.shape[-1])
     real, fake = torch.fft.rfft(torch.stack([reference, estimate]).double())[:, :bins]
@@ -77,7 +78,7 @@ def _spectra(reference: Tensor, estimate: Tensor) -> Tensor:
 
 
 def _distance(spectra: Tensor) -> float:
-    """Log-spectral distance over the bins that are there. Shape: [2, K, F]."""
+    """Log-spectral distance over the given bins. Shape: [2, K, F]."""
     real, fake = spectra.abs().square().clamp_min(_FLOOR).log10()
     return float((real - fake).square().mean(0).sqrt().mean())
 

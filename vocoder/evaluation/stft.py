@@ -7,7 +7,7 @@ from torch import Tensor
 from vocoder.dsp.stft import hann_window, stft
 from vocoder.errors import AudioError
 
-# (n_fft, hop_length, win_length), fixed here: a loss may be tuned, what is reported may not.
+# (n_fft, hop_length, win_length), fixed here: a loss may be tuned, a reported metric may not.
 _RESOLUTIONS = ((1024, 120, 600), (2048, 240, 1200), (512, 50, 240))
 _FLOOR = 1e-4
 

@@ -14,10 +14,11 @@ _ARROWS = {"lower": "↓", "higher": "↑"}
 
 
 def comparison(reports: Mapping[str, Report]) -> Table:
-    """A row per model, a column per metric: mean ± 95 % confidence over files, best in bold.
+    """Table of reports for the terminal: a row per model, a column per metric, the best in bold.
 
-    Fits 80 columns. ConfigError if the reports define a metric differently, or measured it at
-    different cutoff_range: their numbers do not compare.
+    Cells are means ± 95 % confidence over files. Fits 80 columns. Raises ConfigError if the reports
+    define a metric differently or measured it at different cutoffs, since their scores are not
+    comparable.
     """
     metrics = _common_metrics(reports)
     table = Table(caption=_caption(reports), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
@@ -41,7 +42,10 @@ def comparison(reports: Mapping[str, Report]) -> Table:
 
 
 def markdown(reports: Mapping[str, Report]) -> str:
-    """The table of `comparison` in Markdown."""
+    """Table of reports in Markdown: a row per model, a column per metric, the best in bold.
+
+    Raises ConfigError if the scores are not comparable, like `comparison`.
+    """
     metrics = _common_metrics(reports)
     best = {metric: _best(reports, metric) for metric in metrics}
     rows = [["model", *map(_heading, metrics)], ["---", *["---:"] * len(metrics)]]
@@ -56,7 +60,7 @@ def markdown(reports: Mapping[str, Report]) -> str:
 
 
 def _common_metrics(reports: Mapping[str, Report]) -> list[str]:
-    """Names of all metrics, in the order of `METRICS`, once their definitions are found equal."""
+    """Names of all metrics in the order of `METRICS`; ConfigError if definitions differ."""
     definitions: dict[str, dict[str, str]] = {}
     for model, report in reports.items():
         for metric, definition in report.metrics.items():
@@ -87,7 +91,7 @@ def _cell(report: Report, metric: str) -> str:
 
 
 def _best(reports: Mapping[str, Report], metric: str) -> set[str]:
-    """Models whose mean, as printed, is the best; none where there is nothing to choose from."""
+    """Models with the best mean, as printed; none if a single model has the metric."""
     decimals, better = METRICS[metric].decimals, METRICS[metric].better
     means = {
         model: round(report.summary[metric].mean, decimals)
@@ -101,7 +105,7 @@ def _best(reports: Mapping[str, Report], metric: str) -> set[str]:
 
 
 def _caption(reports: Mapping[str, Report]) -> str:
-    """How many files at which rate stand behind the table, whether the same ones, and the cutoff."""
+    """Number and rate of the files, whether they are the same for all models, and the cutoff."""
     files = {model: {(f.name, f.sample_rate) for f in r.files} for model, r in reports.items()}
     counts = {model: f"{len(found)} files at {_rates(found)}" for model, found in files.items()}
     if len({frozenset(found) for found in files.values()}) == 1:
@@ -110,8 +114,8 @@ def _caption(reports: Mapping[str, Report]) -> str:
         listed = ", ".join(f"{model} {count}" for model, count in counts.items())
         over = f"DIFFERENT files or rates: {listed}"
     facts = (about for report in reports.values() for about in report.metrics.values())
-    cutoff_range = sorted({about["cutoff"] for about in facts if "cutoff" in about})
-    ended = f"; narrow band up to {', '.join(cutoff_range)}" if cutoff_range else ""
+    cutoffs = sorted({about["cutoff"] for about in facts if "cutoff" in about})
+    ended = f"; narrow band up to {', '.join(cutoffs)}" if cutoffs else ""
     return f"mean ± 95 % confidence over {over}{ended}"
 
 

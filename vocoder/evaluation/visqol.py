@@ -12,7 +12,7 @@ _RATE = 48000
 def visqol(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
     """ViSQOL v3 in its audio mode at 48 kHz, as MOS-LQO from 1.0 to 4.73; higher is better.
 
-    Hears the whole band, forgiving to level and phase (Chinen et al. 2020). Needs the package
+    Covers the whole band, tolerant of level and phase (Chinen et al. 2020). Needs the package
     visqol-python (ConfigError without it), a port of Google's program.
 
     Shape: [T], [T].   AudioError for silence, and for what is too short for it.
@@ -26,9 +26,9 @@ def visqol(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
     if not reference.any() or not estimate.any():
         raise AudioError("a silent file has no ViSQOL")
     signals = resample_soxr(torch.stack([reference, estimate]), sample_rate, _RATE).cpu().double()
-    judge = VisqolApi()
-    judge.create(mode="audio")
+    api = VisqolApi()
+    api.create(mode="audio")
     try:
-        return float(judge.measure_from_arrays(*signals.numpy(), sample_rate=_RATE).moslqo)
+        return float(api.measure_from_arrays(*signals.numpy(), sample_rate=_RATE).moslqo)
     except (ValueError, IndexError) as error:
         raise AudioError(f"ViSQOL: {error}") from error

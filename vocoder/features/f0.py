@@ -1,4 +1,4 @@
-"""The fundamental frequency as a feature: what a source-filter generator is trained with."""
+"""The fundamental frequency (F0) as a feature, for training source-filter generators."""
 
 import torch
 from torch import Tensor, nn
@@ -8,7 +8,7 @@ from vocoder.features.mel import MelSpec
 
 
 class F0(nn.Module):
-    """Audio to F0 in Hz on the frames of the mel `mel`, 0 where unvoiced, by `track_pitch`.
+    """Audio to F0 in Hz at the frames of the mel `mel`, 0 where unvoiced, by `track_pitch`.
 
     Runs in float32 on the device of the input.   Shape: [B, 1, T] → [B, mel.frames(T)].
     """
@@ -19,7 +19,7 @@ class F0(nn.Module):
 
     @torch.no_grad()
     def forward(self, audio: Tensor) -> Tensor:
-        """F0 of a batch of mono signals."""
+        """Estimate the F0 of mono signals."""
         f0, voiced = track_pitch(
             audio[:, 0].float(),
             sample_rate=self.mel.sample_rate,

@@ -1,8 +1,8 @@
 """The mel spectrogram and its contract.
 
-Most noise that comes out of vocoders is a mel made with other settings than the model was trained
-on. So the settings are one frozen `MelSpec`, saved with every model and mel file, and compared
-wherever a mel meets a model.
+The most frequent cause of noisy output of a vocoder is a mel made with other settings than those
+that the model was trained on. So the settings are one frozen `MelSpec`, saved with every model and
+mel file, and compared whenever a mel is given to a model.
 """
 
 import dataclasses
@@ -14,42 +14,56 @@ import torch
 from torch import Tensor, nn
 
 from vocoder.dsp.filterbank import MelScale, mel_filterbank
-from vocoder.dsp.stft import Padding, hann_window, stft
+from vocoder.dsp.stft import Padding, hann_window, magnitude, stft
 from vocoder.errors import ConfigError
 
 LogBase = Literal["ln", "log10", "db"]
-# What one unit of each log is in nepers: ln x, log10 x, 20 log10 x.
+# One unit of each logarithm in nepers: ln x, log10 x, 20 log10 x.
 _NEPERS = {"ln": 1.0, "log10": math.log(10.0), "db": math.log(10.0) / 20.0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class MelSpec:
-    """Everything that decides the numbers in a log-mel spectrogram.
+    """Settings that determine the values of a log-mel spectrogram.
 
-    `f_max` None is Nyquist. `power_floor` is added to the squared magnitude before its root,
-    `log_floor` is the smallest mel value before the logarithm. `mean` and `scale` (per band, or
-    empty) are subtracted and divided by last. `power` 1 is magnitude, 2 is power.
+    Raises ConfigError, which names the field, for settings that describe no spectrogram.
     """
 
     sample_rate: int
+    """Of the audio, in Hz."""
     n_fft: int
+    """Samples of the FFT; a shorter window is centered in zeros."""
     hop_length: int
+    """Samples between frames."""
     win_length: int
+    """Samples of the Hann window; at least `hop_length` and at most `n_fft`."""
     n_mels: int
+    """Number of mel bands."""
     f_min: float = 0.0
+    """Lower limit of the lowest band in Hz."""
     f_max: float | None = None
+    """Upper limit of the highest band in Hz; None is Nyquist."""
     mel_scale: MelScale = "slaney"
+    """Formula of the mel scale: "slaney" or "htk"."""
     norm: Literal["slaney", "none"] = "slaney"
+    """Normalisation of the filters: "slaney" (equal areas) or "none" (equal peaks)."""
     power: int = 1
+    """Exponent of the magnitudes: 1 for a mel of magnitudes, 2 for one of powers."""
     power_floor: float = 0.0
+    """Added to the squared magnitude before its root."""
     log: LogBase = "ln"
+    """Logarithm of the mel values x: "ln", "log10" or "db" (20 log10 x)."""
     log_floor: float = 1e-5
+    """Smallest mel value before the logarithm."""
     padding: Padding = "same"
+    """Where frames lie: T samples give T // `hop_length` for "same", one more for "center"."""
     mean: tuple[float, ...] = ()
+    """Per band, subtracted after the logarithm; empty for none."""
     scale: tuple[float, ...] = ()
+    """Per band, divided by after the mean is subtracted; empty for none."""
 
     def __post_init__(self) -> None:
-        """Check that the numbers describe a spectrogram that can exist."""
+        """Raise ConfigError unless the settings describe a spectrogram."""
         object.__setattr__(self, "mean", tuple(self.mean))
         object.__setattr__(self, "scale", tuple(self.scale))
         choices = {
@@ -87,23 +101,23 @@ class MelSpec:
 
     @property
     def top_hz(self) -> float:
-        """Upper edge of the highest band in Hz."""
+        """Upper limit of the highest band in Hz."""
         return self.sample_rate / 2 if self.f_max is None else self.f_max
 
     def frames(self, samples: int) -> int:
-        """Frames that `samples` samples give."""
+        """Number of frames for `samples` samples."""
         return samples // self.hop_length + (self.padding == "center")
 
     @property
     def silence(self) -> tuple[float, ...]:
-        """The value of each band for digital silence."""
+        """Value of each band for digital silence."""
         nothing = magnitude(torch.zeros(1, dtype=torch.complex64), self.power_floor)
         floor = nothing.item() ** self.power
         filters = _filterbank(self).sum(dim=1)
         return tuple(self.compress((filters * floor)[:, None])[:, 0].tolist())
 
     def compress(self, linear: Tensor) -> Tensor:
-        """Mel magnitudes (or powers) to the numbers of this spec. Shape: [..., M, F] → same."""
+        """Convert mel magnitudes (or powers) to this log-mel. Shape: [..., M, F] → same."""
         logarithm = torch.log(linear.clamp_min(self.log_floor)) / _NEPERS[self.log]
         if self.mean:
             logarithm = logarithm - logarithm.new_tensor(self.mean)[:, None]
@@ -112,7 +126,7 @@ class MelSpec:
         return logarithm
 
     def expand(self, mel: Tensor) -> Tensor:
-        """Inverse of `compress`: back to mel magnitudes (or powers). Shape: [..., M, F] → same."""
+        """Convert this log-mel to mel magnitudes (or powers). Shape: [..., M, F] → same."""
         if self.scale:
             mel = mel * mel.new_tensor(self.scale)[:, None]
         if self.mean:
@@ -120,7 +134,7 @@ class MelSpec:
         return torch.exp(mel * _NEPERS[self.log])
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return the settings as plain values, for JSON."""
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
@@ -128,7 +142,10 @@ class MelSpec:
 
     @classmethod
     def from_dict(cls, values: Any, origin: str = "MelSpec") -> "MelSpec":
-        """Inverse of `to_dict`; wrong keys or values are a ConfigError that names `origin`."""
+        """Make a spec from a dict of settings, as `to_dict` returns it.
+
+        Raises ConfigError, which names `origin`, for wrong keys or values.
+        """
         if not isinstance(values, dict):
             raise ConfigError(f"{origin}: mel settings are a mapping, not {type(values).__name__}")
         fields = {field.name: field for field in dataclasses.fields(cls)}
@@ -147,7 +164,7 @@ class MelSpec:
 
     @classmethod
     def preset(cls, name: str) -> "MelSpec":
-        """The spec that reproduces another project's mel, by name (see `PRESETS`)."""
+        """Return the spec that reproduces another project's mel, by its name in `PRESETS`."""
         if name not in PRESETS:
             raise ConfigError(f"no mel preset {name!r}; presets are {', '.join(sorted(PRESETS))}")
         return PRESETS[name]
@@ -245,20 +262,12 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("window", hann_window(spec.win_length, spec.n_fft), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Log-mel of a batch of mono signals."""
+        """Compute the log-mel spectrograms of mono signals."""
         with torch.autocast(audio.device.type, enabled=False):
             return self.compute(audio.float())
 
     def compute(self, audio: Tensor) -> Tensor:
-        """`forward` for float32 outside autocast; torch.fx can trace it."""
+        """Compute log-mel spectrograms of float32 audio outside autocast, traceable by torch.fx."""
         spec = self.spec
         bins = stft(audio[:, 0], self.window, hop_length=spec.hop_length, padding=spec.padding)
         return spec.compress(self.filterbank @ magnitude(bins, spec.power_floor) ** spec.power)
-
-
-def magnitude(bins: Tensor, floor: float = 0.0) -> Tensor:
-    """Magnitude of complex bins, sqrt(re² + im² + floor), with a finite gradient at zero."""
-    power = bins.real.square() + bins.imag.square()
-    # Below, the second derivative of the root overflows float32: a magnitude of 1e-12, -240 dB,
-    # which lies under every log floor in use, so that silence comes out as that floor.
-    return torch.sqrt(power + floor) if floor else torch.sqrt(power.clamp_min(1e-24))

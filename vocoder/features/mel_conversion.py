@@ -1,4 +1,4 @@
-"""Whether a mel fits a model, and making it fit where that is exact."""
+"""Compare mel settings, and convert mels between them where that is exact."""
 
 import dataclasses
 from typing import Any
@@ -10,7 +10,7 @@ from vocoder.features.mel import MelSpec
 
 
 def differences(source: MelSpec, target: MelSpec) -> dict[str, tuple[Any, Any]]:
-    """The fields in which two specs differ: name → (source, target)."""
+    """Fields in which two specs differ: name → (source, target)."""
     pairs = {
         field.name: (getattr(source, field.name), getattr(target, field.name))
         for field in dataclasses.fields(MelSpec)
@@ -20,13 +20,13 @@ def differences(source: MelSpec, target: MelSpec) -> dict[str, tuple[Any, Any]]:
 
 
 def convert(mel: Tensor, source: MelSpec, target: MelSpec) -> Tensor:
-    """Express `mel` in another spec where that is exact, otherwise raise MelMismatchError.
+    """Convert `mel` from one spec to another where that is exact, otherwise raise MelMismatchError.
 
-    Exact are the base of the logarithm, the per-band mean and scale, and a higher log floor (the
-    mel is clamped to it). Shape: [..., M, F] → same.
+    Exact are changes of the base of the logarithm, of the per-band mean and scale, and to a higher
+    log floor (the mel is clamped to it). Shape: [..., M, F] → same.
     """
     differing = differences(source, target)
-    # A floor can be raised (clamped) but what lies under it cannot be brought back.
+    # A floor can be raised (clamped), but values below it cannot be recovered.
     exact = {"log", "mean", "scale"} | (
         {"log_floor"} if source.log_floor <= target.log_floor else set()
     )
@@ -38,7 +38,7 @@ def convert(mel: Tensor, source: MelSpec, target: MelSpec) -> Tensor:
 
 
 def layout(mel: Tensor, spec: MelSpec) -> Tensor:
-    """Swap the last two axes if only that fits.
+    """Return `mel` with bands before frames, its last two axes swapped if only that fits `spec`.
 
     Raises MelMismatchError for what is no mel of `spec.n_mels` bands.
     Shape: [M, F], [F, M], or a batch → [..., M, F].

@@ -1,4 +1,4 @@
-"""What every generator promises."""
+"""Base classes of generators: the interface that training, inference and streaming rely on."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Self
@@ -10,7 +10,7 @@ from vocoder.nn.weight_norm import fold_weight_norm
 
 
 class Generator(nn.Module):
-    """A network from named features to audio.
+    """Base class of networks from named features to audio.
 
     A subclass names in `features` what its `forward` takes by keyword: tensors whose last axis is F
     frames, `hop_length` samples apart, or the samples of F hops. `forward` returns audio
@@ -27,49 +27,56 @@ class Generator(nn.Module):
         self.hop_length = hop_length
 
     def samples(self, frames: int) -> int:
-        """Samples of audio that `frames` frames give, exactly."""
+        """Exact number of audio samples for `frames` frames."""
         return frames * self.hop_length
 
     def freeze(self) -> Self:
-        """Make it ready for inference, in place: weight norm folded in, nothing left to train."""
+        """Fold weight norm, switch to evaluation mode and freeze all weights, in place."""
         fold_weight_norm(self)
         return self.eval().requires_grad_(False)
 
     def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
-        """Losses by name that the generator computes about itself in training; none by default.
+        """Training losses by name that the generator itself defines; none by default.
 
-        `real` is the recorded audio [B, C, T], `features` are what `forward` was given.
+        `real` is the recorded audio [B, C, T], `features` are the arguments of `forward`.
         """
         return {}
 
     def with_losses(self, real: Tensor, **features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Audio as `forward` makes it, and the losses of `auxiliary`: what training asks for.
+        """Compute the audio of `forward` and the losses of `auxiliary`, for a training step.
 
-        A generator whose losses are about what it computes on the way makes both at once.
+        A generator whose losses need intermediate results overrides it to compute both in one pass.
         """
         return self(**features), self.auxiliary(real, **features)
 
 
 class BandwidthExtender(Generator):
-    """A generator from a recording without its upper band to the same recording with one.
+    """Base class of generators from a band-limited recording to the same with an upper band.
 
-    `narrowband` [B, 1, T] has the output's sample rate already, with nothing above the cutoff of its
-    band, and T is a multiple of `hop_length`, the step at which the network can look at a signal.
-    `forward` returns [B, 1, T], sample for sample the same moments. `cutoff_range` are the lowest and the
-    highest frequency in Hz at which the band of its training ended. `resampling` names arguments of
-    vocoder.dsp.resample.resample: the filter that takes recordings up to its rate, where it is used
-    to a certain one.
+    `narrowband` [B, 1, T] has the output's sample rate already, with nothing above its cutoff, and
+    T is a multiple of `hop_length`, the step in samples at which the network works. `forward`
+    returns [B, 1, T], aligned sample by sample. `cutoff_range` holds the lowest and the highest
+    cutoff in Hz of the training data. `resampling` holds arguments of
+    vocoder.dsp.resample.resample: the filter by which recordings are brought to the network's rate,
+    where it was trained with a certain one.
 
-    Raises ConfigError for cutoff_range that do not rise.
+    Raises ConfigError unless 0 < lowest <= highest cutoff.
     """
 
     features = ("narrowband",)
-    resampling: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(self, *, hop_length: int, cutoff_range: Sequence[float]) -> None:
+    def __init__(
+        self,
+        *,
+        hop_length: int,
+        cutoff_range: Sequence[float],
+        resampling: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__(hop_length=hop_length)
         if len(cutoff_range) != 2 or not 0.0 < cutoff_range[0] <= cutoff_range[1]:
             raise ConfigError(
-                f"generator.cutoff_range is {list(cutoff_range)}; give the lowest and the highest cutoff in Hz"
+                f"generator.cutoff_range is {list(cutoff_range)}; give the lowest and the highest "
+                "cutoff in Hz"
             )
         self.cutoff_range = (float(cutoff_range[0]), float(cutoff_range[1]))
+        self.resampling: dict[str, Any] = dict(resampling or {})

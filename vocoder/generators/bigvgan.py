@@ -18,15 +18,29 @@ ACTIVATIONS = {"snake": Snake, "snakebeta": SnakeBeta}
 
 
 class BigVGAN(Generator):
-    """Upsampling stages of residual blocks whose activations are periodic and do not alias.
+    """Upsampling stages with residual blocks whose periodic activations are anti-aliased.
 
-    The sizes are HiFi-GAN's. `activation` is "snake" or "snakebeta", its parameters stored as
-    logarithms if `log_scale`. The paper's networks end with a bias and tanh; the second release
-    has no `final_bias` and clamps instead of `final_tanh`. `causal` (ours) looks at no later frame.
-    Raises ConfigError for sizes that do not fit each other.
+    The paper's networks end with a bias and tanh; the second release has no `final_bias` and clamps
+    instead of `final_tanh`. `causal` is ours. Raises ConfigError for sizes that do not fit each
+    other.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop_length] in [-1, 1].
     Lee et al. 2023 (BigVGAN, arXiv 2206.04658), sec. 3.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates`.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's transposed convolution.
+        channels: Before the first stage; each stage halves them.
+        resblock: "1" (pairs of convolutions) or "2" (single convolutions).
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
+        activation: "snake" or "snakebeta".
+        log_scale: Whether the activation's parameters are stored as logarithms.
+        final_bias: Whether the last convolution has a bias.
+        final_tanh: Limit the output by tanh; otherwise it is clamped.
+        causal: Whether no output depends on a later frame.
     """
 
     features = ("mel",)
@@ -74,7 +88,7 @@ class BigVGAN(Generator):
         self.final_tanh = final_tanh
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, mrf in zip(self.ups, self.resblocks, strict=True):
             x = mrf(up(x))  # [B, C / 2, T * rate]

@@ -1,4 +1,4 @@
-"""EVA-GAN: a module that sees far at frame rate, then HiFi-GAN with a smooth activation."""
+"""EVA-GAN: a context module of large receptive field over frames, then HiFi-GAN with SiLU."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,28 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class EVAGAN(Generator):
-    """Context-aware blocks over the mel frames, then stages of upsampling and fused blocks.
+    """Context blocks over the mel frames, then upsampling stages with fused residual blocks.
 
     Published: residual blocks with large kernels before a HiFi-GAN trunk, SiLU in the trunk, about
     200 M weights at 44.1 kHz. Our choice, for want of published figures: the context blocks are
-    ConvNeXt's, `blocks` of them, `context_channels` wide with `hidden` inside and `kernel_size`
-    frames long; all sizes. The trunk's arguments are explained at `HiFiGAN`. Raises ConfigError for
-    sizes that do not fit each other.
+    ConvNeXt's; all sizes. Raises ConfigError for sizes that do not fit each other.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop_length] in [-1, 1].
     Liao et al. 2024 (EVA-GAN, arXiv 2402.00892), fig. 1.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates`.
+        context_channels: Width of the context blocks.
+        hidden: Width inside a context block.
+        blocks: Number of context blocks.
+        kernel_size: Of the convolution in a context block, in frames.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's transposed convolution.
+        channels: Before the first stage; each stage halves them.
+        resblock: "1" (pairs of convolutions) or "2" (single convolutions).
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
     """
 
     features = ("mel",)
@@ -68,7 +80,7 @@ class EVAGAN(Generator):
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         x = self.conv_pre(self.context(mel))  # [B, C, F]
         for up, mrf in zip(self.ups, self.resblocks, strict=True):
             x = mrf(up(F.silu(x)))  # [B, C / 2, T * rate]

@@ -1,4 +1,4 @@
-"""FA-GAN: HiFi-GAN's layout, upsampled by deconvolutions that leave no pattern of their own."""
+"""FA-GAN: HiFi-GAN's layout, upsampled by deconvolutions without artefacts of their own."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -20,16 +20,27 @@ from vocoder.nn.weight_norm import weight_norm
 class FAGAN(Generator):
     """Stages of anti-aliased twin deconvolution, each followed by fused residual blocks.
 
-    Published: an "anti-aliased twin deconvolution module" upsamples, against what plain
-    deconvolution leaves in the high frequencies, and real and imaginary parts are learned from
+    Published: an "anti-aliased twin deconvolution module" upsamples, to avoid the high-frequency
+    artefacts of plain deconvolution, and a loss compares real and imaginary parts
     (`vocoder.losses.complex`). Our choice, for want of published figures: how the module works
     (`TwinDeconvolution`); that only the last `anti_aliased` stages low-pass, since the first ones
     need images to make audio of frames (with the low-pass in every stage it hardly learned); and
-    HiFi-GAN's sizes, whose arguments are explained there. A mel that stays the same gives a
-    constant, never a tone at the frame rate. Raises ConfigError for sizes that do not fit.
+    HiFi-GAN's sizes. A constant mel gives a constant, never a tone at the frame rate. Raises
+    ConfigError for sizes that do not fit.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop_length] in [-1, 1].
     Shen et al. 2024 (FA-GAN, arXiv 2407.04575), abstract and sec. 1.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates`.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's deconvolution.
+        channels: Before the first stage; each stage halves them.
+        resblock: "1" (pairs of convolutions) or "2" (single convolutions).
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
+        anti_aliased: Number of last stages that low-pass their output.
     """
 
     features = ("mel",)
@@ -75,7 +86,7 @@ class FAGAN(Generator):
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, mrf in zip(self.ups, self.resblocks, strict=True):
             x = mrf(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]

@@ -1,7 +1,6 @@
-"""Griffin-Lim: the baseline without weights, for any MelSpec."""
+"""Griffin-Lim: a baseline without weights, for any MelSpec."""
 
 import torch
-import torch.fx
 from torch import Tensor
 
 from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
@@ -11,23 +10,22 @@ from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 
-torch.fx.wrap("istft")  # one node in a traced graph: streaming knows it by name
-
 _MOMENTUM = 0.99  # Perraudin et al. 2013, sec. 4
 _FACTOR_STEPS = 16
 
 
 class GriffinLim(Generator):
-    """Non-negative magnitudes that explain the mel, then `iterations` of fast Griffin-Lim.
+    """Estimate non-negative magnitudes from the mel, then run `iterations` of fast Griffin-Lim.
 
-    The magnitudes come from the multiplicative updates of Lee and Seung (1999), which sounds better
-    than clipping a pseudo-inverse at zero. The first phase is that of fixed noise, so the result
-    depends on the mel alone. Griffin and Lim 1984; Perraudin et al. 2013 (momentum).
+    The magnitudes come from the multiplicative updates of Lee and Seung (1999), which give better
+    audio than clipping a pseudo-inverse at zero. The initial phase is that of fixed noise, so the
+    result depends on the mel alone. Griffin and Lim 1984; Perraudin et al. 2013 (momentum).
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop] for "same", [B, 1, (F - 1) * hop] for "center".
     """
 
     features = ("mel",)
+    double_precision = True
 
     filterbank: Tensor
     spreading: Tensor
@@ -44,11 +42,11 @@ class GriffinLim(Generator):
         self.register_buffer("noise", noise_table(), persistent=False)
 
     def samples(self, frames: int) -> int:
-        """Samples of audio that `frames` frames give."""
+        """Exact number of audio samples for `frames` frames."""
         return (frames - (self.mel.padding == "center")) * self.hop_length
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         magnitude = self._magnitude(self.mel.expand(mel))
         samples = magnitude[:, 0].repeat_interleave(self.hop_length, dim=-1)
         if self.mel.padding == "center":
@@ -81,5 +79,5 @@ class GriffinLim(Generator):
 
 
 def _direction(bins: Tensor) -> Tensor:
-    """Complex numbers of magnitude one (zero where there is no direction)."""
+    """Bins divided by their magnitudes; zero where that is zero."""
     return bins / bins.abs().clamp_min(1e-16)

@@ -1,4 +1,4 @@
-"""HiFi-GAN: transposed convolutions from mel frames to samples, refined at every rate."""
+"""HiFi-GAN: transposed convolutions from mel frames to samples, with residual blocks between."""
 
 from collections.abc import Sequence
 
@@ -15,16 +15,24 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class HiFiGAN(Generator):
-    """Stages of upsampling, each followed by the mean of residual blocks with unlike kernels.
+    """Upsampling stages, each followed by the mean of residual blocks with different kernels.
 
-    Stage i upsamples by `upsample_rates[i]` and halves the `channels`. `resblock` is "1" (pairs of
-    convolutions, the paper's V1 and V2) or "2" (single convolutions, V3); block j has kernel
-    `resblock_kernel_sizes[j]` and one residual step per entry of `resblock_dilations[j]`. `causal`
-    (ours) looks at no later frame. Weights start at torch's default: weight norm undoes the
-    N(0, 0.01) of the original code. Raises ConfigError for sizes that do not fit each other.
+    `causal` is ours. Weights are initialised as by torch: weight norm undoes the N(0, 0.01) of the
+    original code. Raises ConfigError for sizes that do not fit each other.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop_length] in [-1, 1].
     Kong et al. 2020 (HiFi-GAN, arXiv 2010.05646), sec. 2.2.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates`.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's transposed convolution.
+        channels: Before the first stage; each stage halves them.
+        resblock: "1" (pairs of convolutions, the paper's V1 and V2) or "2" (single ones, V3).
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
+        causal: Whether no output depends on a later frame.
     """
 
     features = ("mel",)
@@ -59,7 +67,7 @@ class HiFiGAN(Generator):
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL, causal=causal))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, mrf in zip(self.ups, self.resblocks, strict=True):
             x = mrf(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]

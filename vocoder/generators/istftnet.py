@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -15,20 +14,28 @@ from vocoder.nn.residual import BlockKind, mrf_stages
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
-torch.fx.wrap("pad_reflect")
-
 
 class ISTFTNet(Generator):
-    """HiFi-GAN's stages up to columns of a short spectrogram, which an inverse STFT makes audio.
+    """Upsampling stages of HiFi-GAN that predict a short-window spectrogram, then an inverse STFT.
 
-    The sizes are HiFi-GAN's; `istft_n_fft` and `istft_hop_length` are those of the inverse STFT,
-    which upsamples by the latter. One column is reflected in front, so that the centered transform
-    gives whole hops. Published are V1's C8C8I (rates 8, 8, then 16/4, as in the paper) and that the
-    same is done to V2 and V3, whose rates here are our choice. Raises ConfigError for sizes that do
-    not fit each other.
+    One column is reflected in front, so that the centered transform gives whole hops. Published are
+    V1's C8C8I (rates 8, 8, then 16/4, as in the paper) and that the same is done to V2 and V3,
+    whose rates here are our choice. Raises ConfigError for sizes that do not fit each other.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop_length].
     Kaneko et al. 2022 (iSTFTNet, arXiv 2203.02395), sec. 3.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates` and `istft_hop_length`.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's transposed convolution.
+        channels: Before the first stage; each stage halves them.
+        resblock: "1" (pairs of convolutions) or "2" (single convolutions).
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
+        istft_n_fft: Window of the inverse STFT in samples.
+        istft_hop_length: Hop of the inverse STFT in samples.
     """
 
     features = ("mel",)
@@ -66,7 +73,7 @@ class ISTFTNet(Generator):
         self.head = ConvISTFTHead(widths[-1], n_fft=istft_n_fft, hop_length=istft_hop_length)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, mrf in zip(self.ups, self.resblocks, strict=True):
             x = mrf(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]

@@ -1,4 +1,4 @@
-"""MelGAN: transposed convolutions with residual stacks, for the whole band or for several."""
+"""MelGAN: transposed convolutions with residual stacks, for the full band or for sub-bands."""
 
 from collections.abc import Sequence
 
@@ -17,7 +17,7 @@ SLOPE = 0.2
 
 
 class ResidualStack(nn.Module):
-    """A dilated and a pointwise convolution, added to a learned shortcut.
+    """Dilated and pointwise convolution, added to a learned shortcut.
 
     Shape: [B, C, T] → same.   Kumar et al. 2019 (MelGAN), sec. 2.1.
     """
@@ -29,22 +29,31 @@ class ResidualStack(nn.Module):
         self.shortcut = weight_norm(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Correct the shortcut."""
+        """Add the convolutions' output to the shortcut."""
         y = self.conv(F.leaky_relu(x, SLOPE))
         corrected: Tensor = self.shortcut(x) + self.mix(F.leaky_relu(y, SLOPE))
         return corrected
 
 
 class MelGAN(Generator):
-    """Stages of upsampling, each followed by `stacks` residual stacks with growing dilation.
+    """Upsampling stages, each followed by residual stacks of growing dilation.
 
-    Stage i upsamples by `upsample_rates[i]`, with kernels of twice that, and halves the `channels`;
-    stack j of a stage is dilated by `stack_kernel_size` ** j. More than one of `out_channels` are
-    bands of one signal. Weights start at torch's default: weight norm undoes the N(0, 0.02) of the
-    original code. Raises ConfigError for sizes that do not fit each other.
+    Stack j of a stage is dilated by `stack_kernel_size` ** j. Weights are initialised as by torch:
+    weight norm undoes the N(0, 0.02) of the original code. Raises ConfigError for sizes that do not
+    fit each other.
 
     Shape: mel [B, M, F] → audio [B, out_channels, F * hop_length] in [-1, 1].
     Kumar et al. 2019 (MelGAN, arXiv 1910.06711), sec. 2.1.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates`.
+        upsample_rates: Upsampling factor of each stage, whose kernel has twice that size.
+        channels: Before the first stage; each stage halves them.
+        stacks: Residual stacks per stage.
+        kernel_size: Of the first and last convolution.
+        stack_kernel_size: Of the dilated convolutions.
+        out_channels: 1, or the number of sub-bands of one signal.
     """
 
     features = ("mel",)
@@ -82,7 +91,7 @@ class MelGAN(Generator):
         self.conv_post = weight_norm(ReflectConv1d(widths[-1], out_channels, kernel_size))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         x = self.conv_pre(mel)  # [B, C, F]
         for up, stack in zip(self.ups, self.stacks, strict=True):
             x = stack(up(F.leaky_relu(x, SLOPE)))  # [B, C / 2, T * rate]
@@ -90,13 +99,24 @@ class MelGAN(Generator):
 
 
 class MultiBandMelGAN(Generator):
-    """A MelGAN that makes `bands` bands at a fraction of the rate, then PQMF synthesis.
+    """MelGAN that generates sub-bands at a fraction of the sample rate, then PQMF synthesis.
 
-    The rates' product times `bands` is `hop_length`; `taps`, `cutoff` and `beta` are those of
-    `pqmf_filters`, fit for 4 bands. Raises ConfigError for sizes that do not fit each other.
+    `taps`, `cutoff` and `beta` suit 4 bands by default. Raises ConfigError for sizes that do not
+    fit each other.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop_length].
     Yang et al. 2021 (Multi-band MelGAN, arXiv 2005.05106), sec. 2.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates` times `bands`.
+        upsample_rates: Upsampling factor of each stage.
+        channels: Before the first stage; each stage halves them.
+        stacks: Residual stacks per stage.
+        bands: Sub-bands of the filter bank.
+        taps: Of its prototype, as in `pqmf_filters`.
+        cutoff: Of its prototype, as in `pqmf_filters`.
+        beta: Of its prototype's Kaiser window, as in `pqmf_filters`.
     """
 
     features = ("mel",)
@@ -131,5 +151,5 @@ class MultiBandMelGAN(Generator):
         )
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         return pqmf_synthesis(self.subbands(mel), self.filters)

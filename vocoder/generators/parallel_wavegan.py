@@ -1,4 +1,4 @@
-"""Parallel WaveGAN: a WaveNet that turns noise into audio in one pass."""
+"""Parallel WaveGAN: a non-autoregressive WaveNet from noise to audio."""
 
 import math
 from collections.abc import Sequence
@@ -16,9 +16,10 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class Upsampler(nn.Module):
-    """Mel frames, each with `context` frames around it, smoothed up to the rate of samples.
+    """Upsample mel frames to the sample rate, by repetition and smoothing.
 
-    Beyond the ends the first and last frame are repeated.
+    Before that, a convolution over each frame and `context` frames on either side; the first and
+    last frame are repeated beyond the ends.
 
     Shape: [B, M, F] → [B, M, F * prod(rates)].   Yamamoto et al. 2020, sec. 3.1, as in its code.
     """
@@ -35,7 +36,7 @@ class Upsampler(nn.Module):
             self.smooth.append(weight_norm(conv))
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Stretch each frame, then average with its neighbours, rate by rate."""
+        """For each rate, repeat the frames and smooth them over time."""
         x = self.conv_in(F.pad(mel, (self.context, self.context), mode="replicate"))
         x = x[:, None]  # [B, 1, M, F]: one filter for all bands
         for rate, smooth in zip(self.rates, self.smooth, strict=True):
@@ -45,15 +46,27 @@ class Upsampler(nn.Module):
 
 
 class ParallelWaveGAN(Generator):
-    """Gated layers over white noise, conditioned on the upsampled mel.
+    """Gated dilated layers over white noise, conditioned on the upsampled mel.
 
-    The `layers` form `stacks`; within each the dilation doubles from layer to layer, starting at 1.
-    `noise` holds each frame's samples, of unit variance. Without it the noise is always the same,
-    except in training, where it starts anywhere. The last layer's `out`, whose result nobody takes,
-    is there because published weights have it. Raises ConfigError for sizes that do not fit.
+    Within a stack the dilation doubles from layer to layer, starting at 1. `noise` holds each
+    frame's samples, of unit variance. Without it the noise is always the same, except in training,
+    where it starts at a random position. The last layer's `out`, whose result is not used, exists
+    because published weights contain it. Raises ConfigError for sizes that do not fit.
 
     Shape: mel [B, M, F], noise [B, hop_length, F] → audio [B, 1, F * hop_length], not limited.
     Yamamoto et al. 2020 (Parallel WaveGAN, arXiv 1910.11480), sec. 2 and 3.
+
+    Args:
+        n_mels: Mel bands.
+        hop_length: Samples per frame, the product of `upsample_rates`.
+        upsample_rates: Factors by which the mel is upsampled, one after the other.
+        layers: Number of gated layers, a multiple of `stacks`.
+        stacks: Number of stacks that the layers form.
+        kernel_size: Of the dilated convolutions; an odd number.
+        channels: Of the residual path.
+        gate_channels: Of signal and gate together.
+        skip_channels: Of the skip path.
+        context: Frames on either side that the first convolution over the mel covers.
     """
 
     features = ("mel", "noise")
@@ -96,7 +109,7 @@ class ParallelWaveGAN(Generator):
         self.register_buffer("noise", noise_table(), persistent=False)
 
     def forward(self, mel: Tensor, noise: Tensor | None = None) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         condition = self.upsampler(mel)  # [B, M, T]
         samples = self._noise(condition) if noise is None else noise.transpose(1, 2).flatten(1)
         x, total = self.layers[0](self.conv_pre(samples[:, None]), condition)
@@ -111,6 +124,6 @@ class ParallelWaveGAN(Generator):
         """White noise for every sample.   Shape: [B, M, T] → [B, T]."""
         like = condition[:, 0]
         start: Tensor | int = 0
-        if self.training:  # entered anywhere, or the layers would learn this very noise
+        if self.training:  # from a random position, or the layers would overfit to this noise
             start = torch.randint(len(self.noise), (len(like), 1)).to(like.device)
         return indexed_noise(self.noise, like, start)

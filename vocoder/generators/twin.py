@@ -1,4 +1,4 @@
-"""Upsampling without a pattern of its own: a deconvolution less its twin, and a low-pass."""
+"""Upsampling without deconvolution artefacts: a deconvolution minus its twin, and a low-pass."""
 
 import torch
 import torch.nn.functional as F
@@ -8,16 +8,17 @@ from torch.nn.utils import parametrize
 from vocoder.dsp.lowpass import kaiser_sinc
 from vocoder.nn.conv import ConvTranspose1d
 
-LOBES = 3  # of the low-pass at either side, as in the anti-aliased activations
+LOBES = 3  # of the low-pass on either side, as in the anti-aliased activations
 
 
 class EvenOverlap(nn.Module):
-    """The weight of a transposed convolution less that of its twin.
+    """Parametrisation of a transposed convolution's weight: the weight minus that of its twin.
 
-    An output sample of phase r, r < `stride`, sums the taps r, r + stride, …. A constant comes out
-    constant only if these sums agree; otherwise it rings at the input's rate and its multiples. The
-    twin's weight is what each sum has above their mean, spread evenly over the phase's taps. With
-    it gone the mean response is what it was, and an even weight stays as it is.
+    An output sample of phase r, r < `stride`, sums the taps r, r + stride, …. A constant input
+    gives a constant output only if these sums agree; otherwise the output has tones at the input's
+    rate and its multiples. The twin's weight is the difference of each sum from their mean, spread
+    evenly over the taps of the phase. Subtracting it does not change the mean response, nor a
+    weight whose sums agree.
 
     Shape: [in_channels, out_channels, kernel_size] → same.
     """
@@ -32,7 +33,7 @@ class EvenOverlap(nn.Module):
         self.register_buffer("overlap", self._sums(torch.ones(kernel_size)), persistent=False)
 
     def forward(self, weight: Tensor) -> Tensor:
-        """What remains of the weight."""
+        """Subtract the twin's weight."""
         sums = self._sums(weight)
         twin = ((sums - sums.mean(-1, keepdim=True)) / self.overlap).repeat(1, 1, self.periods)
         return weight - F.pad(twin, (0, -self.pad))
@@ -44,9 +45,10 @@ class EvenOverlap(nn.Module):
 
 
 class PolyphaseLowPass(nn.Module):
-    """Keep what a signal could hold before it was upsampled by `rate`.
+    """Low-pass filter at the Nyquist frequency that a signal had before upsampling by `rate`.
 
-    A Kaiser-windowed sinc of six lobes, half down at the old Nyquist frequency; edges are held.
+    A Kaiser-windowed sinc of six lobes with a gain of one half at that frequency. Beyond the ends,
+    the first and last sample are repeated.
 
     Shape: [B, channels, T] → same.
     """
@@ -67,13 +69,13 @@ class PolyphaseLowPass(nn.Module):
 
 
 class TwinDeconvolution(nn.Module):
-    """Upsample by `deconv` less its twin, and with `anti_aliased` by a low-pass after it.
+    """Upsample by `deconv` minus its twin, with `anti_aliased` followed by a low-pass.
 
-    The twin is a deconvolution of the same kernel and stride that answers a constant with the
-    pattern which `deconv` would print on it (`EvenOverlap`). Both are linear, so their difference
-    is computed as one deconvolution, at no cost and still so after weight norm is folded. What the
-    twin removes is exact for constants; the images of all else are the low-pass's to remove. The
-    weight of `deconv` is changed in place.
+    The twin is a deconvolution of the same kernel and stride that gives, for a constant, the
+    artefact of `deconv` (`EvenOverlap`). Both are linear, so their difference is computed as one
+    deconvolution, at no cost, also after weight norm is folded. The twin removes the artefact
+    exactly for constants; images of other signals are removed by the low-pass. The weight of
+    `deconv` is changed in place.
 
     Shape: [B, in_channels, T] → [B, out_channels, T * stride].
     After Shen et al. 2024 (FA-GAN): the module's name and purpose are theirs, the design is ours.

@@ -10,14 +10,24 @@ from vocoder.nn.head import ISTFTHead
 
 
 class Vocos(Generator):
-    """ConvNeXt backbone and iSTFT head.
+    """ConvNeXt backbone over mel frames that predicts a spectrogram, then an inverse STFT.
 
-    `padding` is that of the mel spectrogram. With "center" the frames lie on the edges of the hops,
-    so F frames span F - 1 of them, and a single frame gives no samples. `causal` (ours) looks at no
-    later frame: each begins where its hop does, which only "same" can do. Raises ConfigError.
+    With the padding "center" frames lie on the boundaries of the hops, so F frames span F - 1 hops,
+    and a single frame gives no samples. With `causal` (ours) each frame begins where its hop does,
+    which needs the padding "same"; ConfigError otherwise.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop] for "same", [B, 1, (F - 1) * hop] for "center".
     Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
+
+    Args:
+        n_mels: Mel bands.
+        channels: Width of the backbone.
+        hidden: Width inside its blocks.
+        blocks: Number of its blocks.
+        n_fft: Window of the inverse STFT in samples.
+        hop_length: Samples per frame.
+        padding: That of the mel spectrogram.
+        causal: Whether no output depends on a later frame.
     """
 
     features = ("mel",)
@@ -45,10 +55,10 @@ class Vocos(Generator):
         )
 
     def samples(self, frames: int) -> int:
-        """Samples of audio that `frames` frames give, exactly."""
+        """Exact number of audio samples for `frames` frames."""
         return self.head.samples(frames)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         audio: Tensor = self.head(self.backbone(mel))
         return audio

@@ -5,7 +5,7 @@ from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
 from vocoder.importers.common.weights import Weights, has
 
-# What results are looked at with, by sample rate; the network itself takes no mel.
+# The mel that results are shown and compared with, by sample rate; the network takes none.
 _MELS = {16000: "hifigan_16k_80", 48000: "hifigan_48k_128"}
 _LAYERS = {
     "embed": "conv_pre_{}",

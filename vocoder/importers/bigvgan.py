@@ -21,7 +21,7 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
         **layout(settings),
         "activation": settings["activation"],
         "log_scale": settings["snake_logscale"],
-        # The first release has neither key, and both.
+        # The first release has neither key, but has both bias and tanh.
         "final_bias": settings.get("use_bias_at_final", True),
         "final_tanh": settings.get("use_tanh_at_final", True),
     }

@@ -1,4 +1,4 @@
-"""jhauret/eben, `generator.ckpt`, and jhauret/vibravox, `model.safetensors`: weights say it all."""
+"""jhauret/eben, `generator.ckpt`, and jhauret/vibravox, `model.safetensors`; no configuration."""
 
 import math
 
@@ -38,7 +38,7 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
         "filter_size": size,
         "cutoff": cutoff,
         "channels": channels,
-        # Of the sensor nothing is known; the network hears its lowest bands alone.
+        # The sensor's cutoff is unknown; the input of the network is its lowest bands alone.
         "cutoff_range": [400.0, lowest / bands * _RATE / 2],
     }
     return Conversion(
@@ -50,7 +50,7 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
 
 
 def _cutoff(bank: Tensor) -> float:
-    """What made this filter bank, from the middle of its lowest band.
+    """The cutoff that a filter bank was designed with, from the middle of its lowest band.
 
     A windowed sinc is 2 / pi * sin(pi / 2 * cutoff) * window half a sample from its center.
     """

@@ -1,6 +1,6 @@
 """modelscope/ClearerVoice-Studio: MossFormer2_SR_48K, `last_best_checkpoint_g.pt` and the like.
 
-The convolutions are in that file, the mask net in the one with an m for the g beside it.
+The convolutions are in that file, the mask net beside it in one with an m in place of the g.
 """
 
 import dataclasses
@@ -13,7 +13,7 @@ from vocoder.importers.hifigan import flat_blocks, layout, mel_spec
 
 _COMPUTED = r".*\.(inv_freq|freqs)"
 _G = re.compile(r"^g(?=_)|(?<=_)g(?=\.\w+$)")
-# Names of the mask net: what we call so, and the file.
+# Names in the mask net: ours, and those in the file.
 _NET = {
     "embed": "conv1d_encoder",
     "scale": "pos_enc.scale",
@@ -98,7 +98,7 @@ def _mask_name(part: str, *inside: str) -> str:
 
 
 def _alpha(activation: re.Match[str]) -> str:
-    """The activations of a residual block lie in two lists, of the first and second of a pair."""
+    """Name of an activation: a residual block has two lists, of the first and second of a pair."""
     pair, second = divmod(int(activation[1]), 2)
     return f".convs{second + 1}_activates.{pair}.alpha"
 

@@ -12,7 +12,7 @@ _BLOCK = re.compile(r"resblocks\.(\d+)\.(\d+)\.")
 
 
 def layout(settings: ProjectSettings) -> dict[str, Any]:
-    """The sizes that HiFi-GAN and its descendants share, as our generators take them."""
+    """The sizes that HiFi-GAN and its descendants share, as arguments of our generators."""
     return {
         "n_mels": settings["num_mels"],
         "hop_length": settings["hop_size"],
@@ -26,7 +26,7 @@ def layout(settings: ProjectSettings) -> dict[str, Any]:
 
 
 def mel_spec(settings: ProjectSettings) -> MelSpec:
-    """The mel front end that HiFi-GAN and its descendants share."""
+    """The mel settings that HiFi-GAN and its descendants share."""
     values = {
         "sample_rate": settings["sampling_rate"],
         "n_fft": settings["n_fft"],
@@ -41,7 +41,10 @@ def mel_spec(settings: ProjectSettings) -> MelSpec:
 
 
 def flat_blocks(kernels: int) -> Naming:
-    """Our `resblocks.STAGE.KERNEL` in the projects that number residual blocks in one row."""
+    """Naming of residual blocks in projects that number our `resblocks.STAGE.KERNEL` in one list.
+
+    `kernels` is the number of kernel sizes, that is blocks in a stage.
+    """
 
     def flat(block: re.Match[str]) -> str:
         return f"resblocks.{int(block[1]) * kernels + int(block[2])}."

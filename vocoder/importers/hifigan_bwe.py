@@ -1,4 +1,4 @@
-"""brentspell/hifi-gan-bwe: `ckpt-0200k.pt` of a training; its sizes are constants of its code."""
+"""brentspell/hifi-gan-bwe: a training's `ckpt-0200k.pt`; the sizes are constants of its code."""
 
 import re
 
@@ -7,8 +7,10 @@ from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
 from vocoder.importers.common.weights import Weights, has, without
 
-_STACKS = 2  # which weights do not show
-_CUTOFF_RANGE = (4000.0, 12000.0)  # of the rates that training draws from
+_STACKS = 2  # not visible in the weights
+_CUTOFF_RANGE = (4000.0, 12000.0)  # half the lowest and the highest rate of its training
+# torchaudio's arguments in its code, with the window that is called "kaiser_best" there.
+_RESAMPLING = {"zeros": 16, "rolloff": 0.945, "beta": 14.769656459379492}
 _NAMES = {
     r"conv_pre\.": "_wavenet._conv_in.",
     r"conv_post\.": "_wavenet._conv_out.",
@@ -35,6 +37,7 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
         "stacks": _STACKS,
         "channels": len(weights["_wavenet._conv_in.bias"]),
         "cutoff_range": list(_CUTOFF_RANGE),
+        "resampling": dict(_RESAMPLING),
     }
     return Conversion(
         generator=generator, mel=mel, weights=without(weights, "sample_rate"), naming=_naming

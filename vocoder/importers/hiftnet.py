@@ -57,7 +57,7 @@ def _pitch_block(block: re.Match[str]) -> str:
 
 
 def _alpha(activation: re.Match[str]) -> str:
-    """The activations of a residual block lie in two lists, of the first and second of a pair."""
+    """Name of an activation: a residual block has two lists, of the first and second of a pair."""
     pair, second = divmod(int(activation[1]), 2)
     return f".alpha{second + 1}.{pair}"
 

@@ -1,4 +1,4 @@
-"""From the checkpoint of another project to a model of ours."""
+"""Conversion of another project's checkpoint to a model of ours."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -39,7 +39,7 @@ PROJECTS = (
 
 
 class Imported(NamedTuple):
-    """A generator with its weights, what its config.json says, and where fine-tuning starts."""
+    """A converted checkpoint: the generator, its configuration, and the state to fine-tune from."""
 
     generator: Generator
     config: ModelConfig
@@ -49,11 +49,12 @@ class Imported(NamedTuple):
 def import_checkpoint(
     path: Path, *, config: Path | None = None, discriminators: Path | None = None
 ) -> Imported:
-    """Convert a checkpoint file, or a directory with one; its content says which project made it.
+    """Convert a checkpoint file, or a directory with one, of a project recognised by its weights.
 
-    `config` is its configuration, if not beside it under its usual name. `discriminators` is the
-    file with the discriminators and the optimizers, where the project has one. No code in any of
-    these is run. Raises CheckpointError or ConfigError, which name the file and what is wrong.
+    `config` is its configuration file, if that is not beside it under its usual name.
+    `discriminators` is the file with the discriminators and the optimizers, where the project has
+    one. No code in any of these is run. Raises CheckpointError or ConfigError, which name the file
+    and what is wrong.
     """
     file = find_file(path)
     weights = unwrap(read(file), file)

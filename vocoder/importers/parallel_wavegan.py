@@ -1,7 +1,7 @@
 """kan-bayashi/ParallelWaveGAN, which ESPnet uses too: `checkpoint-400000steps.pkl`, config.yml.
 
 The mel of these models is normalised by statistics of the training set, which lie beside the
-checkpoint (stats.h5 or stats.npy), and become a part of the MelSpec.
+checkpoint (stats.h5 or stats.npy) and become part of the MelSpec.
 """
 
 import re
@@ -19,9 +19,9 @@ from vocoder.importers.hifigan import flat_blocks
 
 _STATISTICS = ("mean", "scale")
 # Releases up to 0.4.2 had another filter. Training wrote its release into the configuration before
-# there were bands, so one that does not say its release was written by hand, for today's filter.
+# there were bands, so one without a release was written by hand, for today's filter.
 _OLD_RELEASE, _OLD_CUTOFF, _CUTOFF = (0, 4, 2), 0.15, 0.142
-# How names of ours begin → how those of the project do.
+# Beginnings of our names → those of the project.
 _HIFIGAN_NAMES = {
     r"conv_pre\.": "input_conv.",
     r"conv_post\.": "output_conv.1.",
@@ -126,7 +126,7 @@ def _melgan(
 
 
 def _melgan_naming(stages: int, stacks: int) -> Naming:
-    """All layers lie in one row: padding and activations count, too."""
+    """Naming of layers, which the project has in one list that counts padding and activations."""
     row = {"conv_pre": "1", "conv_post": str(4 + stages * (2 + stacks))}
     parts = {"conv": "stack.2", "mix": "stack.4", "shortcut": "skip_layer"}
     for stage in range(stages):
@@ -188,7 +188,7 @@ def _parallel_wavegan(
 
 def _parallel_wavegan_name(name: str) -> str:
     smooth = re.match(r"upsampler\.smooth\.(\d+)\.", name)
-    if smooth:  # the stretching in between counts, too
+    if smooth:  # the project's list counts the stretching layers, too
         layer = 2 * int(smooth[1]) + 1
         return f"upsample_net.upsample.up_layers.{layer}.{name[smooth.end() :]}"
     return _renamed(name, _PARALLEL_WAVEGAN_NAMES)

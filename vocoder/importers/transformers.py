@@ -7,7 +7,7 @@ from vocoder.importers.common.settings import ProjectSettings
 from vocoder.importers.common.weights import Weights, has, without
 from vocoder.importers.hifigan import flat_blocks
 
-# The mel is a matter of the acoustic model, so the vocoder's settings say at most the rate:
+# The mel belongs to the acoustic model, so the vocoder's settings contain at most the rate:
 # SpeechT5FeatureExtractor has 16 kHz, ESPnet's FastSpeech 2 for LJSpeech 22.05 kHz.
 _SAMPLE_RATES = {"speecht5_hifigan": 16000, "fastspeech2_conformer_hifigan": 22050}
 _HOP_LENGTH = 256

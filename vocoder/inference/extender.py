@@ -102,7 +102,7 @@ class Extender(InferenceModel):
         channels = signal.reshape(-1, signal.shape[-1])
         if cutoff is None:
             cutoff = measure_cutoff([channels.cpu()], sample_rate)
-        stream = self.stream(
+        stream: ExtensionStream[Tensor] = self.stream(
             sample_rate=sample_rate,
             channels=len(channels),
             output_rate=output_rate,

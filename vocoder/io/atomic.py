@@ -1,8 +1,8 @@
 """Writing files so that a reader sees the old one or the new one, never half of one."""
 
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,12 +20,11 @@ def replacing_file(path: Path) -> Iterator[Path]:
     """
     with _failing_to_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        temporary = Path(name)
+        temporary = _unused(path)
+        # Not tempfile's, which are private: the system gives these the permissions of new files.
+        os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
         try:
             yield temporary
-            temporary.chmod(0o666 & ~_umask())  # mkstemp makes private files
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
@@ -36,12 +35,12 @@ def replacing_directory(directory: Path) -> Iterator[Path]:
     """A temporary directory that takes the place of `directory` if the block succeeds."""
     with _failing_to_write(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(dir=directory.parent, prefix=f".{directory.name}."))
+        temporary = _unused(directory)
+        temporary.mkdir()
         try:
             yield temporary
-            temporary.chmod(0o777 & ~_umask())
             for path in temporary.iterdir():  # safetensors makes private files
-                path.chmod(0o666 & ~_umask())
+                path.chmod(temporary.stat().st_mode & 0o666)
             if directory.exists():
                 # A full directory cannot be renamed over; the gap is microseconds.
                 old = temporary.with_name(temporary.name + ".old")
@@ -58,6 +57,11 @@ def replacing_directory(directory: Path) -> Iterator[Path]:
             shutil.rmtree(temporary, ignore_errors=True)
 
 
+def _unused(path: Path) -> Path:
+    """A hidden name beside `path` that nobody else takes."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+
+
 @contextmanager
 def _failing_to_write(path: Path) -> Iterator[None]:
     try:
@@ -68,9 +72,3 @@ def _failing_to_write(path: Path) -> Iterator[None]:
         raise VocoderError(
             f"{path}: cannot be written ({reason}); check permissions and free space"
         ) from error
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask

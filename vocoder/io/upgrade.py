@@ -91,6 +91,12 @@ FLAGS = {
 }
 """Options of the command line that were renamed."""
 
+_NEW_ARGUMENTS = {
+    # Part of the class in 0.1; torchaudio's "kaiser_best" window in the code of hifi-gan-bwe.
+    "HiFiGANBWE": {"resampling": {"zeros": 16, "rolloff": 0.945, "beta": 14.769656459379492}},
+}
+"""Arguments that were none in 0.1: class → what it did then."""
+
 _STATE_KEYS = {"average": "ema", "disturbances": "augmentation"}
 # The sub-discriminator of Dilated, GroupedWaveform, Sliced and Weighted.
 _WEIGHT = re.compile(r"(^|\.)judge\.")
@@ -112,8 +118,10 @@ def upgrade_config(node: Any) -> Any:
     values = {key: upgrade_config(value) for key, value in node.items()}
     if isinstance(values.get("_target_"), str):
         values["_target_"] = upgrade_target(values["_target_"])
-        renamed = ARGUMENTS.get(values["_target_"].rpartition(".")[2], {})
+        name = values["_target_"].rpartition(".")[2]
+        renamed = ARGUMENTS.get(name, {})
         values = {renamed.get(key, key): value for key, value in values.items()}
+        values = {**_NEW_ARGUMENTS.get(name, {}), **values}
         if values["_target_"].endswith(".Optim"):
             values = _upgrade_optim(values)
     elif {"objective", "optim", "trainer"} <= values.keys():  # the root: a System

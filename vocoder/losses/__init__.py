@@ -1,1 +1,1 @@
-"""Unweighted losses and the objective that weighs them."""
+"""Unweighted losses, and the objective that weights them."""

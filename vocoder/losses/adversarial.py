@@ -1,4 +1,4 @@
-"""The games that generator and discriminators play: unweighted losses over outputs."""
+"""Adversarial losses of generator and discriminators, unweighted, over discriminator outputs."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ Reduction = Literal["sum", "mean"]
 
 
 class AdversarialLoss(Protocol):
-    """What the trainer asks of an adversarial loss; both give a scalar."""
+    """Interface of an adversarial loss: outputs for real and fake signals to unweighted scalars."""
 
     def generator(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
-        """What the generator minimises; the outputs on `real` carry no gradient."""
+        """Loss of the generator; the outputs on `real` carry no gradient."""
 
     def discriminator(
         self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
     ) -> Tensor:
-        """What the discriminators minimise."""
+        """Loss of the discriminators."""
 
 
 class OverOutputs:
-    """Turns one number per output into one loss: the sum or mean of number times weight."""
+    """Base of losses over outputs: the sum or mean of one loss per output times its weight."""
 
     def __init__(self, *, reduction: Reduction = "sum") -> None:
         if reduction not in ("sum", "mean"):
@@ -42,20 +42,20 @@ class OverOutputs:
 
 
 class _Pairwise(OverOutputs, ABC):
-    """A game about the logits of real and fake signals, one pair of outputs at a time."""
+    """Adversarial loss of the logits for real and fake signals, one pair of outputs at a time."""
 
     def generator(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
-        """The generator's loss, over outputs."""
+        """Loss of the generator, over outputs."""
         return self.reduce([self._generator(b, a) for a, b in _logits(real, fake)], fake)
 
     def discriminator(
         self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
     ) -> Tensor:
-        """The discriminators' loss, over outputs; ConfigError for those that are `Sliced`."""
+        """Loss of the discriminators, over outputs; ConfigError for those that are `Sliced`."""
         if any(output.direction is not None for output in (*real, *fake)):
             raise ConfigError(
-                f"Sliced discriminators: in the game {type(self).__name__} their last layer would "
-                "learn nothing; play Slicing or use them without Sliced"
+                f"the adversarial loss {type(self).__name__} does not train the last layer of "
+                "Sliced discriminators; use the loss Slicing, or the discriminators without Sliced"
             )
         return self.reduce([self._discriminator(a, b) for a, b in _logits(real, fake)], fake)
 
@@ -75,7 +75,7 @@ def _logits(
 
 
 class _Pointwise(_Pairwise):
-    """A game that scores each logit by itself; the generator wants its logits taken for real."""
+    """Adversarial loss of each logit alone; the generator's has the label real for fakes."""
 
     def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
         return self._as_real(fake).mean()
@@ -86,16 +86,16 @@ class _Pointwise(_Pairwise):
     @staticmethod
     @abstractmethod
     def _as_real(logits: Tensor) -> Tensor:
-        """Score of every logit for being taken for real; low is good."""
+        """Loss of every logit with the label real."""
 
     @staticmethod
     @abstractmethod
     def _as_fake(logits: Tensor) -> Tensor:
-        """Score of every logit for being taken for fake; low is good."""
+        """Loss of every logit with the label fake."""
 
 
 class LeastSquares(_Pointwise):
-    """Real towards 1, fake towards 0, squared, without the factor 1/2.
+    """Least-squares loss: real logits towards 1, fake ones towards 0, without the factor 1/2.
 
     Mao et al. 2017 (LSGAN); Kong et al. 2020 (HiFi-GAN), eq. 1 and 2.
     """
@@ -110,7 +110,7 @@ class LeastSquares(_Pointwise):
 
 
 class Hinge(_Pointwise):
-    """Real above 1, fake below -1; the generator, too, is content above 1.
+    """Hinge loss: real logits above 1, fake ones below -1, for the generator above 1.
 
     Lim and Ye 2017 (Geometric GAN); the generator's form is that of Siuzdak 2024 (Vocos).
     """
@@ -125,7 +125,7 @@ class Hinge(_Pointwise):
 
 
 class UnboundedHinge(Hinge):
-    """`Hinge` for the discriminators; the generator raises its logits without end.
+    """Hinge loss of the discriminators; the generator maximises its mean logit without bound.
 
     Lim and Ye 2017 (Geometric GAN); Kumar et al. 2019 (MelGAN), eq. 1 and 2.
     """
@@ -135,7 +135,7 @@ class UnboundedHinge(Hinge):
 
 
 class NonSaturating(_Pointwise):
-    """Cross-entropy of logits; the generator minimises -log D, not log(1 - D).
+    """Cross-entropy of the logits; the generator minimises -log D, not log(1 - D).
 
     Goodfellow et al. 2014, sec. 3.
     """
@@ -150,7 +150,7 @@ class NonSaturating(_Pointwise):
 
 
 class Wasserstein(_Pointwise):
-    """The gap between the mean logits of real and fake; neither loss has a lower bound.
+    """Wasserstein loss: the gap between the mean logits of real and fake, without a lower bound.
 
     It measures a distance only for slopes of at most one: add `regularisers.GradientPenalty`.
     Arjovsky et al. 2017; Gulrajani et al. 2017 (WGAN-GP), eq. 3; Donahue et al. 2019 (WaveGAN).
@@ -166,7 +166,7 @@ class Wasserstein(_Pointwise):
 
 
 class Relativistic(_Pairwise):
-    """Cross-entropy of the difference between the logits of real and fake at the same place.
+    """Relativistic loss: cross-entropy of the difference of real and fake logits, position-wise.
 
     Converges with `regularisers.R1` and `R2`, each at half the papers' gamma.
     Jolicoeur-Martineau 2019 (RpGAN); Huang et al. 2024 (R3GAN), sec. 2.
@@ -180,10 +180,12 @@ class Relativistic(_Pairwise):
 
 
 class RelativisticLeastSquares(LeastSquares):
-    """`LeastSquares` plus a term for the places where a side is behind by more than usual.
+    """Least-squares loss plus a truncated relativistic term over the logits that lag the most.
 
-    There, the mean squared distance to the median lead is at most `truncation`, beyond which it
-    gives no gradient: outliers of bad pairs don't count.
+    The lead is the difference of fake and real logits for the generator, of real and fake ones for
+    the discriminators. The term is the mean squared distance to the median lead, over positions
+    below it. It is at most `truncation`, above which it has no gradient, so that outliers of bad
+    pairs do not count.
     Li et al. 2022 (TPRLS GAN), as in Li et al. 2023 (HiFTNet).
     """
 
@@ -194,38 +196,38 @@ class RelativisticLeastSquares(LeastSquares):
         self.truncation = truncation
 
     def _generator(self, fake: Tensor, real: Tensor) -> Tensor:
-        return super()._generator(fake, real) + self._behind(fake - real)
+        return super()._generator(fake, real) + self._lag(fake - real)
 
     def _discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        return super()._discriminator(real, fake) + self._behind(real - fake)
+        return super()._discriminator(real, fake) + self._lag(real - fake)
 
-    def _behind(self, lead: Tensor) -> Tensor:
+    def _lag(self, lead: Tensor) -> Tensor:
         below = (lead - lead.median()).clamp(max=0.0)
         places = (below < 0).sum().clamp(min=1)  # there are none if all leads are equal
         return (below.square().sum() / places).clamp(max=self.truncation)
 
 
 class Slicing(OverOutputs):
-    """Soft, monotone least squares for features; for the last layer's direction, a Wasserstein gap.
+    """SAN's loss: soft, monotone least squares for logits, a Wasserstein gap for the direction.
 
     All discriminators must be `vocoder.discriminators.slicing.Sliced`, otherwise ConfigError.
     Takida et al. 2024 (SAN); Shibuya et al. 2024 (BigVSAN).
     """
 
     def generator(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
-        """Mean score of fakes as if they were real, over outputs."""
+        """Loss of the generator, over outputs: that of fake logits with the label real."""
         return self.reduce([_softly_real(b) for _, b in _logits(real, fake)], fake)
 
     def discriminator(
         self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
     ) -> Tensor:
-        """Scores of reals as real and fakes as fake; for the direction, the gap of their scores."""
-        features = [_softly_real(a) + F.softplus(b).square().mean() for a, b in _logits(real, fake)]
+        """Loss of the discriminators, over outputs: of the logits, plus that of the direction."""
+        separate = [_softly_real(a) + F.softplus(b).square().mean() for a, b in _logits(real, fake)]
         gaps = [
             _softly_real(_direction(a)) - _softly_real(_direction(b))
             for a, b in zip(real, fake, strict=True)
         ]
-        return self.reduce(features, fake) + self.reduce(gaps, fake)
+        return self.reduce(separate, fake) + self.reduce(gaps, fake)
 
 
 def _softly_real(logits: Tensor) -> Tensor:
@@ -235,7 +237,7 @@ def _softly_real(logits: Tensor) -> Tensor:
 def _direction(output: DiscriminatorOutput) -> Tensor:
     if output.direction is None:
         raise ConfigError(
-            "the game Slicing needs discriminators whose last layer learns its direction apart; "
+            "the adversarial loss Slicing needs discriminators with a sliced last layer; "
             "wrap each of them in vocoder.discriminators.slicing.Sliced"
         )
     return output.direction.float()

@@ -1,4 +1,4 @@
-"""Weights that mean shares of the gradient, whatever the scale of the losses."""
+"""Balancer: weights of losses as shares of the gradient, independent of their scale."""
 
 from collections.abc import Mapping, Sequence
 
@@ -12,13 +12,14 @@ _EPS = 1e-12
 
 
 class Balancer(nn.Module):
-    """Rescale the gradient of every term to its share of `total_norm`, by a mean of past norms.
+    """Rescales the gradient of each term to its share of `total_norm`, by a mean of past norms.
 
-    Each of `terms` is a function of the generator's output; its gradient there is divided by the
-    running mean (over `decay`) of its own norm, and multiplied by weight / sum of weights. So a
-    weight says how much a term has to say, and stays true when the scale of a loss changes. Terms
-    that do not depend on the output keep their plain weights. A gradient's norm is the mean over
-    items of the batch.
+    Each of `terms` names a function of the generator's output; its gradient there is divided by the
+    running mean (with `decay`) of its own norm, and multiplied by weight / sum of weights. So a
+    weight is the share of its term, also when the scale of the loss changes. Terms that do not
+    depend on the output keep their plain weights. A gradient's norm is the mean over items of the
+    batch. Raises ConfigError without terms, unless 0 <= decay < 1, and for a norm that is not
+    positive.
 
     Défossez et al. 2022 (EnCodec, arXiv 2210.13438), sec. 3.4.
     """
@@ -42,7 +43,7 @@ class Balancer(nn.Module):
     def forward(
         self, losses: Mapping[str, Tensor], weights: Mapping[str, float], fake: Tensor
     ) -> Tensor:
-        """A scalar whose gradient is the balanced one.   Shape: fake [B, C, T]."""
+        """Scalar whose gradient is the balanced one.   Shape: fake [B, C, T]."""
         balanced = [name for name in self.terms if name in losses]
         gradients = {name: _gradient(losses[name], fake) for name in balanced}
         whole = sum(weights[name] for name in balanced)
@@ -54,7 +55,7 @@ class Balancer(nn.Module):
         return torch.stack([(fake * direction).sum(), *plain]).sum()
 
     def _norm(self, name: str, gradient: Tensor) -> Tensor:
-        """Running mean of this term's norm, the present one included."""
+        """Running mean of this term's norm, including the present one."""
         norm = gradient.flatten(1).norm(dim=1).mean()
         if dist.is_initialized():
             dist.all_reduce(norm)

@@ -1,4 +1,4 @@
-"""Real and imaginary parts of spectra: the reconstruction loss that hears phase."""
+"""Reconstruction loss on real and imaginary parts of spectra, which depends on phase."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ class MultiResolutionComplex(OverResolutions):
 
     Published: real and imaginary parts at several resolutions. Our choice: the absolute difference,
     Parallel WaveGAN's resolutions (n_fft, hop_length, win_length), their plain mean, and windows of
-    unit energy, which give every resolution the same say: noise of variance σ² measures
+    unit energy, which give every resolution the same weight: noise of variance σ² has the loss
     2 σ / √π = 1.13 σ against silence at all of them.
 
     Maps (fake, real) of shape [B, C, T] to an unweighted scalar in float32, zero for equal signals,

@@ -1,4 +1,4 @@
-"""Constant-Q reconstruction loss: as many bins for each octave, as in music."""
+"""Constant-Q reconstruction loss: equally many bins in every octave."""
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +11,9 @@ from vocoder.nn.octaves import Octaves
 class LogCQT(nn.Module):
     """Mean absolute difference of the logarithms of constant-Q magnitudes.
 
-    The bins are those that `vocoder.discriminators.spectral.cqt.MultiScaleCQT` sees at one scale: of audio
-    at twice its rate, at which `hop_length` counts, from 32.7 Hz upwards. Magnitudes count from
-    3e-4 on, where full scale is about √length / 2 of a bin, 6 or more.
+    The bins are those of one scale of `vocoder.discriminators.spectral.cqt.MultiScaleCQT`: of audio
+    at twice its rate, in samples of which `hop_length` is given, from 32.7 Hz upwards. Magnitudes
+    have a floor of 3e-4, where full scale is about √length / 2 of a bin, 6 or more.
 
     Maps (fake, real) of shape [B, C, T] to an unweighted scalar in float32, zero for equal signals,
     finite in value and gradient for silence. Raises ConfigError for sizes that `CQTSpec` refuses.

@@ -1,4 +1,4 @@
-"""Noise that a network carries in its weights, made to fluctuate less than chance would have it."""
+"""Penalty on the spectral fluctuation of noise that a generator has among its weights."""
 
 from collections.abc import Sequence
 
@@ -9,16 +9,16 @@ from vocoder.dsp.resolutions import resolutions_from
 from vocoder.dsp.stft import hann_window
 from vocoder.errors import ConfigError
 
-_SLICE = 16384  # samples of the noise that are looked at in a step
+_SLICE = 16384  # samples of the noise that are measured in a step
 _FLOOR = 1e-6
 
 
 class NoiseEvenness(nn.Module):
     """Mean deviation of the log-spectra of a generator's `noise` [T] from flat, in nepers.
 
-    Gaussian noise has 0.49: its spectrogram is full of holes, another pattern in every take, and so
-    is whatever a filter makes of it. Noise that has learned to be even at all `resolutions` (n_fft,
-    hop_length, win_length) at once, 0.27 in the embedded extender, is still normally distributed.
+    Gaussian noise has 0.49: its spectrogram fluctuates randomly, and so does that of filtered
+    noise. Noise trained to be even at all `resolutions` (n_fft, hop_length, win_length) at once,
+    0.27 in the embedded extender, is still normally distributed.
 
     Maps a generator to an unweighted scalar in float32. Raises ConfigError if it has no `noise`.
     """
@@ -36,10 +36,13 @@ class NoiseEvenness(nn.Module):
         self.resolutions = resolutions_from(resolutions)
 
     def forward(self, generator: nn.Module) -> Tensor:
-        """A scalar."""
+        """Scalar."""
         noise = getattr(generator, "noise", None)
         if not isinstance(noise, nn.Parameter):
-            raise ConfigError(f"{type(generator).__name__} has no noise that learns")
+            raise ConfigError(
+                f"{type(generator).__name__} has no noise; use this penalty with a generator that "
+                "has a parameter `noise`"
+            )
         begin = int(torch.randint(noise.shape[0], ()))
         part = torch.roll(noise.float(), -begin)[:_SLICE]
         return torch.stack([_deviation(part, *each) for each in self.resolutions]).mean()

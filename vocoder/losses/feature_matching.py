@@ -1,4 +1,4 @@
-"""Feature matching: fakes should look like reals inside the discriminators."""
+"""Feature matching: distances between the discriminators' feature maps of fake and real."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from vocoder.losses.adversarial import OverOutputs
 
 
 class FeatureMatching(OverOutputs):
-    """Mean absolute difference of each map, summed over maps; the real maps are a constant.
+    """Mean absolute difference of each feature map, summed over maps; real maps are constants.
 
     Kong et al. 2020 (HiFi-GAN), eq. 4 (sum over outputs); Siuzdak 2024 (Vocos) takes their mean.
     """
@@ -18,11 +18,11 @@ class FeatureMatching(OverOutputs):
     def __call__(self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]) -> Tensor:
         """Scalar; both lists are of the same discriminators and of equally long audio.
 
-        Outputs without features take no part. ConfigError if none has any.
+        Outputs without feature maps are left out. Raises ConfigError if none has any.
         """
         pairs = [(a, b) for a, b in zip(fake, real, strict=True) if b.feature_maps]
         if not pairs:
-            raise ConfigError("no discriminator has features to match; drop feature_matching")
+            raise ConfigError("no discriminator has feature maps to match; drop feature_matching")
         losses = [self._distance(a.feature_maps, b.feature_maps) for a, b in pairs]
         return self.reduce(losses, [a for a, _ in pairs])
 
@@ -31,8 +31,9 @@ class FeatureMatching(OverOutputs):
 
 
 class MeanFeatureMatching(FeatureMatching):
-    """Mean absolute difference of each map, and the mean over maps: a output's depth is no weight.
+    """Mean absolute difference of each feature map, averaged over the maps of an output.
 
+    So an output does not count more for its number of layers.
     Hauret et al. 2023 (EBEN), with `reduction` "mean".
     """
 
@@ -41,9 +42,9 @@ class MeanFeatureMatching(FeatureMatching):
 
 
 class NormalisedFeatureMatching(FeatureMatching):
-    """Mean absolute difference of each map relative to the mean magnitude of the real one.
+    """Mean absolute difference of each feature map relative to the real map's mean magnitude.
 
-    Mean over maps, so that no layer counts for its scale nor a output for its depth.
+    Mean over maps, so that neither the scale of a layer nor the number of layers weighs.
     Défossez et al. 2022 (EnCodec), sec. 3.4, with `reduction` "mean".
     """
 
@@ -53,6 +54,6 @@ class NormalisedFeatureMatching(FeatureMatching):
 
 
 def _differences(fake: list[Tensor], real: list[Tensor]) -> Tensor:
-    """One per map.   Shape: [maps]."""
+    """Mean absolute difference of each map.   Shape: [maps]."""
     pairs = zip(fake, real, strict=True)
     return torch.stack([F.l1_loss(a.float(), b.detach().float()) for a, b in pairs])

@@ -1,4 +1,4 @@
-"""What both sides minimise: named terms and, here only, their weights."""
+"""Objectives of generator and discriminators: named terms and, only here, their weights."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -17,9 +17,9 @@ Discriminator = Callable[[Tensor], list[DiscriminatorOutput]]
 
 
 class Regulariser(Protocol):
-    """A term of the discriminators that needs gradients of the score itself.
+    """Interface of a term of the discriminators that needs gradients of their scores.
 
-    It is computed at every `every`-th step, and counts that many times then.
+    It is computed at every `every`-th step, and then multiplied by `every`.
     """
 
     every: int
@@ -29,13 +29,22 @@ class Regulariser(Protocol):
 
 
 class Objective(nn.Module):
-    """The weighted sums of all terms of a training.
+    """Weighted sums of all loss terms of generator and discriminators in a training.
 
     The generator's terms are "adversarial" and "feature_matching" where those are given, the keys
-    of `reconstruction`, `auxiliary` (names of losses that the generator computes about itself) and
-    the keys of `penalties` (functions of the generator's weights). The discriminators' are the game
-    itself, with weight 1, and `regularisers`. `weights` must name exactly these, otherwise
-    ConfigError. A `balancer` makes the weights mean shares of the gradient.
+    of `reconstruction`, the names in `auxiliary` and the keys of `penalties`. The discriminators'
+    are the adversarial loss, with weight 1, and the keys of `regularisers`. `weights` must name
+    exactly these, otherwise ConfigError.
+
+    Args:
+        weights: Weight of every term.
+        reconstruction: Losses (fake, real) → scalar.
+        adversarial: Loss over discriminator outputs; None trains without discriminators.
+        feature_matching: Loss over their feature maps; needs `adversarial`.
+        auxiliary: Names of losses that the generator computes in its own forward pass.
+        penalties: Functions of the generator's weights.
+        regularisers: Terms of the discriminators; need `adversarial`.
+        balancer: If given, the weights of its terms are shares of the gradient.
     """
 
     def __init__(
@@ -53,46 +62,50 @@ class Objective(nn.Module):
         super().__init__()
         self.regularisers, self.penalties = dict(regularisers or {}), dict(penalties or {})
         if adversarial is None:
-            idle = ["feature_matching"] * (feature_matching is not None) + [*self.regularisers]
-            if idle:
+            unused = ["feature_matching"] * (feature_matching is not None) + [*self.regularisers]
+            if unused:
                 raise ConfigError(
-                    f"{', '.join(idle)} is given without adversarial: add it or drop both"
+                    f"{', '.join(unused)} is given without adversarial: add it or drop both"
                 )
         given = {"adversarial": adversarial, "feature_matching": feature_matching}
-        against = [name for name, loss in given.items() if loss is not None]
+        adversarial_names = [name for name, loss in given.items() if loss is not None]
         own = [*reconstruction, *auxiliary, *self.penalties, *self.regularisers]
         if len({*given, *own}) < len(given) + len(own):
             raise ConfigError(f"two losses have the same name among {[*given, *own]}")
-        names = [*against, *own]
+        names = [*adversarial_names, *own]
         if weights.keys() != set(names):
             raise ConfigError(f"weights name {sorted(weights)}, but losses are {sorted(names)}")
         self.weights = {name: weights[name] for name in names if name not in self.regularisers}
         self.strength = {name: weights[name] for name in self.regularisers}
         self.reconstruction = nn.ModuleDict(dict(reconstruction))
         self.adversarial, self.feature_matching = adversarial, feature_matching
-        strange = sorted(set(balancer.terms) - {*against, *reconstruction}) if balancer else []
-        if strange:
-            raise ConfigError(f"balancer.terms name {strange}, which do not judge the audio")
+        balanceable = {*adversarial_names, *reconstruction}
+        unknown = sorted(set(balancer.terms) - balanceable) if balancer else []
+        if unknown:
+            raise ConfigError(
+                f"balancer.terms name {unknown}, which are not losses of the generator's audio; "
+                f"choose from {sorted(balanceable)}"
+            )
         self.balancer = balancer
-        self._against = frozenset(against)
+        self._adversarial_names = frozenset(adversarial_names)
 
     @property
     def learns_alone(self) -> bool:
-        """Whether there is a term without the discriminators."""
-        return bool(self.weights.keys() - self._against)
+        """Whether the generator has a term that needs no discriminators."""
+        return bool(self.weights.keys() - self._adversarial_names)
 
     def reconstruct(self, fake: Tensor, real: Tensor) -> dict[str, Tensor]:
         """Terms that compare signals, by name.   Shape: [B, C, T], [B, C, T]."""
         return {name: loss(fake, real) for name, loss in self.reconstruction.items()}
 
     def penalise(self, generator: nn.Module) -> dict[str, Tensor]:
-        """Terms about the generator's weights, by name."""
+        """Penalties on the generator's weights, by name."""
         return {name: penalty(generator) for name, penalty in self.penalties.items()}
 
     def adversarial_terms(
         self, fake: list[DiscriminatorOutput], real: list[DiscriminatorOutput]
     ) -> dict[str, Tensor]:
-        """Terms that compare outputs, by name; none without a game."""
+        """Terms that compare outputs, by name; none without an adversarial loss."""
         terms = {}
         if self.adversarial is not None:
             terms["adversarial"] = self.adversarial.generator(fake, real)
@@ -103,7 +116,7 @@ class Objective(nn.Module):
     def discriminator(
         self, real: list[DiscriminatorOutput], fake: list[DiscriminatorOutput]
     ) -> Tensor:
-        """What the discriminators minimise in the game; ConfigError without one."""
+        """Adversarial loss of the discriminators; ConfigError if the objective has none."""
         if self.adversarial is None:
             raise ConfigError("the objective has no adversarial loss to train discriminators with")
         return self.adversarial.discriminator(real, fake)
@@ -128,23 +141,26 @@ class Objective(nn.Module):
         adversarial_weight: float = 1.0,
         fake: Tensor | None = None,
     ) -> Tensor:
-        """Weighted sum of all terms of the generator, or of all but the adversary's.
+        """Weighted sum of all terms of the generator, or of all but the adversarial ones.
 
-        The weights of the adversary's terms are multiplied by `adversarial_weight`. With a balancer, whose
-        result has the right gradient but no meaning as a value, `fake` is what the terms judge. Any
-        other set of names is a ConfigError.
+        The weights of "adversarial" and "feature_matching" are multiplied by `adversarial_weight`.
+        A balancer needs `fake`, the audio that the terms were computed from; its result has the
+        right gradient, but no meaning as a value. Any other set of names is a ConfigError.
         """
-        playing = terms.keys() & self._against
-        expected = self.weights.keys() - (frozenset() if playing else self._against)
+        adversarial = terms.keys() & self._adversarial_names
+        expected = self.weights.keys() - (frozenset() if adversarial else self._adversarial_names)
         if terms.keys() != expected or not terms:
             raise ConfigError(
                 f"terms are {sorted(terms)}, but the objective needs {sorted(expected)}"
             )
-        factors = dict.fromkeys(self._against, adversarial_weight)
+        factors = dict.fromkeys(self._adversarial_names, adversarial_weight)
         weights = {name: self.weights[name] * factors.get(name, 1.0) for name in terms}
         if self.balancer is not None:
             if fake is None:
-                raise ConfigError("a balanced objective needs the audio that its terms judge")
+                raise ConfigError(
+                    "an objective with a balancer needs the audio that its terms are computed "
+                    "from; pass it as fake"
+                )
             balanced: Tensor = self.balancer(terms, weights, fake)
             return balanced
         return torch.stack([weights[name] * term for name, term in terms.items()]).sum()

@@ -1,4 +1,4 @@
-"""Terms that bound how steeply the discriminators discriminators, and one that keeps filters apart."""
+"""Gradient penalties on discriminators, and a penalty that keeps filters orthogonal."""
 
 from abc import ABC, abstractmethod
 
@@ -17,22 +17,23 @@ def squared_slope(discriminators: Discriminator, audio: Tensor) -> Tensor:
 
     The score of a signal is one number: over all outputs, their weight times the sum of
     logits / sqrt(N), where N is how many logits the output has. For a single logit that is the
-    logit. In a map each logit hears a limited stretch, so the squared norm of the gradient of their
-    sum grows in proportion to N: the root makes the result independent of the signal's length.
-    Computed in float32.
+    logit. In a map each logit has a limited receptive field, so the squared norm of the gradient of
+    their sum grows in proportion to N: the root makes the result independent of the length of the
+    signal. Computed in float32.
 
     Shape: [B, C, T] → [B].
     """
     audio = audio.detach().float().requires_grad_()
     with torch.enable_grad(), torch.autocast(audio.device.type, enabled=False):
-        sums = [v.weight / v.logits.shape[1] ** 0.5 * v.logits.sum() for v in discriminators(audio)]
+        outputs = discriminators(audio)
+        sums = [each.weight / each.logits.shape[1] ** 0.5 * each.logits.sum() for each in outputs]
         score = torch.stack(sums).sum()
         (slope,) = torch.autograd.grad(score, audio, create_graph=True)
     return slope.square().flatten(1).sum(1)
 
 
 class _Penalty(ABC):
-    """A regulariser that is due at every `every`-th step."""
+    """Base of regularisers that are computed at every `every`-th step."""
 
     def __init__(self, *, every: int = 1) -> None:
         if every < 1:
@@ -45,10 +46,10 @@ class _Penalty(ABC):
 
 
 class GradientPenalty(_Penalty):
-    """How far the slope between real and fake is from one: mean (norm - 1)².
+    """Gradient penalty of WGAN-GP: mean (norm of the slope - 1)² between real and fake signals.
 
-    All outputs together are the critic. Each signal is judged at a random place on the line from
-    a real to a fake one. Published weight 10.
+    All outputs together are the critic. The slope of each item is taken at a random point on the
+    line from its real to its fake signal. Published weight 10.
     Gulrajani et al. 2017 (WGAN-GP), eq. 3.
     """
 
@@ -61,7 +62,7 @@ class GradientPenalty(_Penalty):
 
 
 class R1(_Penalty):
-    """Mean `squared_slope` at real signals; its weight is the papers' gamma / 2.
+    """R1 penalty: mean `squared_slope` at real signals; its weight is the papers' gamma / 2.
 
     Mescheder et al. 2018, eq. 9; computed every 16 steps in Karras et al. 2020 (StyleGAN2).
     """
@@ -72,7 +73,10 @@ class R1(_Penalty):
 
 
 class R2(_Penalty):
-    """`R1` at fake signals.   Mescheder et al. 2018, eq. 10; Huang et al. 2024 (R3GAN)."""
+    """R2 penalty: mean `squared_slope` at fake signals; its weight is the papers' gamma / 2.
+
+    Mescheder et al. 2018, eq. 10; Huang et al. 2024 (R3GAN).
+    """
 
     def __call__(self, discriminators: Discriminator, real: Tensor, fake: Tensor) -> Tensor:
         """Mean over signals, a scalar.   Shape: [B, C, T], [B, C, T]."""
@@ -80,16 +84,16 @@ class R2(_Penalty):
 
 
 class OrthogonalPenalty:
-    """Sum of squared inner products between different filters of a layer, over all layers.
+    """Orthogonality penalty: squared inner products of a layer's filters, summed over all layers.
 
-    Layers are convolutions (transposed ones, too) and linear ones. Filters of different groups hear
-    different inputs and are not compared; lengths are free. ConfigError for a network without such
-    layers.
+    Layers are convolutions (transposed ones, too) and linear ones. Each pair of different filters
+    counts in both orders. Filters of different groups have different inputs and are not compared;
+    lengths are free. Raises ConfigError for a network without such layers.
     Brock et al. 2017; in the off-diagonal form of Brock et al. 2019 (BigGAN), eq. 3.
     """
 
     def __call__(self, network: nn.Module) -> Tensor:
-        """A scalar, in float32."""
+        """Scalar, in float32."""
         layers = [m for m in network.modules() if isinstance(m, nn.Linear | _ConvNd)]
         if not layers:
             raise ConfigError(f"{type(network).__name__} has no convolution or linear layer")

@@ -11,13 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
-from vocoder.dsp.stft import hann_window, stft
+from vocoder.dsp.stft import hann_window, magnitude, stft
 from vocoder.errors import ConfigError
-from vocoder.features.mel import MelSpec, MelSpectrogram, magnitude
+from vocoder.features.mel import MelSpec, MelSpectrogram
 
 
 class LogMelL1(nn.Module):
-    """Mean absolute difference of log-mels, in the unit of the spec.
+    """Mean absolute difference of log-mels, in the unit of the spec `mel`.
 
     Kong et al. 2020 (HiFi-GAN), eq. 3, where the spec has f_max = Nyquist.
     """
@@ -32,8 +32,10 @@ class LogMelL1(nn.Module):
 
 
 class MultiScaleMel(nn.Module):
-    """Sum of log10-mel differences over windows from 32 to 2048 samples, a quarter apart.
+    """Sum of mean absolute log10-mel differences over several windows, with hops of a quarter.
 
+    By default, windows of 32 to 2048 samples. `n_mels` are the bands of each window. Raises
+    ConfigError unless both have as many entries.
     Kumar et al. 2023 (DAC), with the settings of BigVGAN v2.
     """
 
@@ -70,7 +72,7 @@ class MultiScaleMel(nn.Module):
 
 
 class SingleResolution(nn.Module):
-    """What a loss over spectra needs at one resolution: `bins`, in float32."""
+    """Base of losses on spectra at one resolution: provides the spectra of audio by `bins`."""
 
     window: Tensor
 
@@ -81,14 +83,14 @@ class SingleResolution(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def bins(self, audio: Tensor) -> Tensor:
-        """Complex spectra, each channel a signal.   Shape: [B, C, T] → [B * C, K, F]."""
+        """Complex spectra in float32, each channel a signal.   Shape: [B, C, T] → [B * C, K, F]."""
         with torch.autocast(audio.device.type, enabled=False):
             signals = _mono(audio).float()[:, 0]
             return stft(signals, self.window, hop_length=self.hop_length, padding="center")
 
 
 class OverResolutions(nn.Module):
-    """The mean of a loss over `resolutions`; `single` is its class."""
+    """Mean of a loss over `resolutions`; `single` is the class of the loss at one of them."""
 
     def __init__(
         self, single: type[SingleResolution], resolutions: Sequence[Sequence[int]]
@@ -146,5 +148,5 @@ class _Magnitudes(SingleResolution):
 
 
 def _mono(audio: Tensor) -> Tensor:
-    """Every channel a signal of its own.   Shape: [B, C, T] → [B * C, 1, T]."""
+    """Make every channel a signal.   Shape: [B, C, T] → [B * C, 1, T]."""
     return audio.flatten(0, 1).unsqueeze(1)

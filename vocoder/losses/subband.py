@@ -1,4 +1,4 @@
-"""The spectral loss of multi-band generators, taken band by band."""
+"""Spectral loss of multi-band generators, on the bands of a filter bank."""
 
 from collections.abc import Sequence
 
@@ -13,12 +13,18 @@ SUBBAND_RESOLUTIONS = ((384, 30, 150), (683, 60, 300), (171, 10, 60))
 
 
 class SubbandSTFT(nn.Module):
-    """`MultiResolutionSTFT` of the PQMF bands, each a signal of its own.
+    """Multi-resolution STFT loss between the PQMF bands of both signals, each band by itself.
 
-    Both signals are split here. For a generator that made its fake of bands, what comes out are
-    these bands again, but for the error of the filters.
-
+    Both signals are split here. The bands of a fake that a generator synthesised from bands are
+    these bands again, up to the error of the filters.
     Yang et al. 2021 (Multi-band MelGAN, arXiv 2005.05106), sec. 2.3.
+
+    Args:
+        bands: Number of bands.
+        taps: Coefficients of each filter, less one.
+        cutoff: Cutoff of the prototype low-pass as a fraction of Nyquist.
+        beta: Shape of its Kaiser window.
+        resolutions: Triples (n_fft, hop_length, win_length), at the rate of the bands.
     """
 
     filters: Tensor

@@ -10,7 +10,7 @@ from vocoder.errors import ConfigError
 
 
 class WaveformL1(nn.Module):
-    """Mean absolute difference of samples: for fakes that can follow the recording's phase.
+    """Mean absolute difference of samples, for generators that can follow the recording's phase.
 
     Défossez et al. 2022 (EnCodec, arXiv 2210.13438), sec. 3.4.
     """
@@ -21,10 +21,11 @@ class WaveformL1(nn.Module):
 
 
 class Envelope(nn.Module):
-    """Mean absolute difference of upper envelopes plus that of lower ones.
+    """Mean absolute difference of the upper envelopes plus that of the lower ones.
 
     An envelope is the extremes of windows of `window` samples, `hop_length` apart, the last one cut
-    off by the end: loudness and asymmetry at the rate of a pitch period, whatever the phase within.
+    off by the end: loudness and asymmetry at the rate of a pitch period, independent of the phase
+    within.
 
     Public implementations of RefineGAN (Xu et al. 2021, arXiv 2111.00962), at 44.1 kHz; those leave
     out the samples after the last whole window. Raises ConfigError for a hop beyond the window.

@@ -1,21 +1,21 @@
-"""Periodic activations, and the wrapper that keeps any activation from aliasing."""
+"""Periodic activations, and a wrapper that keeps any activation from aliasing."""
 
 import torch
 from torch import Tensor, nn
 
 from vocoder.dsp.lowpass import downsample2, kaiser_sinc, upsample2
 
-_EPS = 1e-9  # as published: keeps the division finite where a magnitude was learned to be 0
+_EPS = 1e-9  # as published: keeps the division finite where a learned magnitude reaches 0
 _TAPS = 12
 SLOPE = 0.1  # of the leaky ReLU of HiFi-GAN and its descendants
-# Their published networks leave the last one with torch's default slope.
+# Of the last one in their published networks: torch's default slope.
 EXIT_SLOPE = 0.01
 
 
 class Snake(nn.Module):
-    """x + sin²(αx) / α with one learned α per channel: periodic, and growing like x.
+    """Periodic activation x + sin²(αx) / α, with one learned α per channel.
 
-    `log_scale` stores the logarithm of α. α is 1 at the start.
+    With `log_scale`, the parameter is the logarithm of α. α is initialised to 1.
 
     Shape: [B, C, T] → same.   Ziyin et al. 2020; Lee et al. 2023 (BigVGAN), sec. 3.2.
     """
@@ -26,13 +26,16 @@ class Snake(nn.Module):
         self.alpha = _per_channel(channels, log_scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pointwise in time."""
+        """Apply the activation pointwise."""
         alpha = _value(self.alpha, self.log_scale)
         return x + torch.sin(alpha * x).square() / (alpha + _EPS)
 
 
 class SnakeBeta(nn.Module):
-    """`Snake` whose frequency α and magnitude 1 / β are learned apart.
+    """Periodic activation x + sin²(αx) / β, with learned α and β per channel.
+
+    α sets the frequency and 1 / β the magnitude; both are initialised to 1. With `log_scale`, the
+    parameters are their logarithms.
 
     Shape: [B, C, T] → same.   Lee et al. 2023 (BigVGAN), in its released form.
     """
@@ -44,7 +47,7 @@ class SnakeBeta(nn.Module):
         self.beta = _per_channel(channels, log_scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pointwise in time."""
+        """Apply the activation pointwise."""
         alpha, beta = _value(self.alpha, self.log_scale), _value(self.beta, self.log_scale)
         return x + torch.sin(alpha * x).square() / (beta + _EPS)
 
@@ -59,10 +62,10 @@ def _value(stored: Tensor, log_scale: bool) -> Tensor:
 
 
 class AntiAliased(nn.Module):
-    """A pointwise activation at twice the rate, so that the harmonics it makes do not fold back.
+    """Apply a pointwise activation at twice the rate, so that its harmonics do not alias.
 
-    Up and down go through the same Kaiser-windowed sinc of 12 taps. `causal` looks at no later
-    sample, at the price of 5 samples of delay in what the activation adds.
+    Upsampling and downsampling use the same Kaiser-windowed sinc of 12 taps. With `causal`, no
+    output depends on a later sample, at the price of 5 samples of delay in what `act` adds.
 
     Shape: [B, C, T] → same.   Lee et al. 2023 (BigVGAN), sec. 3.3; Karras et al. 2021 (StyleGAN3).
     """
@@ -77,11 +80,11 @@ class AntiAliased(nn.Module):
         self.register_buffer("taps", taps, persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Up, activate, down."""
+        """Upsample by 2, apply the activation, downsample by 2."""
         y = self.act(upsample2(x, self.taps, causal=self.causal))
         return downsample2(y, self.taps, causal=self.causal)
 
 
 def leaky_relu(channels: int) -> nn.Module:
-    """HiFi-GAN's activation, for any number of channels."""
+    """Make HiFi-GAN's leaky ReLU, which is the same for any number of channels."""
     return nn.LeakyReLU(SLOPE)

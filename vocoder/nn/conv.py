@@ -1,17 +1,14 @@
-"""Padding rules of convolutions, so that lengths are laws and not accidents."""
+"""Convolutions with padding rules that fix the output length exactly."""
 
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
 
-torch.fx.wrap("pad_reflect")  # one node in a traced graph: streaming knows it by name
-
 
 def same_padding(kernel_size: int, dilation: int = 1) -> int:
-    """Zeros to add at both ends so that a convolution of stride 1 keeps the length of its input.
+    """Number of zeros to pad at each end so that a convolution of stride 1 keeps the length.
 
     Raises ConfigError for an even kernel, which has no center sample.
     """
@@ -21,12 +18,20 @@ def same_padding(kernel_size: int, dilation: int = 1) -> int:
 
 
 class Conv1d(nn.Conv1d):
-    """Convolution of stride 1 that keeps the length of its input.
+    """Convolution of stride 1 with zero padding, which keeps the length of its input.
 
-    Half of the zeros lie at either end; `causal` puts all of them in front, so that no output
-    depends on a later input. Raises ConfigError for an even kernel that is not causal.
+    Raises ConfigError for an even kernel that is not causal.
 
     Shape: [B, in_channels, T] → [B, out_channels, T].
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Taps; an odd number unless `causal`.
+        dilation: Distance between taps in samples.
+        groups: Groups of channels that are convolved separately.
+        bias: Whether a learned bias is added.
+        causal: Pad in front only instead of half at each end: no output depends on a later input.
     """
 
     def __init__(
@@ -52,16 +57,23 @@ class Conv1d(nn.Conv1d):
         self.ahead = (kernel_size - 1) * dilation if causal else 0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve, the length unchanged."""
+        """Convolve; the length stays the same."""
         return super().forward(F.pad(x, (self.ahead, 0)) if self.ahead else x)
 
 
 class ReflectConv1d(nn.Conv1d):
-    """Convolution of stride 1 that keeps the length of its input, which is mirrored at its ends.
+    """Convolution of stride 1 with reflect padding, which keeps the length of its input.
 
     Raises ConfigError for an even kernel.
 
     Shape: [B, in_channels, T] → [B, out_channels, T].
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Taps; an odd number.
+        dilation: Distance between taps in samples.
+        bias: Whether a learned bias is added.
     """
 
     def __init__(
@@ -77,20 +89,27 @@ class ReflectConv1d(nn.Conv1d):
         self.margin = same_padding(kernel_size, dilation)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve, the length unchanged."""
+        """Convolve; the length stays the same."""
         return super().forward(pad_reflect(x, self.margin, self.margin))
 
 
 class ConvTranspose1d(nn.ConvTranspose1d):
-    """Upsample by exactly `stride`, whatever the kernel.
+    """Transposed convolution that upsamples by exactly `stride`, for any kernel size.
 
-    Of the kernel_size - stride surplus samples half is trimmed at either end; when their number is
-    odd, the left end loses one more. `causal` trims all of them from the right end: no output
-    depends on an input later than the one it lies in. Raises ConfigError for a kernel shorter than
-    the stride, which would leave samples that depend on nothing, and for an even kernel at
-    stride 1 that is not causal.
+    Of the kernel_size - stride surplus samples half are trimmed at each end; if their number is
+    odd, one more at the left end. Raises ConfigError for a kernel shorter than the stride, which
+    would leave samples that depend on no input, and for an even kernel at stride 1 that is not
+    causal.
 
     Shape: [B, in_channels, T] → [B, out_channels, T * stride].
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Taps; at least `stride`.
+        stride: Upsampling factor.
+        bias: Whether a learned bias is added.
+        causal: Trim at the right end only: no output depends on an input after the one it lies in.
     """
 
     def __init__(
@@ -123,6 +142,6 @@ class ConvTranspose1d(nn.ConvTranspose1d):
         self.behind = surplus if causal else 0
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:
-        """Upsample; `output_size` is there for torch's signature and must be None."""
+        """Upsample; `output_size` only matches torch's signature and must be None."""
         y = super().forward(x)
         return y[..., : -self.behind] if self.behind else y

@@ -1,4 +1,4 @@
-"""ConvNeXt at frame rate: the backbone of spectral vocoders."""
+"""ConvNeXt over frames: the backbone of spectral vocoders."""
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +17,16 @@ def _init(module: nn.Module) -> None:
 
 
 class ConvNeXtBlock(nn.Module):
-    """Depthwise convolution over time, then a two-layer perceptron per frame, scaled and added.
-
-    `scale` is the initial value of the layer scale gamma; `causal` looks at no later frame.
+    """Residual block: depthwise convolution over time, then a two-layer perceptron per frame.
 
     Shape: [B, C, F] → same.   Liu et al. 2022 (A ConvNet for the 2020s), in 1-D by Siuzdak 2023.
+
+    Args:
+        channels: Of input and output.
+        hidden: Width inside the perceptron.
+        scale: Initial value of the layer scale gamma.
+        kernel_size: Of the convolution, in frames.
+        causal: Whether no output depends on a later frame.
     """
 
     def __init__(
@@ -42,7 +47,7 @@ class ConvNeXtBlock(nn.Module):
         self.gamma = nn.Parameter(torch.full((channels,), scale))
 
     def forward(self, x: Tensor) -> Tensor:
-        """One residual step."""
+        """Add the block's output to `x`."""
         y: Tensor = self.dwconv(x).transpose(1, 2)  # [B, F, C]
         y = self.pwconv2(self.activation(self.pwconv1(self.norm(y))))
         return x + (self.gamma * y).transpose(1, 2)
@@ -51,10 +56,17 @@ class ConvNeXtBlock(nn.Module):
 class ConvNeXtBackbone(nn.Module):
     """Features to hidden frames: embedding convolution, ConvNeXt blocks, norms over channels.
 
-    `hidden` is the width inside a block and `kernel_size` what it sees of time. A block's layer
-    scale starts at 1 / `blocks`. `causal` looks at no later frame.
+    The layer scale of each block is initialised to 1 / `blocks`.
 
     Shape: [B, in_channels, F] → [B, channels, F].   Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
+
+    Args:
+        in_channels: Channels of the features.
+        channels: Of the hidden frames.
+        hidden: Width inside a block.
+        blocks: Number of ConvNeXt blocks.
+        kernel_size: Of the convolution in a block, in frames.
+        causal: Whether no output depends on a later frame.
     """
 
     def __init__(
@@ -80,18 +92,18 @@ class ConvNeXtBackbone(nn.Module):
         self.apply(_init)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Hidden frames of a batch of features."""
+        """Compute hidden frames from features."""
         x = self.enter(features)
         for block in self.convnext:
             x = block(x)
         return self.leave(x)
 
     def enter(self, features: Tensor) -> Tensor:
-        """What comes before the blocks."""
+        """Embed and normalise the features: what comes before the blocks."""
         x: Tensor = self.norm(self.embed(features).transpose(1, 2))
         return x.transpose(1, 2)  # [B, C, F]
 
     def leave(self, x: Tensor) -> Tensor:
-        """What comes behind the blocks."""
+        """Normalise the output of the blocks."""
         x = self.final_layer_norm(x.transpose(1, 2))
         return x.transpose(1, 2)

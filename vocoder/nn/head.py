@@ -1,10 +1,9 @@
-"""From hidden frames to audio through the inverse short-time Fourier transform."""
+"""Heads that turn hidden frames into audio by an inverse short-time Fourier transform."""
 
 import math
 from collections.abc import Sequence
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.stft import SynthesisPadding, hann_window, istft
@@ -14,13 +13,11 @@ from vocoder.nn.upsampling import EDGE_KERNEL
 from vocoder.nn.weight_norm import weight_norm
 
 # A symbolic trace keeps the inverse STFT as one node: one operation to read, and to stream.
-torch.fx.wrap("istft")
-
 MAX_MAGNITUDE = 1e2
 
 
 class _SpectralHead(nn.Module):
-    """From log-magnitude and phase to audio: what the heads below share."""
+    """Base of the heads below: log-magnitude and phase to audio."""
 
     window: Tensor
 
@@ -40,11 +37,11 @@ class _SpectralHead(nn.Module):
         self.register_buffer("window", hann_window(n_fft, n_fft), persistent=False)
 
     def samples(self, frames: int) -> int:
-        """Samples of audio that `frames` frames give."""
+        """Number of audio samples for `frames` frames."""
         return (frames - (self.padding == "center")) * self.hop_length
 
     def synthesis(self, log_magnitude: Tensor, phase: Tensor) -> Tensor:
-        """Inverse STFT of exp(log_magnitude), at most 100: a bound however wrong the input is.
+        """Inverse STFT of the magnitudes exp(log_magnitude), limited to 100, and the phases.
 
         Shape: [B, K, F], [B, K, F] → [B, 1, samples(F)].
         """
@@ -58,7 +55,7 @@ class _SpectralHead(nn.Module):
 class ISTFTHead(_SpectralHead):
     """Predict magnitude and phase of every bin per frame, then invert the STFT.
 
-    The phase is unbounded, as only its cosine and sine are used.
+    The phase is not bounded, as only its cosine and sine are used.
 
     Shape: [B, channels, F] → [B, 1, F * hop], [B, 1, (F - 1) * hop] for padding "center".
     Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
@@ -71,7 +68,7 @@ class ISTFTHead(_SpectralHead):
         self.out = nn.Linear(channels, n_fft + 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Audio of a batch of hidden frames."""
+        """Compute audio from hidden frames."""
         # Float32 also under autocast: half precision has no FFT and too few bits for a phase.
         bins = self.out(x.transpose(1, 2)).float().transpose(1, 2)  # [B, 2 K, F]
         log_magnitude, phase = bins.chunk(2, dim=1)
@@ -79,10 +76,11 @@ class ISTFTHead(_SpectralHead):
 
 
 class ConvISTFTHead(_SpectralHead):
-    """The same, seeing three columns on either side, and with a phase within one radian.
+    """Predict magnitude and phase by a convolution over STFT columns, then invert a short STFT.
 
-    A phase that is the sine of the prediction suits short windows, whose bins turn little: it is
-    learned, not wrapped. Columns lie on the edges of the hops (padding "center").
+    The convolution covers three columns on either side. The phase is the sine of the prediction,
+    hence within one radian: this suits short windows, whose bins rotate little, and the phase
+    needs no wrapping. Columns lie on the boundaries of the hops (padding "center").
 
     Shape: [B, channels, F] → [B, 1, (F - 1) * hop].
     Kaneko et al. 2022 (iSTFTNet, arXiv 2203.02395); figures as in HiFTNet's code.
@@ -93,7 +91,7 @@ class ConvISTFTHead(_SpectralHead):
         self.out = weight_norm(Conv1d(channels, n_fft + 2, EDGE_KERNEL))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Audio of a batch of hidden columns."""
+        """Compute audio from hidden columns."""
         log_magnitude, angle = self.out(x).float().chunk(2, dim=1)  # [B, K, F] each
         return self.synthesis(log_magnitude, torch.sin(angle))
 
@@ -101,9 +99,9 @@ class ConvISTFTHead(_SpectralHead):
 def columns_per_frame(
     upsample_rates: Sequence[int], *, istft_hop_length: int, hop_length: int
 ) -> int:
-    """What convolutions upsample by before an inverse STFT makes it `hop_length`.
+    """Number of STFT columns per frame: the product of the upsample rates.
 
-    Raises ConfigError if they do not fit.
+    Raises ConfigError unless this number times `istft_hop_length` is `hop_length`.
     """
     columns = math.prod(upsample_rates)
     if columns * istft_hop_length != hop_length:

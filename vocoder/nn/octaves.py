@@ -1,4 +1,4 @@
-"""The signal at every rate at which a constant-Q transform looks at it."""
+"""A signal at the sample rates that a constant-Q transform needs, one per octave."""
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +7,11 @@ from vocoder.dsp.cqt import double_rate, doubling_filters, halving_filters, octa
 
 
 class Octaves(nn.Module):
-    """Audio at twice its rate, and that halved again and again, in float32.
+    """Resample audio to twice its rate and halve that repeatedly, one signal per octave.
 
-    Shape: [B, C, T] → `octaves` * [B * C, T'], of which the first has twice as many samples.
+    Computes in float32.
+
+    Shape: [B, C, T] → list of `octaves` tensors [B * C, T'], the first of 2 * T samples.
     """
 
     doubling: Tensor
@@ -22,7 +24,7 @@ class Octaves(nn.Module):
         self.register_buffer("halving", halving_filters(), persistent=False)
 
     def forward(self, audio: Tensor) -> list[Tensor]:
-        """The `octave_levels`, the highest rate first."""
+        """Compute the `octave_levels`, the highest rate first."""
         with torch.autocast(audio.device.type, enabled=False):
             doubled = double_rate(audio.float().flatten(0, 1), self.doubling)
             return octave_levels(doubled, self.halving, self.octaves)

@@ -13,16 +13,17 @@ from vocoder.dsp.pitch import Pitch, pitch_bins
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.nn.convnext import ConvNeXtBackbone
 
-_TOP_HZ = 1500.0  # mel bands are narrow enough to hold apart the harmonics of a voice up to here
-VOICED_HZ = 10.0  # a lower F0, which no voice has, says that a frame is unvoiced
+_TOP_HZ = 1500.0  # up to here, mel bands are narrow enough to resolve the harmonics of a voice
+VOICED_HZ = 10.0  # a lower F0, which no voice has, marks a frame as unvoiced
 _REACH = 3  # bins on either side of the best one that F0 is read from, and frames it is filled from
 
 
 class PitchEstimator(nn.Module, ABC):
-    """A network from mel to F0, between `f_min` and `f_max`, that learns from a tracker.
+    """Base class of networks that estimate F0 from a mel, trained on the output of a tracker.
 
-    `forward` takes a mel [B, M, F] to an estimate of whatever form; `losses` compare that with what
-    `track_pitch` found in the recording, and `f0` reads it.
+    F0 lies between `f_min` and `f_max` in Hz. `forward` maps a mel [B, M, F] to an estimate whose
+    form the subclass chooses, `losses` compares it with the result of `track_pitch` for the
+    recording, and `f0` maps a mel to F0.
     """
 
     f_min: float
@@ -30,27 +31,34 @@ class PitchEstimator(nn.Module, ABC):
 
     @abstractmethod
     def f0(self, mel: Tensor) -> Tensor:
-        """F0 in Hz, below `VOICED_HZ` where unvoiced.   Shape: [B, M, F] → [B, F]."""
+        """Estimate F0 in Hz, below `VOICED_HZ` where unvoiced.   Shape: [B, M, F] → [B, F]."""
 
     @abstractmethod
     def losses(self, estimate: Any, target: Pitch) -> dict[str, Tensor]:
-        """Of the pitch of voiced frames ("pitch") and of which ones are voiced ("voicing")."""
+        """Losses of the pitch of voiced frames ("pitch") and of the voicing ("voicing")."""
 
 
 class PitchEstimate(NamedTuple):
-    """`logits` over the pitch bins [B, P, F] and `voicing`, the logit of being voiced [B, F]."""
+    """Pitch estimate per frame: `logits` over pitch bins [B, P, F], `voicing` logit [B, F]."""
 
     logits: Tensor
     voicing: Tensor
 
 
 class MelPitch(PitchEstimator):
-    """Classify each mel frame over the tracker's pitch bins, and as voiced or not.
+    """Estimate F0 by classifying each mel frame over pitch bins, and as voiced or unvoiced.
 
-    A classifier over narrow bins keeps two octaves apart where a regression would answer with
-    their mean; reading the bins around the best one gives back the precision (Kim et al. 2018,
-    CREPE). The network sees, and adds to, the autocorrelation that the low mel bands imply, which
-    points at F0 by itself and knows no speaker.
+    A classifier over narrow bins separates two candidates an octave apart, where a regression
+    would return their mean; averaging the bins around the best one restores the precision (Kim et
+    al. 2018, CREPE). The autocorrelation that the low mel bands imply is an input of the network
+    and is added to its output; it indicates F0 without training and for any speaker.
+
+    Args:
+        mel: Settings of the mels.
+        channels: Width of the ConvNeXt backbone.
+        blocks: Number of its blocks.
+        f_min: Lowest F0 in Hz.
+        f_max: Highest F0 in Hz.
     """
 
     bins: Tensor
@@ -92,13 +100,16 @@ class MelPitch(PitchEstimator):
         self.sharpness = nn.Parameter(torch.tensor(20.0))
 
     def forward(self, mel: Tensor) -> PitchEstimate:
-        """Shape: [B, M, F] → logits [B, P, F], voicing [B, F]."""
+        """Compute logits over pitch bins and of voicing.
+
+        Shape: [B, M, F] → logits [B, P, F], voicing [B, F].
+        """
         correlation = self.autocorrelation(self.mel.expand(mel))
         out = self.out(self.backbone(torch.cat([mel, correlation], dim=1)))
         return PitchEstimate(out[:, :-1] + self.sharpness * correlation, out[:, -1])
 
     def autocorrelation(self, linear: Tensor) -> Tensor:
-        """Correlation at the period of each pitch bin, from mel magnitudes.
+        """Autocorrelation at the period of each pitch bin, from mel magnitudes.
 
         Shape: [B, M, F] → [B, P, F].
         """
@@ -107,17 +118,19 @@ class MelPitch(PitchEstimator):
         return sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
 
     def f0(self, mel: Tensor) -> Tensor:
-        """F0 in Hz, 0 where unvoiced.   Shape: [B, M, F] → [B, F]."""
+        """Estimate F0 in Hz, 0 where unvoiced.   Shape: [B, M, F] → [B, F]."""
         f0, voiced = self.decode(self(mel))
         return torch.where(voiced > 0.5, f0, 0.0)
 
     def decode(self, estimate: PitchEstimate) -> tuple[Tensor, Tensor]:
-        """F0 in Hz and the probability of voicing. Shape: [B, P, F] → [B, F], [B, F].
+        """Decode an estimate to F0 in Hz and the probability of voicing.
 
-        Around unvoiced frames F0 takes the value of voiced neighbours, so that interpolating it
-        between frames does not bend the first and last period of a voiced stretch.
+        Unvoiced frames take F0 from voiced neighbours, so that interpolation between frames does
+        not distort the first and last period of a voiced segment.
+
+        Shape: [B, P, F] → [B, F], [B, F].
         """
-        # In double precision, as a phase sums F0 up, and with it what rounding did to F0.
+        # In double precision: a phase accumulates F0, and with it the rounding errors of F0.
         logits, voicing = (x.double() for x in estimate)
         best = logits.argmax(dim=1, keepdim=True)
         near = (best + self.offsets).clamp(0, len(self.bins) - 1)
@@ -131,9 +144,9 @@ class MelPitch(PitchEstimator):
         """Cross-entropy of the bins over voiced frames ("pitch") and of the voicing ("voicing")."""
         width = self.bins[1] - self.bins[0]
         distance = (self.bins[:, None] - torch.log2(target.f0)[:, None]) / width
-        wanted = torch.softmax(-0.5 * distance.square(), dim=1)  # one bin wide: the bins' own blur
-        voiced = target.voiced.to(wanted.dtype)
-        entropy = -(wanted * torch.log_softmax(estimate.logits.float(), dim=1)).sum(dim=1)
+        labels = torch.softmax(-0.5 * distance.square(), dim=1)  # Gaussian, one bin wide
+        voiced = target.voiced.to(labels.dtype)
+        entropy = -(labels * torch.log_softmax(estimate.logits.float(), dim=1)).sum(dim=1)
         return {
             "pitch": (entropy * voiced).sum() / voiced.sum().clamp_min(1.0),
             "voicing": F.binary_cross_entropy_with_logits(estimate.voicing.float(), voiced),

@@ -12,7 +12,7 @@ from vocoder.nn.conv import Conv1d
 from vocoder.nn.weight_norm import weight_norm
 
 Activation = Callable[[int], nn.Module]
-"""Makes one activation for a number of channels."""
+"""Function from a number of channels to an activation for them."""
 BlockKind = Literal["1", "2"]
 
 
@@ -29,6 +29,13 @@ class DilatedPairBlock(nn.Module):
     """Residual pairs of a dilated and a plain convolution, one pair per dilation.
 
     Shape: [B, C, T] → same.   Kong et al. 2020 (HiFi-GAN), sec. 2.2; "ResBlock1" in its code.
+
+    Args:
+        channels: Of input and output.
+        kernel_size: Of all convolutions; an odd number unless `causal`.
+        dilations: One per pair.
+        activation: Makes the activation before each convolution.
+        causal: Whether no output depends on a later input.
     """
 
     def __init__(
@@ -46,7 +53,7 @@ class DilatedPairBlock(nn.Module):
         self.activations = nn.ModuleList(activation(channels) for _ in range(2 * len(dilations)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add every pair's correction in turn."""
+        """Add the output of each pair to its input, one after the other."""
         before, between = self.activations[0::2], self.activations[1::2]
         for act1, conv1, act2, conv2 in zip(before, self.convs1, between, self.convs2, strict=True):
             x = x + conv2(act2(conv1(act1(x))))
@@ -57,6 +64,13 @@ class DilatedBlock(nn.Module):
     """Residual dilated convolutions, one per dilation: the light variant.
 
     Shape: [B, C, T] → same.   Kong et al. 2020 (HiFi-GAN), sec. 2.2; "ResBlock2" in its code.
+
+    Args:
+        channels: Of input and output.
+        kernel_size: Of all convolutions; an odd number unless `causal`.
+        dilations: One per convolution.
+        activation: Makes the activation before each convolution.
+        causal: Whether no output depends on a later input.
     """
 
     def __init__(
@@ -73,7 +87,7 @@ class DilatedBlock(nn.Module):
         self.activations = nn.ModuleList(activation(channels) for _ in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add every convolution's correction in turn."""
+        """Add the output of each convolution to its input, one after the other."""
         for activation, conv in zip(self.activations, self.convs, strict=True):
             x = x + conv(activation(x))
         return x
@@ -83,13 +97,19 @@ BLOCKS = {"1": DilatedPairBlock, "2": DilatedBlock}
 
 
 class MRF(nn.ModuleList):
-    """Multi-receptive-field mrf: the mean of residual blocks with unlike kernels.
+    """Multi-receptive-field fusion: the mean of residual blocks with different kernel sizes.
 
-    `resblock` is "1" (`DilatedPairBlock`) or "2" (`DilatedBlock`); block j has kernel
-    `kernel_sizes[j]` and one residual step per entry of `dilations[j]`. Raises ConfigError for
-    lists that do not fit each other.
+    Raises ConfigError for lists that do not fit each other.
 
     Shape: [B, C, T] → same.   Kong et al. 2020 (HiFi-GAN), sec. 2.2.
+
+    Args:
+        channels: Of input and output.
+        resblock: "1" (`DilatedPairBlock`) or "2" (`DilatedBlock`).
+        kernel_sizes: One per block.
+        dilations: A list per block, with one residual step per entry.
+        activation: Makes the activation before each convolution.
+        causal: Whether no output depends on a later input.
     """
 
     def __init__(
@@ -121,7 +141,7 @@ class MRF(nn.ModuleList):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mean of what the blocks make of `x`."""
+        """Compute the mean of the outputs of all blocks."""
         total: Tensor = reduce(add, [block(x) for block in self])
         return total / len(self)
 
@@ -135,7 +155,16 @@ def mrf_stages(
     activation: Activation,
     causal: bool = False,
 ) -> nn.ModuleList:
-    """One `MRF` for each width, as behind the upsampling stages."""
+    """Make one multi-receptive-field fusion (`MRF`) per upsampling stage.
+
+    Args:
+        widths: Channels of each stage.
+        resblock: "1" (`DilatedPairBlock`) or "2" (`DilatedBlock`).
+        kernel_sizes: One per block of a stage.
+        dilations: A list per block, with one residual step per entry.
+        activation: Makes the activation before each convolution.
+        causal: Whether no output depends on a later input.
+    """
     return nn.ModuleList(
         MRF(
             width,

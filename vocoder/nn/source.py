@@ -12,15 +12,15 @@ from vocoder.nn.pitch import VOICED_HZ
 _AMPLITUDE = 0.1
 _VOICED_NOISE = 0.003
 _UNVOICED_NOISE = _AMPLITUDE / 3.0
-_NOISE_SAMPLES = 1 << 16  # after which one harmonic's noise is another's
+_NOISE_SAMPLES = 1 << 16  # after which the noise of one harmonic continues as that of the next
 
 
 class HarmonicSource(nn.Module):
-    """F0 and its multiples as sines plus noise, weighted and added up to one signal.
+    """Source signal from F0: a learned weighted sum of sines at its multiples and noise.
 
-    In frames below `VOICED_HZ` there is noise alone, about as loud as the sines. The noise is drawn
-    in training; otherwise it depends on the position alone. Only the weights learn: F0 gets no
-    gradient, as a spectral loss has no slope in it.
+    Frames with an F0 of at most `VOICED_HZ` are noise alone, about as loud as the sines. The noise
+    is random in training; otherwise it depends on the position alone. Only the weights are trained:
+    F0 gets no gradient, as a spectral loss has no useful one for it.
 
     Shape: f0 [B, F] in Hz → [B, 1, F * hop_length] in (-1, 1).
     Wang et al. 2019 (NSF, arXiv 1904.12088); amplitudes and phases as in HiFTNet's code.
@@ -39,7 +39,7 @@ class HarmonicSource(nn.Module):
         self.register_buffer("starts", starts, persistent=False)
 
     def forward(self, f0: Tensor) -> Tensor:
-        """Source signals of a batch of pitch contours."""
+        """Compute source signals from F0 contours."""
         with torch.no_grad():
             sines = harmonic_sines(
                 f0, self.harmonics, hop_length=self.hop_length, sample_rate=self.sample_rate
@@ -52,16 +52,16 @@ class HarmonicSource(nn.Module):
         return torch.tanh(self.linear(mixed.transpose(1, 2))).transpose(1, 2)
 
     def _entry(self, f0: Tensor) -> Tensor:
-        """Where the noise table is entered. Shape: [harmonics, 1] or [B, harmonics, 1]."""
+        """First index into the noise table. Shape: [harmonics, 1] or [B, harmonics, 1]."""
         if not self.training:
             return self.starts
         return torch.randint(len(self.noise), (len(f0), self.harmonics, 1), device=f0.device)
 
 
 def source_convs(in_channels: int, widths: Sequence[int], rates: Sequence[int]) -> nn.ModuleList:
-    """Convolutions that take the source to the rate and width behind each upsampling stage.
+    """Make convolutions that bring the source to the rate and width of each upsampling stage.
 
-    Stage i is behind `rates[i]`, so the strides are the products of the later rates.
+    Stage i comes after `rates[i]`, so its stride is the product of the later rates.
     Wang et al. 2019 (NSF) in the form of HiFTNet's and NSF-HiFiGAN's code: not weight-normed.
     """
     strides = [math.prod(rates[stage + 1 :]) for stage in range(len(rates))]

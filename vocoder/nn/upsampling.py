@@ -1,4 +1,4 @@
-"""The way up from frames to samples that HiFi-GAN and its descendants share."""
+"""Upsampling from frames to samples, as in HiFi-GAN and its descendants."""
 
 import math
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from vocoder.errors import ConfigError
 from vocoder.nn.conv import ConvTranspose1d
 from vocoder.nn.weight_norm import weight_norm
 
-EDGE_KERNEL = 7  # of the convolutions before the first stage and behind the last
+EDGE_KERNEL = 7  # of the convolutions before the first stage and after the last
 
 
 def stage_widths(channels: int, stages: int) -> list[int]:
-    """Channels after each of `stages` stages that halve them. Raises ConfigError if one cannot."""
+    """Channels after each of `stages` stages that halve them; ConfigError if one cannot."""
     if channels < 1 or channels % 2**stages:
         raise ConfigError(
             f"channels {channels} cannot be halved once per upsample rate; "
@@ -23,7 +23,7 @@ def stage_widths(channels: int, stages: int) -> list[int]:
 
 
 def require_product(rates: Sequence[int], hop_length: int) -> None:
-    """Raise ConfigError unless the rates together upsample by `hop_length`."""
+    """Raise ConfigError unless the product of `rates` is `hop_length`."""
     if math.prod(rates) != hop_length:
         raise ConfigError(
             f"upsample_rates {list(rates)} upsample by {math.prod(rates)} but hop_length is "
@@ -39,9 +39,16 @@ def upsampling_layers(
     hop_length: int,
     causal: bool = False,
 ) -> nn.ModuleList:
-    """One transposed convolution per rate, each halving the channels, weight-normed.
+    """Make weight-normed transposed convolutions, one per rate, each halving the channels.
 
-    Together they upsample by `hop_length`. Raises ConfigError for sizes that do not fit.
+    Raises ConfigError for sizes that do not fit each other.
+
+    Args:
+        channels: Before the first convolution.
+        rates: Upsampling factors.
+        kernel_sizes: One per rate.
+        hop_length: Product of the rates.
+        causal: Whether no output depends on a later input.
     """
     require_product(rates, hop_length)
     if len(rates) != len(kernel_sizes):

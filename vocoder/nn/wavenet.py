@@ -1,4 +1,4 @@
-"""Gated dilated convolutions, as WaveNet and the generators after it use them."""
+"""Gated dilated convolutions, as in WaveNet and the generators derived from it."""
 
 import math
 
@@ -11,13 +11,18 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class GatedLayer(nn.Module):
-    """One dilated convolution with a gate, that answers twice.
+    """Gated dilated convolution with a residual and a skip output; not causal.
 
-    Half of the `gate_channels` are the signal, the others let it pass. Both see a condition if it
-    has `condition_channels`. Not causal.
-
-    Shape: [B, C, T], condition [B, A, T] → onward [B, C, T], skip [B, S, T].
+    Shape: [B, C, T], condition [B, A, T] → residual [B, C, T], skip [B, S, T].
     van den Oord et al. 2016 (WaveNet), sec. 2.3; Yamamoto et al. 2020 (Parallel WaveGAN).
+
+    Args:
+        channels: Of the input and the residual output.
+        gate_channels: Of the convolution: one half is the signal, the other its gate.
+        skip_channels: Of the skip output.
+        kernel_size: Taps; an odd number.
+        dilation: Distance between taps in samples.
+        condition_channels: Of a condition that is added to signal and gate, if there is one.
     """
 
     def __init__(
@@ -45,7 +50,7 @@ class GatedLayer(nn.Module):
         self.skip = weight_norm(nn.Conv1d(gate_channels // 2, skip_channels, 1))
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """What goes on to the next layer, and what goes straight to the end."""
+        """Compute the residual output, for the next layer, and the skip output, to be summed."""
         both = self.conv(x)
         if self.condition is not None:
             both = both + self.condition(condition)
@@ -55,14 +60,14 @@ class GatedLayer(nn.Module):
 
 
 class FoldedLayer(nn.Module):
-    """A `GatedLayer` without condition as inference wants it: the same with less arithmetic.
+    """Inference form of a `GatedLayer` without condition, with less arithmetic.
 
-    tanh(a) is 2 sigmoid(2 a) - 1, so one function, and the quicker one, serves both halves. Its
-    factors and the square roots of all layers so far are in the weights: `x` after `depth` layers
-    is that of the plain ones times 2^(depth / 2). `skip` is `post` [O, S] times that of `layer`,
-    for sums that a linear layer follows. Takes over the layer's weights.
+    tanh(a) is 2 sigmoid(2 a) - 1, so one function, and the faster one, serves both halves. Its
+    factors and the square roots of all layers so far are folded into the weights: `x` after `depth`
+    layers is that of the original ones times 2^(depth / 2). `skip` is `post` [O, S] times that of
+    `layer`, for sums that a linear layer follows. Takes over the layer's weights.
 
-    Shape: [B, C, T] → onward [B, C, T], skip [B, O, T].
+    Shape: [B, C, T] → residual [B, C, T], skip [B, O, T].
     """
 
     @torch.no_grad()
@@ -79,7 +84,7 @@ class FoldedLayer(nn.Module):
         self.skip.bias = nn.Parameter(post @ self.skip.bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """What goes on to the next layer, and what goes straight to the end."""
+        """Compute the residual output, for the next layer, and the skip output, to be summed."""
         signal, gate = torch.sigmoid(self.conv(x)).chunk(2, dim=1)
         y = (signal - 0.5) * gate
         return self.out(y) + x, self.skip(y)

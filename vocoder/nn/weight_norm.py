@@ -1,4 +1,4 @@
-"""Weight norm while training, plain weights for inference."""
+"""Weight and spectral norm for training, folded into plain weights for inference."""
 
 from typing import Literal, TypeVar
 
@@ -12,21 +12,22 @@ Module = TypeVar("Module", bound=nn.Module)
 
 
 def weight_norm(module: Module) -> Module:
-    """Learn direction and length of `module.weight` apart, per index of its first axis, in place.
+    """Apply weight norm to `module.weight`, in place: learn its length and direction separately.
 
-    Salimans and Kingma 2016. The state dict holds the length as `parametrizations.weight.original0`
-    and the direction as `…original1`; `weight_g` and `weight_v` of older checkpoints load too.
+    There is one length per index of the weight's first axis. The state dict holds the length as
+    `parametrizations.weight.original0` and the direction as `…original1`; `weight_g` and `weight_v`
+    of older checkpoints load too.   Salimans and Kingma 2016.
     """
     parametrizations.weight_norm(module, "weight")
     return module
 
 
 def normalise(module: Module, norm: Norm) -> Module:
-    """Weight norm, or spectral norm: divide `module.weight` by its largest gain, in place.
+    """Apply weight norm or spectral norm to `module.weight`, in place.
 
-    The state dict of the latter holds the weight as `parametrizations.weight.original`, and
-    estimates of the direction of largest gain, which every pass in training mode improves.
-    Miyato et al. 2018.
+    Spectral norm divides the weight by its largest gain. Its state dict holds the weight as
+    `parametrizations.weight.original`, and estimates of the direction of largest gain, which every
+    pass in training mode improves. Raises ConfigError for another `norm`.   Miyato et al. 2018.
     """
     if norm not in ("weight", "spectral"):
         raise ConfigError(f"norm is {norm!r}; choose from ('weight', 'spectral')")
@@ -37,7 +38,7 @@ def normalise(module: Module, norm: Norm) -> Module:
 
 
 def count_weights(model: nn.Module) -> int:
-    """Number of weights that `model` has once `fold_weight_norm` was called on it."""
+    """Number of weights that `model` has after `fold_weight_norm`."""
     lengths = "parametrizations.weight.original0"
     named = model.named_parameters()
     return sum(weight.numel() for name, weight in named if not name.endswith(lengths))
@@ -46,7 +47,7 @@ def count_weights(model: nn.Module) -> int:
 def fold_weight_norm(model: nn.Module) -> list[str]:
     """Replace every weight- or spectral-normalised weight of `model` by its value, in place.
 
-    The output stays what it was in evaluation mode. Returns the names of the folded weights.
+    The output stays that of evaluation mode. Returns the names of the folded weights.
     """
     folded = []
     for path, module in list(model.named_modules()):

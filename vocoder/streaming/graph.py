@@ -4,6 +4,7 @@ Which axis of a value is time is not written anywhere, it is seen: it is the one
 the example. What does not grow is a constant.
 """
 
+import copy
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,12 +14,16 @@ from typing import Any, NamedTuple, cast
 import torch
 import torch.fx
 from torch import Tensor, nn
-from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
+import vocoder.dsp.stft
 from vocoder.dsp.chunk_invariant import is_chunk_invariant
+from vocoder.dsp.excitation import minimum_phase
+from vocoder.dsp.stft import istft, pad_reflect
 from vocoder.errors import ConfigError
 
 _SEEN_THROUGH = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
+_LEAF_FUNCTIONS = (istft, pad_reflect, minimum_phase)  # their sizes are not to be traced
 
 
 class Slot(NamedTuple):
@@ -62,8 +67,21 @@ class Operation:
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The operation on other values in place of its inputs; holds on to constants alone."""
-        run = getattr(Tensor, self.target) if isinstance(self.target, str) else self.target
-        args, kwargs = self.args, self.kwargs
+        return self._on_values(self.target, self.args, self.kwargs)
+
+    def in_double_precision(self) -> Callable[..., Any]:
+        """`function` with all weights and constants in double precision, to be verified with."""
+        target = self.target
+        if isinstance(target, nn.Module):
+            target = copy.deepcopy(target).double()
+        args, kwargs = tree_map_only(Tensor, to_double, (self.args, self.kwargs))
+        return self._on_values(target, args, kwargs)
+
+    @staticmethod
+    def _on_values(
+        target: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Callable[..., Any]:
+        run = getattr(Tensor, target) if isinstance(target, str) else target
         places = [(place, value) for place, value in enumerate(args) if _is_slot(value)]
         if len(places) == len(_slots((args, kwargs))):  # none in a list, as of torch.cat
 
@@ -107,6 +125,13 @@ def steps(value: Any, axis: int) -> int:
     return tensors(value)[0].shape[axis]
 
 
+def to_double(x: Tensor) -> Tensor:
+    """Floats in float64, complex numbers in complex128, others as they are."""
+    if x.is_complex():
+        return x.to(torch.complex128)
+    return x.double() if x.is_floating_point() else x
+
+
 def tensors(value: Any) -> list[Tensor]:
     """All tensors in a value."""
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
@@ -118,7 +143,8 @@ def read_graph(module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str
     Raises ConfigError for a value that depends on the number of steps without being a signal, and
     for whatever has no axis of time any more, or two.
     """
-    traced = _trace(module, short)
+    absent = {name: None for name in parameters(module) if name not in short}
+    traced = symbolic_trace(module, absent)
     first, second = (_values(traced, module, example) for example in (short, long))
     reader = _Reader(traced, type(module), chunk_invariant=is_chunk_invariant(module))
     for node in traced.graph.nodes:
@@ -127,16 +153,30 @@ def read_graph(module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str
     return Graph(tuple(reader.inputs), reader.operations, reader.output)
 
 
-class _Tracer(torch.fx.Tracer):
+class Tracer(torch.fx.Tracer):
+    """Symbolic tracer of our networks: functions that have a rule of their own are one node each.
+
+    `torch.fx.GraphModule(network, Tracer().trace(network))` computes what the network does, for any
+    number of frames.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(autowrap_functions=_LEAF_FUNCTIONS)
+        # Where they are called by other functions; those of a traced module are searched anyway.
+        self._autowrap_search.append(vocoder.dsp.stft)
+
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        """Whether a module is one node: convolutions are not, as their padding has a rule."""
         if isinstance(m, _SEEN_THROUGH):
-            return False  # their padding is a rule of its own
+            return False
         return super().is_leaf_module(m, module_qualified_name)
 
 
-def _trace(module: nn.Module, given: Mapping[str, Tensor]) -> torch.fx.GraphModule:
-    absent = {name: None for name in parameters(module) if name not in given}
-    return torch.fx.GraphModule(module, _Tracer().trace(module, concrete_args=absent))
+def symbolic_trace(
+    module: nn.Module, concrete_args: dict[str, Any] | None = None
+) -> torch.fx.GraphModule:
+    """`torch.fx.symbolic_trace` by our `Tracer`, which knows the functions of `vocoder.dsp`."""
+    return torch.fx.GraphModule(module, Tracer().trace(module, concrete_args=concrete_args))
 
 
 def parameters(module: nn.Module) -> list[str]:

@@ -2,32 +2,33 @@
 
 A library that multiplies by a large matrix first copies it into blocks. One call on a whole mel
 does not notice; a chunk of a few frames can spend more time on that than on its arithmetic.
-Without oneDNN, elsewhere than on a CPU, or in another precision these give None.
+The operators are private to torch, so they are compared with the public ones once in a process;
+where they are missing or differ, elsewhere than on a CPU, or in another precision, the public calls
+are used.
 """
 
+import functools
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.streaming.chunks import steps_first
 
 Layer = Callable[[Tensor], Tensor]
+_log = logging.getLogger(__name__)
 _PLAIN: tuple[str, list[float], str] = ("none", [], "")  # nothing is fused behind the product
 _HINT = 32  # steps that the layout is chosen for
 
 
 def packed_linear(weight: Tensor, bias: Tensor | None) -> Layer | None:
-    """`F.linear` with these weights.   Shape: weight [O, I]; […, I] → […, O]."""
-    if not _can_pack(weight):
-        return None
-    blocks = torch.ops.mkldnn._reorder_linear_weight(weight, _HINT)
+    """`F.linear` with these weights, or None where packing is of no use.
 
-    def call(x: Tensor) -> Tensor:
-        y: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), blocks, bias, *_PLAIN)
-        return y
-
-    return call
+    Shape: weight [O, I]; […, I] → […, O].
+    """
+    return _linear(weight, bias) if _can_pack(weight) else None
 
 
 def packed_conv(
@@ -39,14 +40,42 @@ def packed_conv(
     groups: int,
     otherwise: Layer,
 ) -> Layer:
-    """`F.conv1d` without padding; `otherwise` where blocks are of no use.
+    """`F.conv1d` without padding; `otherwise` where packing is of no use.
 
-    They are where the input is shorter than the weights that look at it.
+    It is of use where the input is shorter than the weights that look at it.
     Shape: weight [O, I / groups, K]; [B, I, T] → [B, O, T'].
+
+    Args:
+        weight: Of the convolution.
+        bias: Of the convolution, if it has one.
+        stride: In steps of the input.
+        dilation: In steps of the input.
+        groups: Of channels.
+        otherwise: The same convolution by public calls.
     """
-    out_channels, inputs, size = weight.shape
     if not _can_pack(weight):
         return otherwise
+    out_channels, _, size = weight.shape
+    packed = _conv(weight, bias, stride=stride, dilation=dilation, groups=groups)
+
+    def call(x: Tensor) -> Tensor:
+        return otherwise(x) if x.shape[-1] > out_channels * size else packed(x)
+
+    return call
+
+
+def _linear(weight: Tensor, bias: Tensor | None) -> Layer:
+    blocks = torch.ops.mkldnn._reorder_linear_weight(weight, _HINT)
+
+    def call(x: Tensor) -> Tensor:
+        y: Tensor = torch.ops.mkldnn._linear_pointwise(x.contiguous(), blocks, bias, *_PLAIN)
+        return y
+
+    return call
+
+
+def _conv(weight: Tensor, bias: Tensor | None, *, stride: int, dilation: int, groups: int) -> Layer:
+    _, inputs, size = weight.shape
     steps = (size - 1) * dilation + _HINT * stride
     along: tuple[Sequence[int], ...] = ([0, 0], [1, stride], [1, dilation])
     blocks = torch.ops.mkldnn._reorder_convolution_weight(
@@ -54,23 +83,44 @@ def packed_conv(
     )
 
     def call(x: Tensor) -> Tensor:
-        if x.shape[-1] > out_channels * size:
-            return otherwise(x)
-        kept = steps_first(x)
-        x = x if kept else x.contiguous()
+        channels_beside = steps_first(x)
+        x = x if channels_beside else x.contiguous()
         y: Tensor = torch.ops.mkldnn._convolution_pointwise(
             x[:, :, None], blocks, bias, *along, groups, *_PLAIN
         )[:, :, 0]
-        return y if kept else y.contiguous()
+        return y if channels_beside else y.contiguous()
 
     return call
 
 
 def _can_pack(weight: Tensor) -> bool:
-    known = ("_linear_pointwise", "_convolution_pointwise")
     return (
         weight.device.type == "cpu"
         and weight.dtype == torch.float32
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-        and all(hasattr(torch.ops.mkldnn, name) for name in known)
+        and kernels_agree()
     )
+
+
+@functools.cache
+def kernels_agree() -> bool:
+    """Whether the private operators of this torch compute what the public calls do; tried once."""
+    rng = torch.Generator().manual_seed(0)
+    x, bias = torch.randn(1, 8, 40, generator=rng), torch.randn(6, generator=rng)
+    matrix, taps = torch.randn(6, 8, generator=rng), torch.randn(6, 4, 3, generator=rng)
+    try:
+        with torch.inference_mode():
+            pairs = [
+                (_linear(matrix, bias)(x.mT), F.linear(x.mT, matrix, bias)),
+                (
+                    _conv(taps, bias, stride=2, dilation=3, groups=2)(x),
+                    F.conv1d(x, taps, bias, stride=2, dilation=3, groups=2),
+                ),
+            ]
+            if all(torch.allclose(ours, public, atol=1e-4) for ours, public in pairs):
+                return True
+            reason = "they compute something else"
+    except Exception as error:  # whatever a later release makes of them
+        reason = str(error).split("\n", 1)[0]
+    _log.info("torch %s: packed kernels are not used (%s)", torch.__version__, reason)
+    return False

@@ -5,18 +5,20 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
-from vocoder.streaming.chunks import Chunk, Span, State
-from vocoder.streaming.graph import parameters, read_graph
+from vocoder.streaming.chunks import Chunk, Span, State, join
+from vocoder.streaming.graph import Graph, parameters, read_graph, steps
 from vocoder.streaming.lookup import find_rule
 from vocoder.streaming.rules import Local, Rule
 
 _INSIDE = 1 << 20  # a step of input far from both ends
+_TOLERANCE = 1e-4  # of the peak, between a stream and one call
 
 
 class _Stage(NamedTuple):
@@ -73,11 +75,12 @@ class Plan:
     """How to run `module` on inputs that arrive in pieces.
 
     `short` and `long` are examples of its inputs, by name, with the batch first and another number
-    of items and of steps each; both are run once. A plan holds no state, and streams that share it
+    of items and of steps each; both are run once, and the stream of the longer one is compared with
+    one call. A plan holds no state, and streams that share it
     may run in several threads. The weights are those of now: the module must be ready for
     inference. `rate` is the number of output steps for one of input; where it is below one, as in
     an analysis, there is no figure of look-ahead. Raises ConfigError, naming the operation, if one
-    of them cannot stream.
+    of them cannot stream, or if the stream is not what one call gives.
     """
 
     def __init__(
@@ -100,6 +103,7 @@ class Plan:
         self.rate = Fraction(graph.output.growth, graph.inputs[0].growth)
         # With strides inside, the steps of a hop differ, and those of the next are like them.
         self._period = range(_INSIDE, _INSIDE + graph.inputs[0].growth)
+        self._verify(graph)
 
     def begin(self) -> list[State]:
         """The states of a stream that has not begun."""
@@ -124,6 +128,27 @@ class Plan:
                 values[index] = None
         return values[self._result], after
 
+    @torch.inference_mode()
+    def _verify(self, graph: Graph) -> None:
+        """Raise ConfigError unless the stream of the longer example is what one call made of it."""
+        total = steps(graph.inputs[0].long, graph.inputs[0].axis)
+        cuts = sorted({0, 1, total // 2, total})
+        states, made = self.begin(), None
+        for begin, end in pairwise(cuts):
+            chunks = [s.long.narrow(s.axis, begin, end - begin) for s in graph.inputs]
+            chunk, states = self.step(states, chunks, last=end == total)
+            made = join(made, chunk, self.axis)
+        whole = graph.output.long
+        if made is None or made.shape != whole.shape:
+            shape = None if made is None else list(made.shape)
+            raise ConfigError(f"the stream gives {shape}, one call {list(whole.shape)}")
+        error, peak = (made - whole).abs().max(), whole.abs().max()
+        if not bool(error <= _TOLERANCE * peak):
+            raise ConfigError(
+                f"the stream differs from one call by {error / peak:.1e} of the peak; "
+                "an operation has a streaming rule that does not describe it"
+            )
+
     @cached_property
     def receptive_field(self) -> int | None:
         """Steps of input that one step's worth of output depends on; None if on all before it.
@@ -143,9 +168,9 @@ class Plan:
         """Steps of output by which a stream stays behind its input, at most, fed step by step."""
         self._block(_INSIDE)  # or there is none
         rate = int(self.rate)
-        steps = range(self._period[0] * rate, (self._period[-1] + 1) * rate)
+        made = range(self._period[0] * rate, (self._period[-1] + 1) * rate)
         # While the last input that a step needs is still to come, the step is what is made next.
-        return max(self._needs(step, step)[1] * rate - step for step in steps)
+        return max(self._needs(step, step)[1] * rate - step for step in made)
 
     def _block(self, step: int) -> Span:
         """What the output of one step of the input needs."""

@@ -3,8 +3,10 @@
 import logging
 import os
 import re
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,11 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 from rich.console import Console
 from rich.logging import RichHandler
 
@@ -29,6 +35,23 @@ from vocoder.training.trainer import Trainer
 log = logging.getLogger(__name__)
 
 
+def _asked_of(feature: DictConfig, fact: str) -> Any:
+    """What a feature in a configuration does: its `fact`, as "cutoff_range" or "cutoff_range.0"."""
+    name, _, index = fact.partition(".")
+    answer = getattr(build(OmegaConf.to_container(feature, resolve=True), "features"), name)
+    if answer is None:
+        raise ConfigError(
+            f"features: this degradation has no one {name}; give the generator its own"
+        )
+    if index:
+        return answer[int(index)]
+    return list(answer) if isinstance(answer, tuple) else answer
+
+
+# As in `${feature:cutoff_range,${features.narrowband}}`: what a feature does is stated once.
+OmegaConf.register_new_resolver("feature", lambda fact, node: _asked_of(node, fact), replace=True)
+
+
 def config_folder() -> Path:
     """Where the configurations are: in the installed package, or beside it in a checkout."""
     packaged = Path(str(files("vocoder") / "configs"))
@@ -38,8 +61,8 @@ def config_folder() -> Path:
 def plain(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """The composed configuration with every reference resolved, as plain containers.
 
-    With `trainer.init_from`, mel and generator are those of that model, so `overrides` must not touch
-    them (ConfigError).
+    With `trainer.init_from`, mel and generator are those of that model, so `overrides` must not
+    touch them (ConfigError).
     """
     _take_over_start(config, overrides)
     try:
@@ -48,6 +71,8 @@ def plain(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
         key = str(error.full_key or error).splitlines()[0]
         hint = " (a file made by `vocoder prepare DIR -o FILE`)" if key == "data.manifest" else ""
         raise ConfigError(f"{key} is not given: add {key}=…{hint}") from error
+    except InterpolationResolutionError as error:
+        raise ConfigError(str(error).splitlines()[0]) from error
     assert isinstance(values, dict)
     return {str(key): value for key, value in values.items()}
 
@@ -91,7 +116,7 @@ def build_system(values: dict[str, Any]) -> System:
     return system
 
 
-def _train(config: DictConfig) -> int:
+def _train(config: DictConfig) -> None:
     values = plain(config, HydraConfig.get().overrides.task)
     values["trainer"]["output"] = HydraConfig.get().runtime.output_dir
     threads = values["trainer"].get("threads")
@@ -100,9 +125,29 @@ def _train(config: DictConfig) -> int:
     console = Console(stderr=True)
     _log_above_progress(console)
     trainer = Trainer(build_system(values), values, console=console)
-    code = trainer.run()
-    trainer.ranks.close()
-    return code
+    with _signals_ignored():
+        code = trainer.run()
+        trainer.ranks.close()
+        if code:  # stopped by a signal: that ends a multirun, too
+            sys.exit(code)
+
+
+@contextmanager
+def _signals_ignored() -> Iterator[None]:
+    """Within the block, and after it if it ends the process, signals end nothing by themselves.
+
+    The trainer handles the first one. Ranks then wait for each other, and launchers and impatient
+    people send more than one: the next must not end a rank that others still need.
+    """
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    # Not a function of ours, which the interpreter would take back while it ends.
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
+    try:
+        yield
+    finally:
+        if not isinstance(sys.exception(), SystemExit):
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def _log_above_progress(console: Console) -> None:
@@ -126,12 +171,9 @@ def main(arguments: list[str]) -> int:
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
     def task(config: DictConfig) -> None:
         try:
-            code = _train(config)
+            _train(config)
         except VocoderError as error:  # or Hydra would print a line of its own
             errors.append(error)
-        else:
-            if code:  # stopped by a signal: that ends a multirun, too
-                sys.exit(code)
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["vocoder train", *arguments]

@@ -12,7 +12,7 @@ from vocoder.data.segments import Segments
 from vocoder.discriminators.output import Discriminators, requested_features
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
-from vocoder.generators.base import Generator
+from vocoder.generators.base import BandwidthExtender, Generator
 from vocoder.losses.objective import Objective
 from vocoder.training.schedule import AdversarialSchedule, WarmupExponential
 
@@ -72,7 +72,7 @@ class TrainerSettings:
     resume: bool
     """Continue from the newest state in `output`."""
     init_from: str | None
-    """Model directory or built-in model whose weights a new run begins with; None for random ones."""
+    """Model directory or built-in model that a new run begins with; None for random weights."""
     workers: int
     """Processes that read the data; 0 for none."""
     threads: int | None
@@ -145,6 +145,7 @@ class System:
                 f"generator.hop_length is {generator.hop_length} but mel.hop_length is "
                 f"{mel.hop_length}; make them equal"
             )
+        self._check_cutoff_range()
         adversarial = self.objective.adversarial is not None
         if adversarial != bool(self.discriminators):
             missing = "discriminators" if adversarial else "objective.adversarial"
@@ -171,6 +172,18 @@ class System:
                 raise ConfigError(
                     f"trainer.{name} needs discriminators; choose some, or set it to {without}"
                 )
+
+    def _check_cutoff_range(self) -> None:
+        """What a bandwidth extender claims to have learned must be what its feature teaches."""
+        feature, generator = self.features.get("narrowband"), self.generator
+        if not isinstance(generator, BandwidthExtender) or self.trainer.init_from is not None:
+            return  # one that is trained further has learned from other recordings before
+        taught = getattr(feature, "cutoff_range", None)
+        if taught is not None and generator.cutoff_range != taught:
+            raise ConfigError(
+                f"generator.cutoff_range is {list(generator.cutoff_range)}, but the feature narrowband "
+                f"ends between {taught[0]:g} and {taught[1]:g} Hz; leave it out of the command"
+            )
 
     def check_segment(self, segment: int) -> None:
         """ConfigError unless the generator makes `segment` samples from the features of as many."""

@@ -263,7 +263,7 @@ class Trainer:
         save_model(self.output / name, self.ema.model, config)
 
     def resume(self) -> None:
-        """Continue from the newest readable state; without one, begin as `trainer.init_from` says."""
+        """Continue from the newest readable state; without one, begin from `trainer.init_from`."""
         if not self.settings.resume and self.states.paths():
             raise ConfigError(
                 f"{self.states.folder} holds training states and trainer.resume is false; "

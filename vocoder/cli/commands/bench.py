@@ -1,4 +1,4 @@
-"""Commands that measure: bench stream, bench extend."""
+"""Benchmark commands: bench stream, bench extend."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +29,10 @@ _Systems = Annotated[
     typer.Option(
         "--system",
         metavar="NAME",
-        help="The generator of a system that can be trained, with random weights; repeatable.",
+        help="The generator of a training system, with random weights; repeatable.",
     ),
 ]
-_Repeats = Annotated[int, typer.Option(metavar="N", help="Numbers are medians of so many.")]
+_Repeats = Annotated[int, typer.Option(metavar="N", help="Runs that a median is taken over.")]
 _Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -46,24 +46,24 @@ def stream(
     seconds: Annotated[float, typer.Option(metavar="S", help="Length of the mel.")] = 10.0,
     repeats: _Repeats = 7,
     long: Annotated[
-        float, typer.Option(metavar="MINUTES", help="Stream so much audio: does it grow?")
+        float, typer.Option(metavar="MINUTES", help="Measure growth over so much audio.")
     ] = 0.0,
     pace: Annotated[
-        float, typer.Option(metavar="MINUTES", help="Stream so long in real time: is it late?")
+        float, typer.Option(metavar="MINUTES", help="Count under-runs so long in real time.")
     ] = 0.0,
     device: Device = "cpu",
     threads: Threads = None,
     markdown: _Markdown = False,
     as_json: _Json = False,
 ) -> None:
-    """Measure what streaming costs and how late audio comes.
+    """Measure the compute time and the latency of streaming.
 
     Time of a stream against that of one call on the same mel, for every size of piece; look-ahead,
-    latency and the time of the push that gives the first audio. --long and --pace take the first
+    latency and the time of the push that returns the first audio. --long and --pace use the first
     size of piece. Without --model or --system the default model is measured.
     """
     from vocoder.bench import stream as bench
-    from vocoder.bench import table
+    from vocoder.bench import stream_table, table
     from vocoder.inference.device import find_device
     from vocoder.inference.vocoder import load
 
@@ -80,8 +80,8 @@ def stream(
     _run(
         makers,
         partial(bench.measure, settings=settings),
-        table.facts,
-        table.conditions(machine, settings),
+        stream_table.facts,
+        stream_table.conditions(machine, settings),
         partial(table.plain, machine=machine, settings=settings),
         markdown=markdown,
         as_json=as_json,
@@ -112,10 +112,10 @@ def extend(
 ) -> None:
     """Measure how fast bandwidth extenders are, in one call and live.
 
-    The network in one call against the network as it runs in streams and in `vocoder extend`, for
-    every size of piece; against all of a live stream, with crossover and conversion of the sample
-    rate, in the first size of piece; how long a push takes, look-ahead and latency. Without --model
-    or --system the built-in extender is measured.
+    Time of the network in one call against that of the network in streams and in `vocoder extend`,
+    for every size of piece, and against that of a whole live stream, with crossover and resampling,
+    in the first size of piece; time of a push, look-ahead and latency. Without --model or --system
+    the built-in extender is measured.
     """
     from vocoder.bench import extend as bench
     from vocoder.bench import extend_table, table
@@ -156,7 +156,7 @@ def _run(
     markdown: bool,
     as_json: bool,
 ) -> None:
-    """Measure model after model and show what was found; what fails leaves the others."""
+    """Measure one model after another and show the results; a failure does not stop the others."""
     from rich.console import Console
 
     from vocoder.bench import table
@@ -183,7 +183,7 @@ def _run(
 
 
 def _names(model: list[str] | None, system: list[str] | None, default: str) -> list[str]:
-    """The models that are asked for."""
+    """The models to measure: those given, or the default if there is no system either."""
     return model or ([] if system else [default])
 
 
@@ -208,7 +208,7 @@ def _random_extender(system: str, device: str) -> "Extender":
 
 
 def _random(system: str) -> tuple["Generator", "ModelConfig"]:
-    """The generator of a system at its full size, with the weights that training starts from."""
+    """The generator of a system in full size, with random weights."""
     import torch
 
     from vocoder.build import build

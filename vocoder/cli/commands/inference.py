@@ -1,4 +1,4 @@
-"""Commands that turn one kind of file into another: mel, vocode, resynth, extend."""
+"""Commands that convert files with a model: mel, vocode, resynth, extend."""
 
 import functools
 from collections.abc import Callable, Iterable
@@ -26,7 +26,7 @@ def mel(
     inputs: Inputs,
     output: Output,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Make them for this model.")
+        str | None, typer.Option(metavar="MODEL", help="Use the mel settings of this model.")
     ] = None,
     preset: Preset = None,
     file_format: MelFormatOption = None,
@@ -34,8 +34,8 @@ def mel(
 ) -> None:
     """Make mel files from recordings (wav, flac, ogg, mp3).
 
-    Channels are averaged and the sample rate is converted. The files say how they were made.
-    Without --model or --preset they fit the default model.
+    Channels are averaged and the sample rate is converted. The mel settings are stored in the
+    files. Without --model or --preset they are those of the default model.
     """
     from vocoder.checkpoint import GRIFFIN_LIM
     from vocoder.inference.vocoder import load
@@ -64,9 +64,9 @@ def vocode(
 ) -> None:
     """Turn mel files (npy, pt, safetensors) into audio.
 
-    A mel is [M, F], [F, M] or [1, M, F]. Files of `vocoder mel` say how they were made and are
-    converted to what the model wants, where that is exact; others are taken to be as the model
-    wants them, or as --preset says. The model griffin-lim follows the settings of each file.
+    A mel is [M, F], [F, M] or [1, M, F]. Files of `vocoder mel` contain their settings and are
+    converted to those of the model, where that is exact; others are taken to have the settings of
+    --preset or, without it, of the model. The model griffin-lim follows the settings of each file.
     """
     from vocoder.checkpoint import GRIFFIN_LIM
     from vocoder.inference.vocoder import load
@@ -98,10 +98,10 @@ def resynth(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Pass recordings through a model and back to audio.
+    """Turn recordings into mels and back into audio (copy synthesis).
 
-    This lets you hear what the model loses. The output has the model's sample rate and the length
-    of the input, in mono. --preset is for griffin-lim.
+    The output has the model's sample rate and the length of the input, in mono. --preset is for
+    griffin-lim.
     """
     from vocoder.inference.vocoder import load
     from vocoder.io.audio import READ_SUFFIXES, read_audio, write_audio
@@ -129,7 +129,9 @@ def extend(
     ] = None,
     cutoff: Annotated[
         float | None,
-        typer.Option(metavar="HZ", min=1, help="Where the content ends; default: measured."),
+        typer.Option(
+            metavar="HZ", min=1, help="Highest frequency of the content; default: measured."
+        ),
     ] = None,
     preserve_low_band: Annotated[
         bool,
@@ -141,11 +143,11 @@ def extend(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Give narrow recordings the upper band that they lack.
+    """Extend the bandwidth of recordings that lack their upper band.
 
-    Telephone, old, low-rate recordings (wav, flac, ogg, mp3) of any length, rate and number of
-    channels. Where the content ends is measured: a file at 48 kHz may hold no more than 4 kHz. What
-    lies below stays as it is. A file without content comes out without.
+    Telephone, old or low-rate recordings (wav, flac, ogg, mp3) of any length, rate and number of
+    channels. The cutoff is measured: the content of a file at 48 kHz may end at 4 kHz. The band
+    below the cutoff is preserved. Silent files stay silent.
     """
     from vocoder.inference.extender import load_extender
     from vocoder.io.audio import READ_SUFFIXES

@@ -15,7 +15,7 @@ def info(
 ) -> None:
     """Describe a model, or list the built-in ones.
 
-    Shows what it takes, its size, latency, licences, how it was trained and what it scores.
+    Shows the input, size, latency, licences, training and scores of a model.
     """
     from rich.console import Console
 
@@ -37,7 +37,7 @@ def import_(
     ],
     config: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Its configuration, if not beside it."),
+        typer.Option(metavar="FILE", help="Its configuration, if not in the same directory."),
     ] = None,
     discriminators: Annotated[
         Path | None,
@@ -47,7 +47,7 @@ def import_(
     """Convert another project's checkpoint to a model.
 
     HiFi-GAN, BigVGAN, BigVSAN, ParallelWaveGAN and ESPnet, Vocos, HiFTNet, transformers; of
-    bandwidth extenders AP-BWE, EBEN, HiFi-GAN+, HiFi-SR: the content of the file says which. No
+    bandwidth extenders AP-BWE, EBEN, HiFi-GAN+, HiFi-SR: recognised by the content of the file. No
     code in it is run.
     """
     from rich.console import Console

@@ -1,4 +1,4 @@
-"""The command that stands between two pipes: stream."""
+"""The command that streams from a pipe to a pipe: stream."""
 
 import sys
 from contextlib import suppress
@@ -13,14 +13,14 @@ from vocoder.errors import VocoderError
 
 
 class MelPipe(StrEnum):
-    """How mel frames come."""
+    """Formats of mel frames that we read from a pipe."""
 
     NPY = "npy"
     F32 = "f32"
 
 
 class Pcm(StrEnum):
-    """Samples we write."""
+    """Formats of samples that we write to a pipe."""
 
     S16 = "s16"
     F32 = "f32"
@@ -38,7 +38,7 @@ def stream(
         int, typer.Option(metavar="N", min=1, help="Frames to compute at once, at most.")
     ] = 32,
     realtime: Annotated[
-        bool, typer.Option("--realtime", help="Say on stderr how far ahead of playing it is.")
+        bool, typer.Option("--realtime", help="Report on stderr the lead over playback.")
     ] = False,
     device: Device = "cpu",
     threads: Threads = None,
@@ -46,8 +46,8 @@ def stream(
     """Turn mel frames on stdin into PCM on stdout, live.
 
     The audio is that of `vocoder vocode`, mono at the model's rate (see `vocoder info`), and each
-    sample is written as soon as it is final. --preset says how the mels were made, if not as the
-    model wants them; griffin-lim takes any.
+    sample is written as soon as it is final. --preset gives the settings of the mels, if they are
+    not the model's; griffin-lim takes any.
     """
     source = _piped(sys.stdin, "stdin", "pipe mels in: vocoder stream < mel.npy")
     sink = _piped(sys.stdout, "stdout", "pipe it into a player, or write a file: > audio.pcm")
@@ -66,7 +66,7 @@ def stream(
     mels = read(cast(BufferedIOBase, source.buffer), spec=settings or vocoder.spec, chunk=chunk)
     health = Health(vocoder.sample_rate, lambda line: typer.echo(line, err=True))
     floats = audio_format is Pcm.F32
-    # Without a buffer, lest the interpreter tries again at its exit what could not be written.
+    # Without a buffer: at its exit, the interpreter would try again what could not be written.
     with FileIO(sink.fileno(), "wb", closefd=False) as pipe, suppress(BrokenPipeError):
         writer = PcmWriter(pipe, sample_rate=vocoder.sample_rate, floats=floats, wav=wav)
         run(live, mels, writer, health=health if realtime else None)

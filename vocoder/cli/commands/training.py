@@ -1,4 +1,4 @@
-"""Commands around training: prepare, systems, train, evaluate."""
+"""Commands for training and evaluation: prepare, systems, train, evaluate."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def prepare(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Recordings, searched to the bottom.")
+        Path, typer.Argument(metavar="DIR", help="Recordings, in folders of any depth.")
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The manifest to write, a CSV file.")
@@ -26,33 +26,34 @@ def prepare(
         list[str] | None,
         typer.Option(metavar="COLUMN=VALUE", help="Keep these index rows; repeat for more values."),
     ] = None,
-    min_seconds: Annotated[float, typer.Option(help="Leave out what is shorter.")] = 0.3,
+    min_seconds: Annotated[float, typer.Option(help="Leave out shorter recordings.")] = 0.3,
     mels: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Mel files to pair with the recordings, by name."),
     ] = None,
     preset: Preset = None,
     model: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="The mel settings of this model.")
+        str | None, typer.Option(metavar="MODEL", help="Use the mel settings of this model.")
     ] = None,
     narrowband: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Degraded copies to pair with the recordings, by name."),
     ] = None,
 ) -> None:
-    """Audit a folder of recordings and list what is usable.
+    """Audit recordings and write a manifest of the usable ones.
 
-    The list is the manifest that `vocoder train` reads.
-    Every file is read: sample rate, channels, clipping, silence, real bandwidth, duplicates. What
-    cannot be used is left out, and listed with the reason.
+    `vocoder train` reads the manifest. Every file is checked: sample rate, channels, clipping,
+    silence, real bandwidth, duplicates. What cannot be used is left out, and listed with the
+    reason.
 
     --mels is for fine-tuning on the mels of an acoustic model (npy, pt, safetensors; [M, F], [F, M]
-    or [1, M, F]). Files that do not say how they were made are taken to be as --preset or --model
-    says. A mel may be one frame longer or shorter than its recording and is trimmed; with more, the
-    pair is left out and named as an error.
+    or [1, M, F]). Files that do not contain their settings are taken to have those of --preset or
+    --model. A mel may be one frame longer or shorter than its recording and is trimmed; with more,
+    the pair is left out and named as an error.
 
-    --narrowband is for bandwidth extension from real recordings: the same moments through another
-    microphone or channel, at any sample rate. The lengths may differ by 20 ms, the rest is cut.
+    --narrowband is for bandwidth extension from real recordings: copies of the same time span
+    through another microphone or channel, at any sample rate. The lengths may differ by 20 ms; the
+    longer file is trimmed.
     """
     from rich.console import Console
 
@@ -82,10 +83,10 @@ def prepare(
 def systems(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
 ) -> None:
-    """List the systems that `vocoder train` knows.
+    """List the systems that `vocoder train` can train.
 
-    A system is a published configuration: generator, mel, discriminators, losses. Weights are those
-    of the generator.
+    A system is a published configuration: generator, mel, discriminators, losses. The number of
+    weights is that of the generator.
     """
     from rich.console import Console
 
@@ -101,13 +102,14 @@ def systems(
 
 def train(
     overrides: Annotated[
-        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Passed to Hydra as they are.")
+        list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides, passed to Hydra.")
     ] = None,
 ) -> None:
     """Train a model on a manifest of `vocoder prepare`.
 
-    A system is one file of configs/system/, listed by `vocoder systems`; KEY=VALUE changes what is
-    in it. -m tries every combination of comma-separated values, --cfg job prints the configuration.
+    A system is one file of configs/system/, listed by `vocoder systems`; KEY=VALUE changes a
+    setting of it. -m runs every combination of comma-separated values, --cfg job prints the
+    configuration.
     """
     try:
         from vocoder.training.run import main as run
@@ -119,7 +121,7 @@ def train(
 def evaluate(
     reference: Annotated[Path, typer.Argument(metavar="REF_DIR", help="The recordings.")],
     estimates: Annotated[
-        list[Path], typer.Argument(metavar="EST_DIR", help="What each model made of them.")
+        list[Path], typer.Argument(metavar="EST_DIR", help="The output of each model.")
     ],
     output: Annotated[
         Path | None,
@@ -130,20 +132,20 @@ def evaluate(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
     metrics: Annotated[
         str | None,
-        typer.Option(metavar="NAME,…", help="What to measure."),
+        typer.Option(metavar="NAME,…", help="Metrics, separated by commas."),
     ] = None,
     cutoff: Annotated[
         float | None,
-        typer.Option(metavar="HZ", help="Where the band ended that each model extended."),
+        typer.Option(metavar="HZ", help="Highest frequency of the recordings that were extended."),
     ] = None,
 ) -> None:
     """Score folders of audio against the recordings.
 
-    Files pair up by their names; several folders are shown side by side.
+    Files are paired by name; several folders are compared in one table.
 
-    Measured are log_mel, stft, f0_rmse, f0_median, voicing_f1, periodicity and pesq_wb. With --cutoff
-    it is what bandwidth extension is judged by: lsd, lsd_high (above the cutoff), snr_low (below it),
-    spectral_convergence, log_mel and pesq_wb. --metrics chooses among all these and visqol.
+    The metrics are log_mel, stft, f0_rmse, f0_median, voicing_f1, periodicity and pesq_wb. With
+    --cutoff they are those of bandwidth extension: lsd, lsd_high (above the cutoff), snr_low (below
+    it), spectral_convergence, log_mel and pesq_wb. --metrics selects among all these and visqol.
     """
     from rich.console import Console
 

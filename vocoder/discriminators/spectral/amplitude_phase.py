@@ -1,4 +1,4 @@
-"""AP-BWE's pair of discriminators: one sees the amplitudes of spectra, the other the phases."""
+"""AP-BWE's pair of discriminators: one of the amplitudes of spectra, one of their phases."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, rectangular_window
 from vocoder.dsp.resolutions import Resolution, resolutions_from
-from vocoder.features.mel import magnitude
+from vocoder.dsp.stft import magnitude
 from vocoder.nn.weight_norm import Norm, normalise
 
 RESOLUTIONS = ((512, 128, 512), (1024, 256, 1024), (2048, 512, 2048))
@@ -16,13 +16,16 @@ _SILENT = 1e-24  # power; the gradient of a phase is 1 / magnitude, which overfl
 
 
 def phase(bins: Tensor) -> Tensor:
-    """Angles of complex bins in -π … π; those of silence are 0, without gradient."""
+    """Angles of complex bins in -π … π, of any shape; those of silence are 0, without gradient."""
     power = bins.detach().abs().square()
     return bins.masked_fill(power < _SILENT, 1.0).angle()
 
 
 class AmplitudeDiscriminator(ConvDiscriminator):
-    """One resolution: 2-D convolutions over amplitudes, shrinking frequency more than time."""
+    """Discriminator of amplitude spectra at one resolution, by strided 2-D convolutions.
+
+    They shrink frequency more than time.   Shape: audio [B, C, T] → logits [B, N].
+    """
 
     def __init__(
         self, resolution: Resolution, *, channels: int, audio_channels: int, norm: Norm
@@ -39,26 +42,31 @@ class AmplitudeDiscriminator(ConvDiscriminator):
         )
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
-        """Judge the view.   Shape: audio [B, C, T]."""
+        """Score the `view` of the spectrum.   Shape: audio [B, C, T]."""
         return super().forward(self.view(self.spectrum(audio)))
 
     def view(self, bins: Tensor) -> Tensor:
-        """What it sees of complex bins.   Shape: [B, C, K, F] → [B, C, K, F]."""
+        """Amplitudes of complex bins.   Shape: [B, C, K, F] → [B, C, K, F]."""
         return magnitude(bins)
 
 
 class PhaseDiscriminator(AmplitudeDiscriminator):
-    """The same over phases."""
+    """Discriminator of phase spectra at one resolution, by strided 2-D convolutions.
+
+    The layers are those of `AmplitudeDiscriminator`.   Shape: audio [B, C, T] → logits [B, N].
+    """
 
     def view(self, bins: Tensor) -> Tensor:
-        """What it sees of complex bins.   Shape: [B, C, K, F] → [B, C, K, F]."""
+        """Phases of complex bins.   Shape: [B, C, K, F] → [B, C, K, F]."""
         return phase(bins)
 
 
 class MultiAmplitude(nn.Module):
-    """One `AmplitudeDiscriminator` per (n_fft, hop_length, win_length), every layer `channels` wide.
+    """AP-BWE's discriminator of amplitude spectra at several resolutions.
 
-    Any length and any number of `audio_channels`. 0.60 M weights at the defaults.
+    One sub-discriminator per resolution (n_fft, hop_length, win_length), every layer `channels`
+    wide, with weight or spectral `norm`. Takes signals of any length with `audio_channels`
+    channels. 0.60 M weights at the defaults.
     Lu et al. 2024 (AP-BWE), sec. III.
     """
 
@@ -81,11 +89,16 @@ class MultiAmplitude(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per resolution.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per resolution.   Shape: audio [B, C, T]."""
         return [discriminator(audio) for discriminator in self.discriminators]
 
 
 class MultiPhase(MultiAmplitude):
-    """The same with `PhaseDiscriminator`s: where amplitudes are right, phases alone give a fake away."""
+    """AP-BWE's discriminator of phase spectra at several resolutions.
+
+    Where amplitudes are right, only the phases tell fake from real. Arguments and size are those of
+    `MultiAmplitude`.
+    Lu et al. 2024 (AP-BWE), sec. III.
+    """
 
     sub_discriminator = PhaseDiscriminator

@@ -1,4 +1,4 @@
-"""Multi-band discriminator: complex spectra, each band of frequencies with weights of its own."""
+"""Multi-band discriminator: complex spectra, with separate weights for each frequency band."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -18,7 +18,7 @@ _PEAK = 0.8
 
 
 def levelled(audio: Tensor) -> Tensor:
-    """Channels without their means, scaled together to a peak of 0.8; silence stays silent.
+    """Remove the mean of each channel and scale all together to a peak of 0.8; silence stays so.
 
     Shape: [B, C, T] → [B, C, T].
     """
@@ -27,10 +27,18 @@ def levelled(audio: Tensor) -> Tensor:
 
 
 class BandDiscriminator(nn.Module):
-    """One window length: 2-D convolutions per band, halving frequency, and one over all bands.
+    """Discriminator of complex spectra with one window length: 2-D convolutions for each band.
 
-    Features are the outputs of all layers but the bands' first. `bands` are the edges as fractions
-    of the bins.
+    They halve frequency; a last convolution scores all bands together. Feature maps are the outputs
+    of all layers but the first of each band.   Shape: audio [B, C, T] → logits [B, N].
+
+    Args:
+        resolution: Sizes of the spectra.
+        bands: Edges of the bands as fractions of the bins, rising from 0 to 1.
+        channels: Width of every layer.
+        audio_channels: Channels of the signals.
+        padding: Position of the frames, see `vocoder.dsp.stft`.
+        norm: Normalisation of the weights, "weight" or "spectral".
     """
 
     def __init__(
@@ -56,25 +64,34 @@ class BandDiscriminator(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
-        """Judge the spectrum.   Shape: audio [B, C, T]."""
+        """Score the spectrum.   Shape: audio [B, C, T]."""
         spectrum = real_and_imaginary(self.spectrum(audio))  # [B, 2 C, F, K]
-        features, judged = [], []
+        feature_maps, ends = [], []
         for convs, band in zip(self.band_convs, self.bands, strict=True):
             maps = [spectrum[..., band]]
             for conv in convs.children():
                 maps.append(F.leaky_relu(conv(maps[-1]), 0.1))
-            features += maps[2:]
-            judged.append(maps[-1])
-        features.append(self.conv_post(torch.cat(judged, dim=-1)))
-        return DiscriminatorOutput(features[-1].flatten(1), features)
+            feature_maps += maps[2:]
+            ends.append(maps[-1])
+        feature_maps.append(self.conv_post(torch.cat(ends, dim=-1)))
+        return DiscriminatorOutput(feature_maps[-1].flatten(1), feature_maps)
 
 
 class MultiBand(nn.Module):
-    """One `BandDiscriminator` per window length, of signals at one level; every layer `channels` wide.
+    """DAC's multi-band discriminator: complex spectra with several window lengths, split in bands.
 
-    Any length and any number of `audio_channels`. 1.41 M weights at the defaults.
+    One `BandDiscriminator` per window length, of signals scaled to one level. Takes signals of any
+    length. 1.41 M weights at the defaults.
     Kumar et al. 2023 (DAC), sec. 3.4, whose frames `padding` "same" gives, in the form of Siuzdak
     2024 (Vocos); the same in HiFi-SR (Zhao et al. 2025).
+
+    Args:
+        win_lengths: Window lengths in samples; hops are a quarter.
+        bands: Edges of the bands as fractions of the bins, rising from 0 to 1.
+        channels: Width of every layer.
+        audio_channels: Channels of the signals.
+        padding: Position of the frames, see `vocoder.dsp.stft`.
+        norm: Normalisation of the weights, "weight" or "spectral".
     """
 
     def __init__(
@@ -101,7 +118,7 @@ class MultiBand(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per window length.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per window length.   Shape: audio [B, C, T]."""
         with torch.autocast(audio.device.type, enabled=False):
             audio = levelled(audio.float())
         return [discriminator(audio) for discriminator in self.discriminators]

@@ -15,9 +15,10 @@ _DILATIONS = (1, 2, 4)
 
 
 class ComplexDiscriminator(HiddenMapDiscriminator):
-    """One scale: 2-D convolutions over real and imaginary parts, halving frequency.
+    """Discriminator of complex spectra at one resolution: 2-D convolutions that halve frequency.
 
-    Those in between see further and further in time; the first has no norm.
+    Real and imaginary parts are maps of their own. Dilations in time grow from layer to layer; the
+    first layer has no norm.   Shape: audio [B, C, T] → logits [B, N].
     """
 
     def __init__(
@@ -35,14 +36,16 @@ class ComplexDiscriminator(HiddenMapDiscriminator):
         self.spectrum = Spectrum(window / window.norm(), hop_length=hop_length, padding="none")
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
-        """Judge the spectrum.   Shape: audio [B, C, T]."""
+        """Score the spectrum.   Shape: audio [B, C, T]."""
         return super().forward(real_and_imaginary(self.spectrum(audio)))
 
 
 class MultiScaleComplexSTFT(nn.Module):
-    """One `ComplexDiscriminator` per (n_fft, hop_length, win_length), every layer `channels` wide.
+    """EnCodec's multi-scale discriminator of complex spectra at several resolutions.
 
-    Any length and any number of `audio_channels`. 0.28 M weights at the defaults.
+    One `ComplexDiscriminator` per resolution (n_fft, hop_length, win_length), every layer
+    `channels` wide, with weight or spectral `norm`. Takes signals of any length with
+    `audio_channels` channels. 0.28 M weights at the defaults.
     Défossez et al. 2022 (EnCodec), sec. 3.4.
     """
 
@@ -67,5 +70,5 @@ class MultiScaleComplexSTFT(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per scale.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per resolution.   Shape: audio [B, C, T]."""
         return [discriminator(audio) for discriminator in self.discriminators]

@@ -1,4 +1,4 @@
-"""Multi-scale sub-band CQT discriminator: constant-Q spectra with ever more bins an octave."""
+"""Multi-scale sub-band CQT discriminator: constant-Q spectra with several bins per octave."""
 
 from collections.abc import Sequence
 
@@ -14,9 +14,10 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class CQTDiscriminator(ConvDiscriminator):
-    """One scale: a convolution of its own for each octave, then 2-D ones that halve frequency.
+    """Discriminator of constant-Q spectra at one scale: a convolution per octave, then shared ones.
 
-    The real and the imaginary part of each audio channel are maps of their own.
+    The shared 2-D convolutions halve frequency. The real and the imaginary part of each audio
+    channel are maps of their own.
     """
 
     kernels: Tensor
@@ -37,7 +38,7 @@ class CQTDiscriminator(ConvDiscriminator):
         self.register_buffer("kernels", cqt_kernels(spec), persistent=False)
 
     def forward(self, *levels: Tensor) -> DiscriminatorOutput:
-        """Judge the `octave_levels` of all channels.   Shape: N * [B * C, T // 2^o]."""
+        """Score the `octave_levels` of all channels.   Shape: N * [B * C, T // 2^o]."""
         maps = self.maps(levels)
         octaves = [conv(maps[:, octave]) for octave, conv in enumerate(self.conv_pres)]
         output = super().forward(torch.cat(octaves, dim=-1))  # [B, 2 C, F, octaves * K]
@@ -52,13 +53,20 @@ class CQTDiscriminator(ConvDiscriminator):
 
 
 class MultiScaleCQT(nn.Module):
-    """One `CQTDiscriminator` per scale, `channels` wide; features are what the activations give.
+    """Multi-scale sub-band CQT discriminator: one `CQTDiscriminator` per scale.
 
-    All scales look at the audio at twice its rate, so that nine octaves above 32.7 Hz lie below
-    Nyquist from 22.05 kHz on; at 16 kHz eight do. `hop_lengths` count samples at that double rate,
-    and must be multiples of 2^(octaves - 1). Any length and any number of `audio_channels`.
-    0.29 M weights at the defaults, 4.45 M at 128 channels.
+    Feature maps are the outputs of the activations. All scales analyse the audio at twice its rate,
+    so that nine octaves above 32.7 Hz lie below Nyquist from 22.05 kHz on; at 16 kHz eight do.
+    Takes signals of any length. 0.29 M weights at the defaults, 4.45 M at 128 channels.
     Gu et al. 2023 (MS-SB-CQT, arXiv 2311.14957), sec. 2; Lee et al. 2024 (BigVGAN v2).
+
+    Args:
+        sample_rate: Rate of the audio in Hz.
+        hop_lengths: In samples at the doubled rate, multiples of 2^(octaves - 1).
+        octaves: Octaves of each scale, from 32.7 Hz upwards.
+        bins_per_octave: Bins per octave of each scale.
+        channels: Width of every layer.
+        audio_channels: Channels of the signals.
     """
 
     def __init__(
@@ -75,7 +83,7 @@ class MultiScaleCQT(nn.Module):
         if not len(hop_lengths) == len(octaves) == len(bins_per_octave) > 0 or channels < 1:
             raise ConfigError(
                 f"hop_lengths {list(hop_lengths)}, octaves {list(octaves)} and bins_per_octave "
-                f"{list(bins_per_octave)} must be as many, and channels {channels} positive"
+                f"{list(bins_per_octave)} must be equally many, and channels {channels} positive"
             )
         specs = (
             CQTSpec(
@@ -90,6 +98,6 @@ class MultiScaleCQT(nn.Module):
         self.octaves = Octaves(max(octaves))
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per scale.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per scale.   Shape: audio [B, C, T]."""
         levels = self.octaves(audio)  # once for all scales
         return [discriminator(*levels) for discriminator in self.discriminators]

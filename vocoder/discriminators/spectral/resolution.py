@@ -8,9 +8,8 @@ from torch import Tensor, nn
 from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, rectangular_window
 from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
-from vocoder.dsp.stft import Padding, hann_window
+from vocoder.dsp.stft import Padding, hann_window, magnitude
 from vocoder.errors import ConfigError
-from vocoder.features.mel import magnitude
 from vocoder.nn.weight_norm import Norm, normalise
 
 Window = Literal["rectangular", "hann"]
@@ -20,7 +19,19 @@ _AXES = ("time", "frequency")
 
 
 class ResolutionDiscriminator(ConvDiscriminator):
-    """One resolution: 2-D convolutions over a magnitude spectrogram, halving one axis."""
+    """Discriminator of magnitude spectrograms at one resolution: 2-D convolutions.
+
+    They halve one axis three times.   Shape: audio [B, C, T] → logits [B, N].
+
+    Args:
+        resolution: Sizes of the spectrogram.
+        channels: Width of every layer.
+        audio_channels: Channels of the signals.
+        window: Window of the transform, "rectangular" or "hann".
+        padding: Position of the frames, see `vocoder.dsp.stft`.
+        halved: Axis that the strides halve, "time" or "frequency".
+        norm: Normalisation of the weights, "weight" or "spectral".
+    """
 
     def __init__(
         self,
@@ -49,7 +60,7 @@ class ResolutionDiscriminator(ConvDiscriminator):
         self.halved = halved
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
-        """Judge the spectrogram.   Shape: audio [B, C, T]."""
+        """Score the spectrogram.   Shape: audio [B, C, T]."""
         spectrogram = self.spectrogram(audio)
         return super().forward(spectrogram if self.halved == "time" else spectrogram.mT)
 
@@ -59,12 +70,21 @@ class ResolutionDiscriminator(ConvDiscriminator):
 
 
 class MultiResolution(nn.Module):
-    """One `ResolutionDiscriminator` per (n_fft, hop_length, win_length), every layer `channels` wide.
+    """UnivNet's multi-resolution discriminator: one `ResolutionDiscriminator` per resolution.
 
-    Any length and any number of `audio_channels`. 0.28 M weights at the defaults.
+    Takes signals of any length. 0.28 M weights at the defaults.
     Jang et al. 2021 (UnivNet), sec. 2; Lee et al. 2023 (BigVGAN), whose code passes no window to
     the transform, which makes it rectangular. Li et al. 2023 (HiFTNet) with `window` "hann",
     `padding` "center", `halved` "frequency".
+
+    Args:
+        resolutions: Triples (n_fft, hop_length, win_length).
+        channels: Width of every layer.
+        audio_channels: Channels of the signals.
+        window: Window of the transform, "rectangular" or "hann".
+        padding: Position of the frames, see `vocoder.dsp.stft`.
+        halved: Axis that the strides halve, "time" or "frequency".
+        norm: Normalisation of the weights, "weight" or "spectral".
     """
 
     def __init__(
@@ -93,5 +113,5 @@ class MultiResolution(nn.Module):
         )
 
     def forward(self, audio: Tensor) -> list[DiscriminatorOutput]:
-        """One output per resolution.   Shape: audio [B, C, T]."""
+        """Score the signal: one output per resolution.   Shape: audio [B, C, T]."""
         return [discriminator(audio) for discriminator in self.discriminators]

@@ -1,4 +1,4 @@
-"""What discriminators of short-time spectra share: the spectra, and convolutions over them."""
+"""Short-time spectra, and convolutions over them, for the discriminators of spectra."""
 
 from typing import Literal
 
@@ -16,8 +16,9 @@ _FRAMINGS = ("same", "center", "none")
 class Spectrum(nn.Module):
     """Complex short-time spectra of signals of any length, in float32.
 
-    `window` has n_fft samples and is no part of the state. `padding` is that of `vocoder.dsp.stft`,
-    or "none": frame f begins on sample f * hop. A signal too short for a frame is mirrored.
+    `window` has n_fft samples and is not part of the state. `padding` is that of
+    `vocoder.dsp.stft`, or "none": frame f begins on sample f * hop. A signal that is too short for
+    a frame is padded at its end by reflection.
     """
 
     window: Tensor
@@ -51,13 +52,13 @@ class Spectrum(nn.Module):
 
 
 def rectangular_window(win_length: int, n_fft: int) -> Tensor:
-    """Ones, centered in zeros.   Shape: [n_fft]."""
+    """Rectangular window of `win_length` ones, centered in zeros.   Shape: [n_fft]."""
     left = (n_fft - win_length) // 2
     return F.pad(torch.ones(win_length), (left, n_fft - win_length - left))
 
 
 def real_and_imaginary(bins: Tensor) -> Tensor:
-    """The parts of complex bins as channels of a map.   Shape: [B, C, K, F] → [B, 2 C, F, K]."""
+    """Stack the parts of complex bins as channels.   Shape: [B, C, K, F] → [B, 2 C, F, K]."""
     return torch.cat([bins.real, bins.imag], dim=1).transpose(2, 3)
 
 
@@ -69,9 +70,14 @@ def map_conv(
     stride: tuple[int, int] = (1, 1),
     dilation: int = 1,
 ) -> nn.Conv2d:
-    """A convolution that divides the axes of a map by `stride`, rounding up.
+    """2-D convolution that divides the axes of a map by `stride`, rounding up.
 
-    The kernel's sides are odd; `dilation` is that of the first axis.
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel: Kernel size of both axes, odd.
+        stride: Stride of both axes.
+        dilation: Dilation of the first axis.
     """
     padding = (kernel[0] // 2 * dilation, kernel[1] // 2)
     return nn.Conv2d(in_channels, out_channels, kernel, stride, padding, dilation=(dilation, 1))

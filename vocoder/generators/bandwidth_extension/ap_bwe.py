@@ -1,35 +1,39 @@
-"""AP-BWE: a band extended in its spectrum, by one network for amplitudes and one for phases."""
+"""AP-BWE: bandwidth extension of the spectrum by networks for amplitudes and for phases."""
 
 from collections.abc import Sequence
 
 import torch
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.dsp.stft import istft, stft
+from vocoder.dsp import phase
+from vocoder.dsp.stft import istft, magnitude, stft
 from vocoder.errors import ConfigError
-from vocoder.features.mel import magnitude
 from vocoder.generators.base import BandwidthExtender
-from vocoder.losses import phase
 from vocoder.nn.convnext import ConvNeXtBackbone
 
-torch.fx.wrap("istft")
-
-OFFSET = 1e-4  # under the logarithm of amplitudes
+OFFSET = 1e-4  # added to amplitudes before the logarithm
 
 
 class APBWE(BandwidthExtender):
-    """Two ConvNeXt backbones side by side, which add to each other before every block.
+    """Two parallel ConvNeXt backbones, for amplitude and phase, coupled before every block.
 
-    The amplitudes come out as what is added to the logarithms of those given, the phases as the
-    direction of complex numbers, without a trace of the phases given. Nothing keeps the low band as
-    it was. The spectra have `n_fft` samples under a Hann window of `win_length`; the published
-    sizes are the same at 16 and 48 kHz. Raises ConfigError unless
+    The network predicts what is added to the log-amplitudes of its input, and phases as the
+    direction of complex numbers, to which the input phases are not added. The low band is not
+    preserved. The published sizes are the same at 16 and 48 kHz. Raises ConfigError unless
     hop_length <= win_length <= n_fft, n_fft being even.
 
     Shape: narrowband [B, 1, T] → audio [B, 1, T], T a multiple of `hop_length`.
     Lu et al. 2024 (AP-BWE, arXiv 2401.06387), sec. III.
+
+    Args:
+        channels: Width of each backbone.
+        hidden: Width inside its blocks.
+        blocks: Number of its blocks.
+        n_fft: Samples of the STFT, an even number.
+        hop_length: Samples between its frames.
+        win_length: Samples of its Hann window.
+        cutoff_range: Lowest and highest cutoff of the input in Hz.
     """
 
     window: Tensor
@@ -52,8 +56,8 @@ class APBWE(BandwidthExtender):
                 f"{hop_length}; choose an even n_fft, and hop_length <= win_length <= n_fft"
             )
         bins = n_fft // 2 + 1
-        # Rounded as torch does it, not better as in `hann_window`: a last bit turns the phases of
-        # faint bins, and the audio could not be compared with that of the published code.
+        # Rounded as torch does it, not better as in `hann_window`: the last bit changes the phases
+        # of faint bins, and the audio could not be compared with that of the published code.
         left, rest = (n_fft - win_length) // 2, (n_fft - win_length + 1) // 2
         window = F.pad(torch.hann_window(win_length), (left, rest))
         self.register_buffer("window", window, persistent=False)
@@ -65,11 +69,11 @@ class APBWE(BandwidthExtender):
         self.to_real, self.to_imaginary = (nn.Linear(channels, bins) for _ in range(2))
 
     def forward(self, narrowband: Tensor) -> Tensor:
-        """Audio of recordings that end at one of `cutoff_range`."""
+        """Extend the band of recordings."""
         return self._audio(*self.spectrum(narrowband))
 
     def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
-        """Losses of the predicted spectrum itself, in which the network is more direct than audio.
+        """Losses of the predicted spectrum itself, which are more direct than those of the audio.
 
         "log_amplitude", "complex" and "consistency" are mean squares; "instantaneous_phase",
         "group_delay" and "instantaneous_frequency" are those of `vocoder.losses.phase`.
@@ -77,7 +81,7 @@ class APBWE(BandwidthExtender):
         return self._losses(real, *self.spectrum(**features))
 
     def with_losses(self, real: Tensor, **features: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        """Both from one pass of the network."""
+        """Compute audio and the losses of `auxiliary` in one pass of the network."""
         spectrum = self.spectrum(**features)
         return self._audio(*spectrum), self._losses(real, *spectrum)
 
@@ -86,13 +90,13 @@ class APBWE(BandwidthExtender):
         return stft(audio[:, 0], self.window, hop_length=self.hop_length, padding="center")
 
     def spectrum(self, narrowband: Tensor) -> tuple[Tensor, Tensor]:
-        """What the network predicts: log-amplitudes, and phases as complex numbers of length one.
+        """Predict log-amplitudes, and phases as complex numbers of magnitude one.
 
         Shape: [B, 1, T] → [B, K, F], [B, K, F].
         """
         bins = self._bins(narrowband)
         given = torch.log(bins.abs() + OFFSET)
-        # The edges of the spectrum are real. Should the FFT make -0 of 0, π would become -π.
+        # The first and last bin are real. Should the FFT give -0 for 0, π would become -π.
         angle = torch.atan2(bins.imag + 0.0, bins.real)
         a, p = self.amplitude.enter(given), self.phase.enter(angle)  # [B, C, F] each
         for block_a, block_p in zip(self.amplitude.convnext, self.phase.convnext, strict=True):
@@ -112,7 +116,7 @@ class APBWE(BandwidthExtender):
         return istft(spectrum, self.window, hop_length=self.hop_length, padding="center")[:, None]
 
     def _losses(self, real: Tensor, log_amplitude: Tensor, direction: Tensor) -> dict[str, Tensor]:
-        """Of a predicted spectrum [B, K, F] against a recording [B, 1, T]."""
+        """Losses of a predicted spectrum [B, K, F] against a recording [B, 1, T]."""
         bins = self._bins(real)
         amplitude = bins.abs() + OFFSET
         spectrum = log_amplitude.exp() * direction

@@ -1,8 +1,8 @@
-"""Extends a band with what it holds itself: its overtones and noise, filtered in the STFT domain.
+"""Bandwidth extension by overtones of the narrow band and noise, filtered in the STFT domain.
 
-Ours, in the spirit of source-filter bandwidth extension (Makhoul and Berouti 1979; the network in
-the place of the codebook): what signal processing knows is built in, and a small network says how
-loud each excitation is in every bin.
+Ours, along the lines of source-filter bandwidth extension (Makhoul and Berouti 1979; the network in
+the place of the codebook): signal processing makes the excitations, and a small network predicts
+the gain of each in every bin.
 
     narrowband ─┬─► STFT, log ─► backbone ─► gain of the overtones, gain of the noise
                 │                                  │
@@ -10,8 +10,8 @@ loud each excitation is in every bin.
                 ├─► noise ─────────────────────────×──┘                 + ─► audio
                 └───────────────────────────────────────────────────────┘
 
-The rectified signal has the pitch of the original and a spectrum without end. A gate closes both
-excitations where there is silence.
+The rectified signal has the pitch of the original and an unlimited band. A gate mutes both
+excitations in silence.
 """
 
 from collections.abc import Sequence
@@ -21,14 +21,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.dsp.excitation import indexed_noise, noise_table
-from vocoder.dsp.stft import hann_window, istft, stft
-from vocoder.features.mel import magnitude
+from vocoder.dsp.stft import hann_window, istft, magnitude, stft
 from vocoder.generators.base import BandwidthExtender
 from vocoder.nn.convnext import ConvNeXtBackbone
 
-torch.fx.wrap("istft")  # one node in a traced graph: streaming knows it by name
-
-_FLOOR = 1e-4  # of a bin: about what rounding to 16 bit leaves
+_FLOOR = 1e-4  # of a bin: about the rounding error of 16 bit
 _SMOOTHED_BINS = 33  # over which overtones are made equally loud
 _GATE = 1e-9  # mean square of a frame, -90 dBFS, at which excitations are halved
 _QUIET = 16.0  # by which the table is divided: a step of the optimizer is so much larger for it
@@ -36,12 +33,20 @@ _START = -6.0  # log gain before training, in nepers
 
 
 class BandFiller(BandwidthExtender):
-    """Excitation and filter, added to what is there already.
+    """Add filtered overtones and noise to the narrow band, with gains predicted by a ConvNeXt.
 
-    `channels`, `hidden` and `blocks` are those of the backbone; the spectra have windows of
-    `n_fft` samples, `hop_length` apart. The sum is left as it is: below the cutoff, the network
-    learns to add nothing. The table of noise is learned, too: it fluctuates less from bin to bin
-    than chance would have it.
+    The sum is not corrected: below the cutoff, the network learns to add nothing. The table of
+    noise is learned too: it fluctuates less from bin to bin than random noise.
+
+    Shape: narrowband [B, 1, T] → same, T a multiple of `hop_length`.
+
+    Args:
+        channels: Width of the backbone.
+        hidden: Width inside its blocks.
+        blocks: Number of its blocks.
+        n_fft: Window of the STFT in samples.
+        hop_length: Hop of the STFT in samples.
+        cutoff_range: Lowest and highest cutoff of the input in Hz.
     """
 
     window: Tensor
@@ -51,7 +56,7 @@ class BandFiller(BandwidthExtender):
         *,
         channels: int = 256,
         hidden: int = 768,
-        blocks: int = 5,
+        blocks: int,
         n_fft: int = 1024,
         hop_length: int = 256,
         cutoff_range: Sequence[float],
@@ -71,7 +76,7 @@ class BandFiller(BandwidthExtender):
         self.energy = 0.375 * n_fft  # of the window: a bin's share of white noise of unit variance
 
     def forward(self, narrowband: Tensor) -> Tensor:
-        """Shape: [B, 1, T] → same, T a multiple of `hop_length`."""
+        """Extend the band of recordings."""
         signal = narrowband[:, 0]
         spectrum = self._stft(signal)  # [B, K, F]
         log_magnitude = torch.log(magnitude(spectrum) + _FLOOR)
@@ -84,7 +89,7 @@ class BandFiller(BandwidthExtender):
         return narrowband + filled[:, None]
 
     def _overtones(self, signal: Tensor) -> Tensor:
-        """The spectrum of the rectified signal, made flat. Shape: [B, T] → [B, K, F]."""
+        """Spectrum of the rectified signal, flattened. Shape: [B, T] → [B, K, F]."""
         spectrum = self._stft(signal.abs())
         power = (spectrum.real.square() + spectrum.imag.square())[:, None]  # [B, 1, K, F]
         around = (_SMOOTHED_BINS // 2, 0)
@@ -92,15 +97,15 @@ class BandFiller(BandwidthExtender):
         return spectrum * torch.rsqrt(smooth[:, 0] / self.energy + _GATE)
 
     def _noise(self, signal: Tensor) -> Tensor:
-        """The spectrum of noise of unit variance. Shape: [B, T] → [B, K, F]."""
-        # In training the table is entered anywhere, so what it learns has to fit everywhere.
+        """Spectrum of noise of unit variance. Shape: [B, T] → [B, K, F]."""
+        # In training from a random position, so that the table learns no fixed alignment.
         start: Tensor | int = 0
         if self.training:
             start = torch.randint(len(self.noise), (len(signal), 1)).to(signal.device)
         return self._stft(_QUIET * indexed_noise(self.noise, signal, start))
 
     def _gate(self, spectrum: Tensor) -> Tensor:
-        """1 where there is a signal, 0 where there is silence. Shape: [B, K, F] → [B, 1, F]."""
+        """Gain near 1 for a signal and near 0 for silence. Shape: [B, K, F] → [B, 1, F]."""
         power = spectrum.real.square() + spectrum.imag.square()
         level = power.mean(dim=1, keepdim=True) / self.energy  # mean square of a frame
         return level / (level + _GATE)

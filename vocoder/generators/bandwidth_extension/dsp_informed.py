@@ -1,4 +1,4 @@
-"""DSP-informed bandwidth extension: excite the upper band, then filter it to its predicted shape.
+"""DSP-informed bandwidth extension: excite the upper band, then filter it to a predicted mel.
 
 narrowband ─► log-mel ─► predictor ─► log-mel of the upper band ─┬─► response
      │                                                           │      │
@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,15 +20,13 @@ from vocoder.generators.bandwidth_extension.seanet import SEANet
 from vocoder.generators.base import BandwidthExtender
 from vocoder.nn.convnext import ConvNeXtBackbone
 
-torch.fx.wrap("istft")  # one node in a traced graph: streaming knows it by name
-
-TYPICAL = -8.0  # log-mel between that of speech and that of silence: what is 0 to the networks
+TYPICAL = -8.0  # log-mel between that of speech and that of silence, which the networks get as 0
 _LOUDEST = 10.0  # above that: a bound however wrong the prediction is
-EXCITATION = 0.1  # standard deviation of the white noise that the filter shapes as it is told
+EXCITATION = 0.1  # standard deviation of the white noise to which the filter gives the mel
 
 
 class MelFilter(nn.Module):
-    """Filter that varies in time and gives white noise a log-mel; below its band it does nothing.
+    """Time-varying filter that gives white noise a log-mel; below its band the gain is 1.
 
     The gains of the STFT's bins are never negative, and nothing in them is learned.
 
@@ -47,7 +44,7 @@ class MelFilter(nn.Module):
         passed = (hz < self.mel.f_min).float()[:, None]
         # The mean magnitude of the windowed noise, which is 0.886 of its root mean square.
         level = 0.886 * EXCITATION * window.square().sum().sqrt()
-        # A band too narrow to hold a bin has no area, and nothing to tell.
+        # A band too narrow to cover a bin has no area and carries no information.
         area = filterbank.sum(dim=1).clamp_min(1e-8)
         self.register_buffer("passed", passed, persistent=False)
         self.register_buffer(
@@ -56,11 +53,11 @@ class MelFilter(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def response(self, mel: Tensor) -> Tensor:
-        """Gain of every bin.   Shape: [B, M, F] → [B, K, F]."""
+        """Compute the gain of every bin.   Shape: [B, M, F] → [B, K, F]."""
         return self.passed + self.spreading @ self.mel.expand(mel.float().clamp(max=_LOUDEST))
 
     def forward(self, audio: Tensor, mel: Tensor) -> Tensor:
-        """The filtered signals of a batch."""
+        """Filter signals to log-mels."""
         hop_length = self.mel.hop_length
         spectrum = stft(audio[:, 0].float(), self.window, hop_length=hop_length)
         filtered: Tensor = istft(self.response(mel) * spectrum, self.window, hop_length=hop_length)
@@ -68,16 +65,28 @@ class MelFilter(nn.Module):
 
 
 class DSPInformed(BandwidthExtender):
-    """An exciter, and a filter that follows the predicted spectrum of the upper band.
+    """Exciter of the upper band, and a filter that follows the band's predicted spectrum.
 
-    Published: these three parts and what they tell each other; a non-negative response in the STFT
-    domain, made of a compressed spectrum; SEANet as one of two exciters. Our choice: the compressed
-    spectrum is the log-mel of what lies above the lower of the `cutoff_range`, and the response is exactly
-    what gives it to white noise, so an output with the right spectrum has a white excitation; the
-    predictor is a ConvNeXt over the log-mel below that cutoff; all sizes. Raises ConfigError for
-    sizes that do not fit each other.
+    Published: predictor, exciter and filter, and how they are connected; a non-negative response in
+    the STFT domain, made of a compressed spectrum; SEANet as one of two exciters. Our choice: the
+    compressed spectrum is the log-mel of the band above the lowest cutoff, and the response is
+    exactly what gives it to white noise, so an output with the right spectrum has a white
+    excitation; the predictor is a ConvNeXt over the log-mel below that cutoff; all sizes. Raises
+    ConfigError for sizes that do not fit each other.
 
     Shape: narrowband [B, 1, T] → [B, 1, T].   Nercessian et al. 2024 (arXiv 2407.15624).
+
+    Args:
+        sample_rate: Of input and output in Hz.
+        n_fft: Window of the STFT and of both mels in samples.
+        hop_length: Samples per frame, the product of `upsample_rates`.
+        n_mels: Bands of each of the two mels.
+        channels: Width of the exciter's bottleneck.
+        upsample_rates: Upsampling factors of the exciter's decoder.
+        context_channels: Width of the predictor.
+        hidden: Width inside its blocks.
+        blocks: Number of its blocks.
+        cutoff_range: Lowest and highest cutoff of the input in Hz.
     """
 
     def __init__(
@@ -120,16 +129,16 @@ class DSPInformed(BandwidthExtender):
         self.filter = MelFilter(self.upper)
 
     def predict(self, narrowband: Tensor) -> Tensor:
-        """Log-mel of the upper band.   Shape: [B, 1, T] → [B, M, F]."""
+        """Predict the log-mel of the upper band.   Shape: [B, 1, T] → [B, M, F]."""
         mel: Tensor = self.head(self.backbone(self.lower.compute(narrowband.float())))
         return mel
 
     def forward(self, narrowband: Tensor) -> Tensor:
-        """The full band of a batch of recordings."""
+        """Extend the band of recordings."""
         mel = self.predict(narrowband)
         audio: Tensor = self.filter(self.exciter(narrowband, mel), mel)
         return audio
 
     def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
-        """Mean error of the predicted log-mel of the upper band: "acoustic"."""
+        """Mean absolute error of the predicted log-mel of the upper band: "acoustic"."""
         return {"acoustic": F.l1_loss(self.predict(features["narrowband"]), self.upper(real))}

@@ -1,10 +1,9 @@
-"""EBEN: a U-Net on the bands of a filter bank, for speech recorded through the body."""
+"""EBEN: a U-Net on the bands of a filter bank, for speech recorded by body conduction."""
 
 import math
 from collections.abc import Sequence
 
 import torch
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -14,8 +13,6 @@ from vocoder.errors import ConfigError
 from vocoder.generators.base import BandwidthExtender
 from vocoder.nn.conv import ConvTranspose1d, ReflectConv1d
 from vocoder.nn.weight_norm import weight_norm
-
-torch.fx.wrap("pad_reflect")  # one node in a traced graph: streaming knows it by name
 
 
 class ResidualUnit(nn.Module):
@@ -28,12 +25,12 @@ class ResidualUnit(nn.Module):
         self.pointwise_conv = weight_norm(nn.Conv1d(channels, channels, 1, bias=False))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Add the correction."""
+        """Add the convolutions' output to `x`."""
         return x + F.leaky_relu(self.pointwise_conv(self.dilated_conv(x)))
 
 
 class EncoderBlock(nn.Module):
-    """Residual units, then twice the channels at a `stride`-th of the rate.
+    """Residual units, then a convolution that doubles the channels and divides the rate.
 
     Shape: [B, C, T * stride] → [B, 2 * C, T].
     """
@@ -45,13 +42,13 @@ class EncoderBlock(nn.Module):
         self.margin = stride - 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halfway down."""
+        """Apply the block."""
         y: Tensor = self.conv(pad_reflect(self.residuals(x), self.margin, self.margin))
         return y
 
 
 class DecoderBlock(nn.Module):
-    """Half the channels at `stride` times the rate, then residual units.
+    """Transposed convolution that halves the channels and multiplies the rate; residual units.
 
     Shape: [B, 2 * C, T] → [B, C, T * stride].
     """
@@ -63,22 +60,30 @@ class DecoderBlock(nn.Module):
         self.residuals = _residuals(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Halfway up."""
+        """Apply the block."""
         y: Tensor = self.residuals(F.leaky_relu(self.conv_trans(x)))
         return y
 
 
 class EBEN(BandwidthExtender):
-    """From the `lowest` of `bands` PQMF bands to all of them; those heard are passed around.
+    """U-Net from the `lowest` of `bands` PQMF bands to all of them, which adds to its input.
 
-    The hop is `bands` times the `strides`; `channels` is the width before the first stride.
-    `filter_size` and `cutoff` (as a fraction of Nyquist) belong together, see `even_pqmf_filters`.
-    The network leaves out the tail of the filters, for which its last steps are mirrored: so a
-    recording of a length that the authors' code takes (whole hops less `filter_size`), filled up
-    with zeros, gives the same samples as there. Raises ConfigError for sizes that do not fit.
+    The hop is `bands` times the `strides`. The network leaves out the tail of the filters, where
+    its output gets reflect padding: so a recording of a length that the authors' code takes (whole
+    hops less `filter_size`), padded with zeros, gives the same samples as there. Raises ConfigError
+    for sizes that do not fit.
 
     Shape: narrowband [B, 1, T] → [B, 1, T], T a multiple of the hop.
     Hauret et al. 2023 (EBEN, arXiv 2210.14090; Configurable EBEN, arXiv 2303.10008).
+
+    Args:
+        cutoff_range: Lowest and highest cutoff of the input in Hz.
+        bands: Of the filter bank.
+        lowest: Number of bands, from the lowest one, that the network takes as input.
+        filter_size: Samples of the filters.
+        cutoff: That suits `filter_size`, as a fraction of Nyquist; see `even_pqmf_filters`.
+        channels: Before the first stride, each of which doubles them.
+        strides: Downsampling factor of each encoder block.
     """
 
     filters: Tensor
@@ -99,7 +104,8 @@ class EBEN(BandwidthExtender):
             raise ConfigError(f"lowest is {lowest}; it must be at least 1 and at most bands")
         if channels < 1 or min(strides, default=0) < 2:
             raise ConfigError(
-                f"channels is {channels}, strides {list(strides)}; the least are 1 and one of 2"
+                f"channels is {channels}, strides {list(strides)}; give at least one channel and "
+                "one stride, and strides of at least 2"
             )
         super().__init__(hop_length=bands * math.prod(strides), cutoff_range=cutoff_range)
         self.register_buffer("filters", filters, persistent=False)
@@ -112,14 +118,14 @@ class EBEN(BandwidthExtender):
         self.last_conv = ReflectConv1d(channels, bands, 3, bias=False)
 
     def forward(self, narrowband: Tensor) -> Tensor:
-        """The recording with all bands."""
-        heard = even_pqmf_analysis(narrowband, self.filters[: self.lowest], stride=self.bands)
-        made = pad_reflect(self._network(heard[..., : -self.tail]), 0, self.tail)
-        whole = made + F.pad(heard, (0, 0, 0, self.bands - self.lowest))  # [B, bands, N + tail]
+        """Extend the band of recordings."""
+        low = even_pqmf_analysis(narrowband, self.filters[: self.lowest], stride=self.bands)
+        added = pad_reflect(self._network(low[..., : -self.tail]), 0, self.tail)
+        whole = added + F.pad(low, (0, 0, 0, self.bands - self.lowest))  # [B, bands, N + tail]
         return even_pqmf_synthesis(torch.tanh(whole), self.filters)
 
     def _network(self, x: Tensor) -> Tensor:
-        """What is added to every band.   Shape: [B, lowest, N] → [B, bands, N]."""
+        """Compute what is added to every band.   Shape: [B, lowest, N] → [B, bands, N]."""
         x = self.first_conv(x)
         skips = []
         for encode in self.encoder_blocks:

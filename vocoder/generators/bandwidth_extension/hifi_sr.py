@@ -1,4 +1,4 @@
-"""HiFi-SR: a transformer that widens the mel, and HiFi-GAN that makes it sound."""
+"""HiFi-SR: a transformer from the narrow-band mel to a full-band latent, then HiFi-GAN."""
 
 from collections.abc import Sequence
 
@@ -19,12 +19,23 @@ from vocoder.nn.weight_norm import weight_norm
 class HiFiSR(BandwidthExtender):
     """`MaskNet` from the log-mel of the narrow band to a latent, then HiFi-GAN with `Snake`.
 
-    `hidden` and `blocks` are the mask net's, the other sizes HiFi-GAN's. The network sees the whole
-    recording at once and cannot stream. It makes all of the audio anew, the narrow band included.
-    Raises ConfigError for sizes that do not fit each other, and for a centered `mel`.
+    The network depends on the whole recording at once and cannot stream. It generates all of the
+    audio, the narrow band included. Raises ConfigError for sizes that do not fit each other, and
+    for a centered `mel`.
 
     Shape: narrowband [B, 1, T] → same, T a multiple of `mel.hop_length`, in [-1, 1].
     Zhao et al. 2025 (HiFi-SR, arXiv 2501.10045).
+
+    Args:
+        mel: Settings of the mels; their hop is the product of `upsample_rates`.
+        hidden: Width of the mask net.
+        blocks: Number of its blocks.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's transposed convolution.
+        channels: Before the first stage; each stage halves them.
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
+        cutoff_range: Lowest and highest cutoff of the input in Hz.
     """
 
     def __init__(
@@ -43,7 +54,7 @@ class HiFiSR(BandwidthExtender):
         super().__init__(hop_length=mel.hop_length, cutoff_range=cutoff_range)
         if mel.padding != "same":
             raise ConfigError(
-                f"generator.mel.padding is {mel.padding!r}, one frame too many; use 'same'"
+                f"generator.mel.padding is {mel.padding!r}, which adds a frame; use 'same'"
             )
         self.mel = MelSpectrogram(mel)
         self.mask_net = MaskNet(mel.n_mels, channels=hidden, blocks=blocks)
@@ -63,7 +74,7 @@ class HiFiSR(BandwidthExtender):
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 
     def forward(self, narrowband: Tensor) -> Tensor:
-        """Audio whose band is whole."""
+        """Extend the band of recordings."""
         x = self.conv_pre(self.mask_net(self.mel.compute(narrowband)))  # [B, C, F]
         *before, last = self.activations
         for activation, up, mrf in zip(before, self.ups, self.resblocks, strict=True):

@@ -1,8 +1,8 @@
-"""HiFi-GAN's bandwidth extension: a WaveNet without condition from narrow to wide recordings."""
+"""Bandwidth extension of HiFi-GAN's authors: an unconditional WaveNet over the recording."""
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Self
+from typing import Self
 
 import torch
 import torch.nn.functional as F
@@ -18,22 +18,25 @@ _GROWTH = 3  # of the dilation from layer to layer
 
 
 class HiFiGANBWE(BandwidthExtender):
-    """Gated layers over the recording, which is silent before its start and after its end.
+    """Gated dilated layers over the recording, taken as silent beyond its start and end.
 
-    The `layers` form `stacks`; within each the dilation triples from layer to layer, starting at 1.
-    The last layer's `out`, whose result nobody takes, is there because published weights have it.
-    Raises ConfigError for sizes that do not fit.
+    Within a stack the dilation triples from layer to layer, starting at 1. The last layer's `out`,
+    whose result is not used, exists because published weights contain it. Raises ConfigError for
+    sizes that do not fit.
 
     Shape: narrowband [B, 1, T] → audio [B, 1, T] in [-1, 1].
     Su et al. 2021 (Bandwidth extension is all you need), in the sizes of
     github.com/brentspell/hifi-gan-bwe, 1.06 M weights.
-    """
 
-    resampling: ClassVar[Mapping[str, Any]] = {
-        "zeros": 16,
-        "rolloff": 0.945,
-        "beta": 14.769656459379492,
-    }
+    Args:
+        layers: Number of gated layers, a multiple of `stacks`.
+        stacks: Number of stacks that the layers form.
+        kernel_size: Of the dilated convolutions; an odd number.
+        channels: Of all layers.
+        cutoff_range: Lowest and highest cutoff of the input in Hz.
+        resampling: The filter by which recordings were brought to the network's rate in training:
+            arguments of `vocoder.dsp.resample.resample`.
+    """
 
     def __init__(
         self,
@@ -43,8 +46,9 @@ class HiFiGANBWE(BandwidthExtender):
         kernel_size: int = 3,
         channels: int = 128,
         cutoff_range: Sequence[float],
+        resampling: Mapping[str, float],
     ) -> None:
-        super().__init__(hop_length=1, cutoff_range=cutoff_range)
+        super().__init__(hop_length=1, cutoff_range=cutoff_range, resampling=resampling)
         if min(layers, stacks) < 1 or layers % stacks:
             raise ConfigError(f"{layers} layers do not form {stacks} stacks; use a multiple")
         dilations = [_GROWTH ** (layer % (layers // stacks)) for layer in range(layers)]
@@ -63,9 +67,9 @@ class HiFiGANBWE(BandwidthExtender):
         self.reach = sum(same_padding(kernel_size, dilation) for dilation in dilations)
 
     def forward(self, narrowband: Tensor) -> Tensor:
-        """The recording with an upper band."""
-        # As far as the layers reach: no sample sees the zeros that they add themselves, which are
-        # no silence to them, because silence comes out of `conv_pre` as its bias.
+        """Extend the band of recordings."""
+        # As far as the layers reach: no sample depends on the zeros that they pad themselves, which
+        # differ from silence, because `conv_pre` maps silence to its bias.
         x, total = self.layers[0](self.conv_pre(F.pad(narrowband, (self.reach, self.reach))))
         for layer in self.layers[1:]:
             x, skip = layer(x)
@@ -74,7 +78,7 @@ class HiFiGANBWE(BandwidthExtender):
         return audio[..., self.reach : -self.reach]
 
     def freeze(self) -> Self:
-        """As of every generator; and `conv_post`, being linear, goes into the layers."""
+        """Prepare for inference as `Generator.freeze` does, with `conv_post` folded into layers."""
         super().freeze()
         layers = [layer for layer in self.layers if isinstance(layer, GatedLayer)]
         if layers:  # not frozen before

@@ -1,40 +1,37 @@
-"""The network of MossFormer2: attention over a whole recording, and convolutions that remember.
+"""The network of MossFormer2: attention over a whole recording, and FSMN memory blocks.
 
-What passes between its parts is [B, F, C], with C last.
+Between its parts, tensors are [B, F, C], with C last.
 """
 
 import torch
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
 from vocoder.nn.conv import Conv1d
 
-torch.fx.wrap("groups")  # whatever cannot do this with its signal says so by its name
-
-GROUP = 256  # frames of which each attends to each
+GROUP = 256  # frames within which each attends to each
 _KERNEL = 17  # of the convolution in a projection
-_REACH = 19  # frames that a memory goes back and ahead
+_REACH = 19  # frames on either side that a memory covers
 _DROPOUT = 0.1
-_ROTATED = 32  # entries of queries and keys that know where they are
+_ROTATED = 32  # entries of queries and keys that encode the position
 _SLOWEST = 10000.0  # frames in which the slowest wave turns by about a radian
 _EPS = 1e-8
 
 
 def positions(x: Tensor) -> Tensor:
-    """The number of each frame, from 0.   Shape: [B, F, C] → [B, F, 1]."""
+    """Index of each frame, from 0.   Shape: [B, F, C] → [B, F, 1]."""
     # No arange, whose length torch.fx cannot trace; and half precision cannot count beyond 256.
     return torch.ones_like(x[..., :1], dtype=torch.float32).cumsum(dim=1) - 1.0
 
 
 def frequencies(count: int) -> Tensor:
-    """Radians a frame of `count` waves, falling from 1 in equal ratios.   Shape: [count]."""
+    """Radians per frame of `count` waves, falling from 1 in equal ratios.   Shape: [count]."""
     return _SLOWEST ** -(torch.arange(count) / count)
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turn pairs of entries, those in front, as points in a plane by `angles`.
+    """Rotary position embedding: rotate pairs of the first 2 R entries by `angles`.
 
     The product of two rows then depends on the difference of their angles alone.
 
@@ -48,7 +45,7 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
 
 
 def groups(x: Tensor) -> Tensor:
-    """Cut into groups of N = 256 frames, the last filled up with zeros, side by side in the batch.
+    """Split into groups of N = 256 frames along the batch axis, the last padded with zeros.
 
     Shape: [B, F, C] → [B G, N, C].
     """
@@ -56,20 +53,20 @@ def groups(x: Tensor) -> Tensor:
 
 
 def near_attention(query: Tensor, key: Tensor, value: Tensor, dropout: nn.Module) -> Tensor:
-    """Sums within groups of frames, weighted by squared rectified products.
+    """Attention within groups of frames, weighted by squared rectified products.
 
-    The zeros that fill up a group get no weight. `dropout` is applied to the weights.
+    The zeros that pad a group get no weight. `dropout` is applied to the weights.
 
     Shape: [B, F, D], [B, F, D], [B, F, C] → [B, F, C].
     Hua et al. 2022 (FLASH, arXiv 2202.10447).
     """
     weights = F.relu(groups(query) @ groups(key).transpose(1, 2) / GROUP).square()
-    found: Tensor = dropout(weights) @ groups(value)  # [B G, N, C]
-    return found.reshape(value.shape[0], -1, value.shape[2])[:, : value.shape[1]]
+    attended: Tensor = dropout(weights) @ groups(value)  # [B G, N, C]
+    return attended.reshape(value.shape[0], -1, value.shape[2])[:, : value.shape[1]]
 
 
 def linear_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Mean of all frames' values, weighted by products: the cost grows with F alone.
+    """Attention over all frames, weighted by products: its cost is linear in F.
 
     Shape: [B, F, D], [B, F, D], [B, F, C] → [B, F, C].   Hua et al. 2022 (FLASH).
     """
@@ -82,7 +79,7 @@ def _along_time(conv: nn.Module, x: Tensor) -> Tensor:
 
 
 class ScaleNorm(nn.Module):
-    """Rows of one length, which is learned.
+    """Normalise the length of each row to a learned one.
 
     Shape: [B, F, C] → same.   Nguyen and Salazar 2019 (Transformers without Tears).
     """
@@ -92,12 +89,12 @@ class ScaleNorm(nn.Module):
         self.gain = nn.Parameter(torch.ones(1))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Every row divided by the root of its mean square."""
+        """Divide every row by the root of its mean square."""
         return self.gain * x * torch.rsqrt(x.square().mean(dim=-1, keepdim=True).clamp_min(1e-10))
 
 
 class Projection(nn.Module):
-    """A normed linear layer and SiLU, to which a depthwise convolution adds what lies around.
+    """Normalised linear layer and SiLU, plus a depthwise convolution of the result over time.
 
     Shape: [B, F, in_channels] → [B, F, out_channels].
     Zhao and Ma 2023 (MossFormer, arXiv 2302.11824).
@@ -111,17 +108,17 @@ class Projection(nn.Module):
         self.dropout = nn.Dropout(_DROPOUT)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Each row, and 8 to either side."""
+        """Project each row; the convolution covers 8 frames on either side."""
         x = F.silu(self.linear(self.norm(x)))
         y: Tensor = self.dropout(x + _along_time(self.conv, x))
         return y
 
 
 class JointAttention(nn.Module):
-    """Gated sums of what is near and far: attention within groups, and linear over all frames.
+    """Gated sum of attention within groups and linear attention over all frames.
 
-    Queries and keys of both, of `keys` entries, come from one projection. Half of the channels go
-    into it a frame late.
+    Queries and keys of both, of `keys` entries, come from one projection. Half of its input
+    channels are delayed by a frame.
 
     Shape: [B, F, C], angles [B, F, R] → [B, F, C].   Zhao and Ma 2023 (MossFormer).
     """
@@ -136,7 +133,7 @@ class JointAttention(nn.Module):
         self.to_out = Projection(ScaleNorm(), 2 * channels, channels)
 
     def forward(self, x: Tensor, angles: Tensor) -> Tensor:
-        """One residual step."""
+        """Add the attention's output to `x`."""
         late, now = x.chunk(2, dim=-1)
         shifted = torch.cat([F.pad(late, (0, 0, 1, -1)), now], dim=-1)
         hidden = self.to_hidden(shifted)  # [B, F, 4 C]
@@ -151,7 +148,7 @@ class JointAttention(nn.Module):
 
 
 class Memory(nn.Module):
-    """A layer whose output is a weighted sum over frames, 19 to either side, weighted per channel.
+    """FSMN memory: a layer followed by a weighted sum over 19 frames on either side, per channel.
 
     Shape: [B, F, C] → same.   Zhang et al. 2018 (Deep-FSMN, arXiv 1803.05030).
     """
@@ -163,13 +160,13 @@ class Memory(nn.Module):
         self.conv = Conv1d(channels, channels, 2 * _REACH + 1, groups=channels, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One residual step."""
+        """Add the layer's output and its memory to `x`."""
         y: Tensor = self.project(F.relu(self.linear(x)))
         return x + y + _along_time(self.conv, y)
 
 
 class GatedMemory(nn.Module):
-    """A `Memory` and its gate, `hidden` wide.
+    """Gated FSMN memory (`Memory`) of width `hidden`, with a residual path.
 
     Shape: [B, F, C] → same.   Zhao et al. 2024 (MossFormer2, arXiv 2312.11825).
     """
@@ -186,7 +183,7 @@ class GatedMemory(nn.Module):
         self.widen = nn.Linear(hidden, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One residual step."""
+        """Add the gated memory's output to `x`."""
         y = self.norm(self.prelu(self.narrow(x)))
         y = y + self.to_gate(y) * self.memory(self.to_memory(y))
         extended: Tensor = self.widen(self.final_norm(y))
@@ -194,13 +191,13 @@ class GatedMemory(nn.Module):
 
 
 class MaskNet(nn.Module):
-    """`blocks` pairs of attention and memory, `channels` wide, and a gated output >= 0.
+    """Mask network: `blocks` pairs of attention and memory of width `channels`, output >= 0.
 
-    Keys have a quarter of the channels, memories half of them. It looks at the whole recording at
-    once. Raises ConfigError for channels that do not divide.
+    Keys have a quarter of the channels, memories half of them. Each output depends on the whole
+    recording. Raises ConfigError for channels that are no multiple of 8.
 
     Shape: [B, bands, F] → same.
-    Zhao et al. 2024 (MossFormer2), as HiFi-SR (Zhao et al. 2025, arXiv 2501.10045) has it.
+    Zhao et al. 2024 (MossFormer2), in the form of HiFi-SR (Zhao et al. 2025, arXiv 2501.10045).
     """
 
     waves: Tensor
@@ -230,7 +227,7 @@ class MaskNet(nn.Module):
         self.register_buffer("turns", turns, persistent=False)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """What a log-mel spectrogram of the narrow band says about the wide one."""
+        """Predict a latent of the full band from the log-mel spectrogram of the narrow band."""
         x = self.embed(self.norm(mel).transpose(1, 2))  # [B, F, C]
         position = positions(x)
         phase = position * self.waves

@@ -1,4 +1,4 @@
-"""MusicHiFi's bandwidth extension: a vocoder makes the upper band, the lower one passes by."""
+"""MusicHiFi's bandwidth extension: a vocoder generates the upper band, added to the input."""
 
 import math
 from collections.abc import Sequence
@@ -18,14 +18,14 @@ _REACH = 2.8
 
 
 class MusicHiFiBWE(BandwidthExtender):
-    """The narrow band, plus what a vocoder makes of its mel and a high-pass lets through.
+    """Add to the narrow band what a vocoder generates from its mel, after a high-pass.
 
     Published: a vocoder of BigVGAN's kind for the mel of the low-rate signal, whose audio is added
     to the resampled input, so that resampling the result down nearly gives the input back. Our
-    choice: the linear-phase high-pass that makes this a law, as nothing is added below `preserve_below` Hz,
-    and all sizes. That is where a resampler's filter begins to fall, so it lies below the `cutoff_range`.
-    `vocoder` maps log-mels by `mel` to mono audio. Raises ConfigError if their hops differ or
-    `preserve_below` lies elsewhere.
+    choice: the linear-phase high-pass that guarantees this, as nothing is added below
+    `preserve_below` Hz, and all sizes. At that frequency a resampler's filter begins to fall, so it
+    is at most the lowest cutoff. `vocoder` maps log-mels by `mel` to mono audio. Raises ConfigError
+    if their hops differ or for another `preserve_below`.
 
     Shape: narrowband [B, 1, T] → [B, 1, T].   Zhu et al. 2024 (MusicHiFi, arXiv 2403.10493).
     """
@@ -48,8 +48,8 @@ class MusicHiFiBWE(BandwidthExtender):
             )
         if not 0.0 < preserve_below <= self.cutoff_range[0]:
             raise ConfigError(
-                f"generator.preserve_below is {preserve_below} Hz, but a band ends at {self.cutoff_range[0]} Hz; "
-                "choose less, or nobody makes what lies between"
+                f"generator.preserve_below is {preserve_below} Hz, but the lowest cutoff is "
+                f"{self.cutoff_range[0]} Hz; choose more than 0 and at most that"
             )
         self.mel = MelSpectrogram(mel)
         self.vocoder = vocoder
@@ -58,14 +58,14 @@ class MusicHiFiBWE(BandwidthExtender):
         )
 
     def forward(self, narrowband: Tensor) -> Tensor:
-        """The full band of a batch of recordings."""
+        """Extend the band of recordings."""
         made = self.vocoder(self.mel.compute(narrowband.float()))  # [B, 1, T]
         taps = self.high_pass[None, None]
         return narrowband + F.conv1d(made, taps, padding=taps.shape[-1] // 2)
 
 
 def _high_pass(preserve_below: float, sample_rate: int) -> Tensor:
-    """Linear-phase filter that passes what lies above `preserve_below` in Hz.   Shape: [odd number]."""
+    """Linear-phase high-pass filter from `preserve_below` in Hz.   Shape: [odd number]."""
     center, width = (
         (preserve_below + _TRANSITION_HZ / 2) / sample_rate,
         _TRANSITION_HZ / sample_rate,

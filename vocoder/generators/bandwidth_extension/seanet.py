@@ -1,4 +1,4 @@
-"""SEANet: a U-Net from samples to samples, here with a condition."""
+"""SEANet: a U-Net in the time domain, here with a condition."""
 
 from collections.abc import Sequence
 
@@ -14,12 +14,12 @@ _DILATIONS = (1, 3, 9)
 
 
 class SEANet(nn.Module):
-    """Adds to a signal what an encoder, a bottom that sees the condition, and a decoder make of it.
+    """Residual U-Net from signal to signal, with a condition that enters at its bottleneck.
 
-    `channels` is the width at the bottom, which has a step every `hop_length` samples; each of the
-    `upsample_rates` halves it on the way up, and the way down mirrors that. Our choice: where the
-    condition enters, residual steps of one convolution each, and wide kernels at the bottom. Raises
-    ConfigError for sizes that do not fit each other.
+    `channels` is the width of the bottleneck, which has a step every `hop_length` samples; each of
+    the `upsample_rates` halves it in the decoder, and the encoder is symmetric to that. Our choice:
+    where the condition enters, residual steps of one convolution each, and wide kernels at the
+    bottleneck. Raises ConfigError for sizes that do not fit each other.
 
     Shape: signal [B, 1, F * hop_length], condition [B, A, F] → [B, 1, F * hop_length].
     Tagliasacchi et al. 2020 (SEANet, arXiv 2009.02095), sec. 2.
@@ -49,15 +49,15 @@ class SEANet(nn.Module):
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 
     def forward(self, signal: Tensor, condition: Tensor) -> Tensor:
-        """The changed signals of a batch."""
+        """Add the network's output to the signals."""
         x: Tensor = self.conv_pre(signal)
-        passed = []
+        skips = []
         for block, down in zip(self.down_blocks, self.downs, strict=True):
             x = block(x)
-            passed.append(x)
+            skips.append(x)
             x = down(F.elu(x))  # [B, 2 C, T / rate]
         x = self.bottom(F.elu(x + self.condition(condition)))  # [B, channels, F]
-        for up, block, skip in zip(self.ups, self.up_blocks, reversed(passed), strict=True):
+        for up, block, skip in zip(self.ups, self.up_blocks, reversed(skips), strict=True):
             x = block(up(F.elu(x)) + skip)  # [B, C / 2, T * rate]
         change: Tensor = self.conv_post(F.elu(x))
         return signal + change

@@ -1,1 +1,1 @@
-"""Vocoders that are driven by a source signal with a fundamental frequency."""
+"""Vocoders driven by a source signal with a fundamental frequency (F0)."""

@@ -1,4 +1,4 @@
-"""What generators with a source driven by F0 have in common."""
+"""Base class of generators whose source signal is driven by F0."""
 
 from typing import Self
 
@@ -14,13 +14,14 @@ from vocoder.nn.pitch import PitchEstimator
 
 
 class PitchedGenerator(Generator):
-    """A generator that needs F0, and estimates it from the mel by `pitch` where none is given.
+    """Base class of generators that need F0, by default estimated from the mel by `pitch`.
 
-    `f0` [B, F] is in Hz, 0 where unvoiced. The estimator learns from `auxiliary` alone, so the
-    generator may be trained with the F0 of the recording and still vocode from a mel.
+    `f0` [B, F] is in Hz, 0 where unvoiced. The estimator is trained by the losses of `auxiliary`
+    alone, so the generator may be trained with the F0 of the recording and still vocode from a mel.
     """
 
     features = ("mel", "f0")
+    double_precision = True
 
     def __init__(self, *, mel: MelSpec, pitch: PitchEstimator) -> None:
         super().__init__(hop_length=mel.hop_length)
@@ -28,19 +29,22 @@ class PitchedGenerator(Generator):
         self.tracker = F0(mel, f_min=pitch.f_min, f_max=pitch.f_max)
 
     def freeze(self) -> Self:
-        """Make it ready for inference, with an F0 whose phase does not run away in a stream."""
+        """Prepare for inference as `Generator.freeze` does, and make the F0 chunk-invariant.
+
+        Otherwise the phase, which accumulates F0, would drift apart in a stream.
+        """
         super().freeze()
         make_chunk_invariant(self.pitch)
         return self
 
     def estimate(self, mel: Tensor) -> Tensor:
-        """F0 as the mel suggests it, without gradient.   Shape: [B, M, F] → [B, F]."""
+        """Estimate F0 from the mel, without gradient.   Shape: [B, M, F] → [B, F]."""
         with torch.no_grad():
             return self.pitch.f0(mel)
 
     def auxiliary(self, real: Tensor, **features: Tensor) -> dict[str, Tensor]:
         """Losses of the pitch estimate against the recording's F0: "pitch", "voicing"."""
         f0 = features["f0"] if "f0" in features else self.tracker(real)
-        # Unvoiced frames count for nothing, but their logarithm must be finite.
+        # Unvoiced frames have no weight, but their logarithm must be finite.
         target = Pitch(f0.clamp_min(self.pitch.f_min), f0 > 0.0)
         return self.pitch.losses(self.pitch(features["mel"]), target)

@@ -1,28 +1,25 @@
-"""Pull a spectrogram towards being that of a real signal with a given mel spectrogram."""
+"""Iterative correction of a spectrogram towards that of a signal with a given mel."""
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.filterbank import spreading_matrix
-from vocoder.dsp.stft import hann_window, istft, stft
+from vocoder.dsp.stft import hann_window, istft, magnitude, stft
 from vocoder.errors import ConfigError
-from vocoder.features.mel import MelSpec, MelSpectrogram, magnitude
-
-torch.fx.wrap("istft")  # one node in a traced graph: streaming knows it by name
+from vocoder.features.mel import MelSpec, MelSpectrogram
 
 
 class MelConsistency(nn.Module):
-    """Unrolled iterations of analysis, correction to the mel, and synthesis.
+    """Correct a spectrogram towards a mel by unrolled iterations of synthesis and analysis.
 
     Griffin and Lim (1984) alternate between the spectrograms that a signal can have and those with
-    the wanted magnitude, here with the momentum of Perraudin et al. (2013). Only a mel is known, so
+    the target magnitude, here with the momentum of Perraudin et al. (2013). Only a mel is given, so
     instead of replacing the magnitude each iteration multiplies it, per bin, by the mean ratio of
-    wanted to present mel over the bands that cover the bin: the update of Lee and Seung's
-    non-negative factorisation (1999), which keeps the harmonic fine structure. Momentum and the
-    exponent of the correction are learned, one each per iteration. Bins above the top band are left
-    to the signal model that made the first spectrum.
+    target to current mel over the bands that cover the bin: the update of Lee and Seung's
+    non-negative factorisation (1999), which preserves the harmonic fine structure. Momentum and the
+    exponent of the correction are learned, one each per iteration. Bins above the top band are not
+    corrected. Raises ConfigError unless `mel` is of magnitudes with the padding "same".
     """
 
     window: Tensor
@@ -49,14 +46,14 @@ class MelConsistency(nn.Module):
         self.exponent = nn.Parameter(torch.ones(iterations))
 
     def spread(self, per_band: Tensor, outside: Tensor | float) -> Tensor:
-        """Mean over the bands that cover each bin; `outside` where none does.
+        """Mean of `per_band` over the bands that cover each bin; `outside` where none does.
 
         Shape: [B, M, F] → [B, K, F].
         """
         return torch.where(self.covered, chunk_invariant_matmul(self.spreading, per_band), outside)
 
     def forward(self, spectrum: Tensor, mel: Tensor) -> Tensor:
-        """Signal whose mel approaches `mel` (linear magnitudes), starting from `spectrum`.
+        """Compute a signal whose mel approximates `mel` (linear magnitudes), from `spectrum`.
 
         Shape: spectrum [B, K, F] complex, mel [B, M, F] → [B, F * hop_length].
         """
@@ -68,9 +65,9 @@ class MelConsistency(nn.Module):
             if previous is not None:
                 ahead = consistent + self.momentum[step] * (consistent - previous)
             previous = consistent
-            present = chunk_invariant_matmul(self.filterbank, magnitude(ahead))
-            # A quiet bin can need a large factor, but not one that makes music of rounding errors.
-            ratio = (mel / present.clamp_min(1e-6)).clamp(1e-3, 1e3)
+            current = chunk_invariant_matmul(self.filterbank, magnitude(ahead))
+            # A quiet bin can need a large factor, but not one that turns rounding errors to signal.
+            ratio = (mel / current.clamp_min(1e-6)).clamp(1e-3, 1e3)
             gain = self.spread((ratio.double() ** self.exponent[step]).to(mel.dtype), 1.0)
             audio = istft(ahead * gain, self.window, hop_length=self.hop_length)
         return audio

@@ -1,10 +1,9 @@
-"""HiFTNet: iSTFTNet with a harmonic-plus-noise source, both in the time-frequency domain."""
+"""HiFTNet: iSTFTNet with a harmonic-plus-noise source, in the time-frequency domain."""
 
 from collections.abc import Sequence
 from typing import Self
 
 import torch
-import torch.fx
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -21,23 +20,31 @@ from vocoder.nn.source import HarmonicSource, source_convs
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
 
-torch.fx.wrap("pad_reflect")
-
-SOURCE_KERNELS = (7, 11)  # of the residual blocks of the source, the last stage's last
+SOURCE_KERNELS = (7, 11)  # of the source's residual blocks: all stages but the last, the last
 SOURCE_DILATIONS = (1, 3, 5)
 _ROUNDING = 1e-6  # of an imaginary part, relative to the largest bin
 
 
 class HiFTNet(PitchedGenerator):
-    """Stages that upsample the mel and add the source's spectrogram, then an inverse STFT.
+    """Upsampling stages that add the source's spectrogram, then an inverse STFT.
 
-    The source's short spectrogram, magnitude and phase, is brought to the rate of every stage by a
-    strided convolution and refined by a residual block. Sizes are HiFi-GAN's; `istft_n_fft` and
-    `istft_hop_length` are those of the source's STFT and of the inverse at the end. `pitch` is the
-    published estimator `JDC` or any other. Raises ConfigError for sizes that do not fit each other.
+    The source's short-window spectrogram, magnitude and phase, is brought to the rate of every
+    stage by a strided convolution and refined by a residual block. Raises ConfigError for sizes
+    that do not fit each other.
 
     Shape: mel [B, M, F], f0 [B, F] in Hz → audio [B, 1, F * hop_length].
     Li et al. 2023 (HiFTNet, arXiv 2309.09493), sec. 2.
+
+    Args:
+        mel: Settings of the mels; their hop is prod(`upsample_rates`) * `istft_hop_length`.
+        pitch: Estimates F0 where none is given: `JDC`, as published, or another.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's transposed convolution.
+        channels: Before the first stage; each stage halves them.
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
+        istft_n_fft: Window of the source's STFT and of the inverse STFT in samples.
+        istft_hop_length: Hop of both in samples.
     """
 
     def __init__(
@@ -79,13 +86,16 @@ class HiFTNet(PitchedGenerator):
         self.head = ConvISTFTHead(widths[-1], n_fft=istft_n_fft, hop_length=istft_hop_length)
 
     def freeze(self) -> Self:
-        """Make it ready for inference, with a source whose faint bins keep their phase."""
+        """Prepare for inference as `Generator.freeze` does, and make the source chunk-invariant.
+
+        Otherwise rounding would change the phase of its faint bins in a stream.
+        """
         super().freeze()
         make_chunk_invariant(self.source)
         return self
 
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         spectrum = self._analysis(self.source(self.estimate(mel) if f0 is None else f0))
         x = self.conv_pre(mel)  # [B, C, F]
         last = len(self.ups) - 1
@@ -93,7 +103,7 @@ class HiFTNet(PitchedGenerator):
             zip(self.ups, self.noise_convs, self.noise_res, self.resblocks, strict=True)
         ):
             x = up(F.leaky_relu(x, SLOPE))  # [B, C / 2, T * rate]
-            # The spectrogram has a column on either edge, one more than hops.
+            # The spectrogram has a column at both ends, one more than hops.
             x = pad_reflect(x, 1, 0) if stage == last else x
             x = mrf(x + refine(conv(spectrum)))
         audio: Tensor = self.head(F.leaky_relu(x, EXIT_SLOPE))  # [B, 1, F * hop]
@@ -104,7 +114,8 @@ class HiFTNet(PitchedGenerator):
         head = self.head
         bins = stft(source[:, 0], head.window, hop_length=head.hop_length, padding="center")
         magnitude = bins.abs()
-        # The spectra of the mirrored ends are real: rounding must not choose between pi and -pi.
+        # With reflect padding the first and last spectrum are real: there, rounding must not choose
+        # between pi and -pi.
         real = bins.imag.abs() <= _ROUNDING * magnitude.amax(dim=1, keepdim=True)
         phase = torch.atan2(torch.where(real, 0.0, bins.imag), bins.real)
         return torch.cat([magnitude, phase], dim=1)

@@ -1,4 +1,4 @@
-"""F0 from a mel by the network that comes with HiFTNet."""
+"""F0 from a mel by the network published with HiFTNet."""
 
 from itertools import pairwise
 
@@ -11,17 +11,17 @@ from vocoder.nn.pitch import PitchEstimator
 
 _KERNEL = 3
 _POOLING = 2  # of the bands, in front of each residual block
-_LAST_POOLING = 4  # behind them
+_LAST_POOLING = 4  # after them
 _DROPOUT = 0.2
 
 
 class JDC(PitchEstimator):
-    """Convolutions over time and bands, then a recurrent net over time, then one number per frame.
+    """Estimate F0 by convolutions over time and bands and a recurrent network over time.
 
-    That number's magnitude is F0 in Hz. The published network has `channels` 64; widths grow to
-    four times that. Its second output (is there a voice?) plays no part in HiFTNet and is not
-    built. The LSTM looks at all frames, so the network cannot stream. Raises ConfigError for too
-    few bands.
+    It predicts one number per frame, whose magnitude is F0 in Hz. The published network has
+    `channels` 64; widths grow to four times that. Its second output (voice activity) is not used by
+    HiFTNet and is not built. The LSTM depends on all frames, so the network cannot stream. Raises
+    ConfigError for too few bands.
 
     Shape: mel [B, M, F] → f0 [B, F].
     Kum and Nam 2019 (Joint Detection and Classification); one output as in HiFTNet's code.
@@ -34,7 +34,7 @@ class JDC(PitchEstimator):
         self.f_min, self.f_max = f_min, f_max
         bands = n_mels // _POOLING**3 // _LAST_POOLING
         if bands < 1:
-            raise ConfigError(f"JDC has n_mels {n_mels}, too few to halve; use 32 or more")
+            raise ConfigError(f"JDC has n_mels {n_mels}, too few to pool; use 32 or more")
         widths = [channels, 2 * channels, 3 * channels, 4 * channels]
         self.conv_block = _convs(1, channels)
         self.res_blocks = nn.Sequential(
@@ -50,7 +50,7 @@ class JDC(PitchEstimator):
         self.classifier = nn.Linear(2 * widths[-1], 1)
 
     def forward(self, mel: Tensor) -> Tensor:
-        """F0 of a batch of log-mel spectrograms."""
+        """Estimate F0 from log-mel spectrograms."""
         x = self.conv_block(mel.transpose(1, 2)[:, None])  # [B, C, F, M]
         x = self.pool_block(self.res_blocks(x))  # [B, 4 C, F, M / 32]
         x, _ = self.bilstm_classifier(x.transpose(1, 2).flatten(2))  # [B, F, 8 C]
@@ -58,7 +58,7 @@ class JDC(PitchEstimator):
         return f0
 
     def f0(self, mel: Tensor) -> Tensor:
-        """F0 in Hz, near 0 where unvoiced.   Shape: [B, M, F] → [B, F]."""
+        """Estimate F0 in Hz, near 0 where unvoiced.   Shape: [B, M, F] → [B, F]."""
         f0: Tensor = self(mel)
         return f0
 

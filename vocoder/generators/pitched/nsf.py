@@ -1,4 +1,4 @@
-"""NSF-HiFiGAN: HiFi-GAN that a harmonic-plus-noise source tells the phase and the pitch."""
+"""NSF-HiFiGAN: HiFi-GAN with a harmonic-plus-noise source that sets pitch and phase."""
 
 from collections.abc import Sequence
 
@@ -18,15 +18,25 @@ from vocoder.nn.weight_norm import weight_norm
 
 
 class NSFHiFiGAN(PitchedGenerator):
-    """HiFi-GAN's stages with the source signal, at the rate of each, added behind the upsampling.
+    """HiFi-GAN with the source signal added after the upsampling of each stage, at its rate.
 
-    Sizes are HiFi-GAN's. Published (github.com/openvpi/SingingVocoders, nsf_HiFigan) is the layout
-    with its figures for singing at 44.1 kHz. Ours are the estimator, so that a mel is enough, the
-    source's phase, summed up per frame instead of per sample, and that F0 may be 0 for unvoiced.
-    Raises ConfigError for sizes that do not fit each other.
+    Published (github.com/openvpi/SingingVocoders, nsf_HiFigan) is the layout with its figures for
+    singing at 44.1 kHz. Ours are the estimator, so that a mel is enough, the source's phase,
+    accumulated per frame instead of per sample, and that F0 may be 0 for unvoiced. Raises
+    ConfigError for sizes that do not fit each other.
 
     Shape: mel [B, M, F], f0 [B, F] in Hz → audio [B, 1, F * hop_length] in [-1, 1].
     Wang et al. 2019 (NSF, arXiv 1904.12088); Kong et al. 2020 (HiFi-GAN).
+
+    Args:
+        mel: Settings of the mel spectrograms, whose hop is the product of `upsample_rates`.
+        pitch: Estimates F0 where none is given.
+        upsample_rates: Upsampling factor of each stage.
+        upsample_kernel_sizes: Kernel size of each stage's transposed convolution.
+        channels: Before the first stage; each stage halves them.
+        resblock: "1" (pairs of convolutions) or "2" (single convolutions).
+        resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
+        resblock_dilations: A list per residual block, with one residual step per entry.
     """
 
     def __init__(
@@ -59,7 +69,7 @@ class NSFHiFiGAN(PitchedGenerator):
         self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL))
 
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
-        """Audio of a batch of log-mel spectrograms."""
+        """Generate audio from log-mel spectrograms."""
         source = self.source(self.estimate(mel) if f0 is None else f0)  # [B, 1, F * hop]
         x = self.conv_pre(mel)  # [B, C, F]
         for up, conv, mrf in zip(self.ups, self.noise_convs, self.resblocks, strict=True):

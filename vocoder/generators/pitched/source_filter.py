@@ -1,7 +1,7 @@
 """Source-filter vocoder: pulses and noise, filtered in the STFT domain to agree with the mel.
 
-Ours, in the spirit of NSF (Wang et al. 2019) and HiFTNet (Li et al. 2023): what signal processing
-knows is built in, and a small network supplies what it does not.
+Ours, along the lines of NSF (Wang et al. 2019) and HiFTNet (Li et al. 2023): signal processing
+makes a first estimate, and a small network corrects it.
 
     mel ─► MelPitch ─► f0, voicing ─► pulse train, noise ─► STFT ─┐
      │                      │                                     × ─► MelConsistency ─► audio
@@ -9,13 +9,12 @@ knows is built in, and a small network supplies what it does not.
      │      └─► gain and phase of the pulse filter, gain of the noise filter
      └─► smooth envelope, minimum phase: what these filters are before training
 
-So the untrained network already speaks, and training spends itself on the difference.
+So the untrained network already generates speech, and training learns the difference.
 """
 
 from typing import Self
 
 import torch
-import torch.fx
 from torch import Tensor, nn
 
 from vocoder.dsp.chunk_invariant import make_chunk_invariant
@@ -27,8 +26,6 @@ from vocoder.generators.pitched.consistency import MelConsistency
 from vocoder.nn.convnext import ConvNeXtBackbone
 from vocoder.nn.pitch import MelPitch
 
-torch.fx.wrap("minimum_phase")  # its sizes are not to be traced
-
 _MAX_LOG_GAIN = 5.0  # nepers (43 dB) that the network may correct the envelope by
 _VOICED_UP_TO_HZ = (
     5000.0  # where speech turns from mostly harmonic to mostly noise, before training
@@ -38,8 +35,18 @@ _VOICED_UP_TO_HZ = (
 class SourceFilter(PitchedGenerator):
     """Harmonic-plus-noise generator for one MelSpec (magnitudes, "same" padding).
 
-    `iterations` trades speed for agreement with the mel. The mel is all it needs; `f0` [B, F] in
-    Hz, 0 where unvoiced, overrides the pitch that the mel suggests.
+    `f0` is optional: in Hz, 0 where unvoiced, it overrides the pitch estimated from the mel.
+
+    Shape: mel [B, M, F], f0 [B, F] → audio [B, 1, F * hop_length].
+
+    Args:
+        mel: Settings of the mel spectrograms.
+        channels: Width of the backbone.
+        hidden: Width inside its blocks.
+        blocks: Number of its blocks.
+        pitch_channels: Width of the pitch estimator's backbone.
+        pitch_blocks: Number of the pitch estimator's blocks.
+        iterations: Of `MelConsistency`; more are slower and agree better with the mel.
     """
 
     pitch: MelPitch
@@ -55,7 +62,7 @@ class SourceFilter(PitchedGenerator):
         blocks: int = 6,
         pitch_channels: int = 128,
         pitch_blocks: int = 4,
-        iterations: int = 4,
+        iterations: int,
     ) -> None:
         pitch = MelPitch(mel, channels=pitch_channels, blocks=pitch_blocks)
         super().__init__(mel=mel, pitch=pitch)
@@ -74,21 +81,25 @@ class SourceFilter(PitchedGenerator):
         self.register_buffer("noise", noise_table(), persistent=False)
 
     def freeze(self) -> Self:
-        """Make it ready for inference, with sums that `MelConsistency` cannot pull apart."""
+        """Prepare for inference as `Generator.freeze` does, and make all sums chunk-invariant.
+
+        Otherwise `MelConsistency` would amplify their rounding errors in a stream.
+        """
         super().freeze()
         make_chunk_invariant(self)
         return self
 
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
-        """Shape: mel [B, M, F], f0 [B, F] → [B, 1, F * hop_length]."""
-        with torch.no_grad():  # learned from the tracker alone: a spectral loss has no slope in f0
+        """Generate audio from log-mel spectrograms."""
+        # The pitch is learned from the tracker alone: a spectral loss has no useful gradient in F0.
+        with torch.no_grad():
             pitch, voiced = self.pitch.decode(self.pitch(mel))
         if f0 is not None:
             pitch, voiced = torch.where(f0 > 0.0, f0, pitch), voiced * (f0 > 0.0)
         pulses, noise = self._excitation(pitch)  # [B, K, F] each
         context = torch.stack([torch.log2(pitch / 150.0), voiced], dim=1)
         filters = self.head(self.backbone(torch.cat([mel, context], dim=1)))
-        # In double precision, as `MelConsistency` amplifies what rounding does to its start.
+        # In double precision, as `MelConsistency` amplifies rounding errors of its first spectrum.
         gain_pulses, phase, gain_noise = filters.double().chunk(3, dim=1)  # [B, K, F] each
 
         target = self.mel.expand(mel.double())
@@ -106,7 +117,7 @@ class SourceFilter(PitchedGenerator):
         """Spectra of the pulse train and of white noise. Shape: [B, F] → [B, K, F] each."""
         hop_length, window = self.hop_length, self.consistency.window
         pulses = pulse_train(f0, hop_length=hop_length, sample_rate=self.mel.sample_rate)
-        # In training the table is entered anywhere, or the filters would learn this very noise.
+        # In training from a random position, or the filters would overfit to this noise.
         start = torch.randint(len(self.noise), (len(f0), 1)).to(f0.device) if self.training else 0
         noise = indexed_noise(self.noise, pulses, start)
         return (
@@ -116,14 +127,14 @@ class SourceFilter(PitchedGenerator):
 
     def _log_envelope(self, target: Tensor) -> Tensor:
         """Smooth log-magnitude for an excitation of unit variance. [B, M, F] → [B, K, F]."""
-        # A band too narrow to hold a bin has no area, and nothing to tell.
+        # A band too narrow to cover a bin has no area and carries no information.
         density = target / self.consistency.filterbank.sum(dim=1)[:, None].clamp_min(1e-8)
-        # The mean magnitude of windowed white noise is this, so dividing by it makes flat flat.
+        # The mean magnitude of windowed white noise of unit variance.
         level = 0.886 * self.consistency.window.square().sum().sqrt()
         envelope = self.consistency.spread(density, 0.5 * density[:, -1:])
         return torch.log(envelope.clamp_min(1e-6) / level)
 
 
 def _bounded_exp(log_prior: Tensor, correction: Tensor) -> Tensor:
-    """Magnitude exp(prior + correction), the correction softly kept within `_MAX_LOG_GAIN`."""
+    """Magnitude exp(prior + correction), the correction softly limited to `_MAX_LOG_GAIN`."""
     return torch.exp(log_prior + _MAX_LOG_GAIN * torch.tanh(correction / _MAX_LOG_GAIN))

@@ -1,1 +1,1 @@
-"""What all importers need: reading weights and settings, and putting weights into our networks."""
+"""Shared by all importers: reading weights and settings, and loading weights into our networks."""

@@ -1,4 +1,4 @@
-"""What the file of a project says about its checkpoints."""
+"""The description of a project's checkpoints, and of one converted checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from vocoder.importers.common.weights import Naming, Weights
 
 
 class Checkpoint(NamedTuple):
-    """The file that was named, the weights in it, and the settings that go with it."""
+    """A checkpoint of another project: its file, the weights in it, and its settings."""
 
     path: Path
     weights: Weights
@@ -20,9 +20,10 @@ class Checkpoint(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Conversion:
-    """A checkpoint in our terms: a generator to build, what its weights are called, its mel.
+    """A checkpoint in our terms: the generator to build, its mel, its weights and their names.
 
-    `weights` are those of the file that are parameters; buffers that we compute are left out.
+    `weights` are the parameters in the file, without buffers that we compute; `naming` maps our
+    name of a weight to the name in the file.
     """
 
     generator: dict[str, Any]
@@ -35,7 +36,7 @@ class Conversion:
 class Project:
     """A checkpoint format: how to recognise it by the names of weights, and how to convert it.
 
-    `settings` are the usual names of its configuration file; none if the weights say everything.
+    `settings` are the usual names of its configuration file; none if the weights are sufficient.
     """
 
     title: str

@@ -29,15 +29,15 @@ class ProjectSettings:
         return self._values[key]
 
     def get(self, key: str, default: Any) -> Any:
-        """The value, or what the project takes where there is none."""
+        """The value of a key, or the project's default where it is missing."""
         return self._values.get(key, default)
 
     def section(self, key: str) -> "ProjectSettings":
-        """A mapping inside this one."""
+        """The mapping under a key. Raises CheckpointError if there is none."""
         return ProjectSettings(self[key], self.path, f"{self._prefix}{key}.")
 
     def expect(self, **supported: Any) -> None:
-        """Raise CheckpointError for a key that is there with another value than the supported."""
+        """Raise CheckpointError if a key is present with another value than the supported one."""
         for key, value in supported.items():
             found = self.get(key, value)
             if found != value:
@@ -49,7 +49,8 @@ class ProjectSettings:
 def find_settings(checkpoint: Path, names: Sequence[str], given: Path | None) -> ProjectSettings:
     """Read the configuration `given`, or the first of `names` that lies beside the checkpoint.
 
-    A project without `names` needs none: what is wrong is wrong with the checkpoint.
+    For a project without `names` the settings are empty, and errors name the checkpoint. Raises
+    CheckpointError if no file is found or it cannot be read.
     """
     if not names and not given:
         return ProjectSettings({}, checkpoint)
@@ -64,7 +65,7 @@ def find_settings(checkpoint: Path, names: Sequence[str], given: Path | None) ->
 
 
 def read_settings(path: Path) -> ProjectSettings:
-    """Read a JSON file, or a YAML file if its name says so."""
+    """Read a JSON file, or a YAML file by its suffix. Raises CheckpointError, ConfigError."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -90,7 +91,7 @@ def _parse_yaml(text: str, path: Path) -> Any:
     yaml = extra("yaml", path)
 
     def plain(loader: Any, tag: str, node: Any) -> Any:
-        """What a Python object was written as, not the object: making that would run code."""
+        """The plain value in place of a Python object, whose construction would run code."""
         if isinstance(node, yaml.MappingNode):
             return loader.construct_mapping(node, deep=True)
         if isinstance(node, yaml.SequenceNode):

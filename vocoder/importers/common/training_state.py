@@ -1,8 +1,8 @@
-"""Discriminators and optimizers of other projects: where a fine-tuning run goes on from.
+"""Discriminators and optimizers of other projects, from which a fine-tuning run continues.
 
 HiFi-GAN's `do_02500000` and its descendants hold {"mpd", "msd" or "mrd", "optim_g", "optim_d",
-"steps", "epoch"}. The optimizers number their parameters in the order in which the networks have
-them, which is that of their state dicts without the buffers.
+"steps", "epoch"}. The optimizers number parameters in the order of the networks' state dicts
+without the buffers.
 """
 
 import re
@@ -22,9 +22,9 @@ from vocoder.dsp.resolutions import RESOLUTIONS
 from vocoder.errors import CheckpointError
 from vocoder.importers.common.weights import Weights, fit, has, read, shaped, unwrap, without
 
-# In every project the optimizer has the other ensemble before the periods.
+# In every project the optimizer has the other ensemble before the multi-period one.
 _ENSEMBLES = ("msd", "mrd", "mpd")
-# Networks that are not imported go by the same names: part of a weight's name → what they are.
+# Networks that are not imported have the same names: part of a weight's name → what they are.
 _OTHERS = {
     ".band_convs.": "mbd, a multi-band discriminator",
     ".conv_post.scale": "a slicing adversarial (SAN) discriminator",
@@ -34,14 +34,14 @@ _BUFFERS = (
     r"(.*\.)?(filter|cqt_transform\..*|resample\.kernel"
     r"|running_mean|running_var|num_batches_tracked)"
 )
-# A rate and a hop that allow any number of octaves: weights show neither.
+# A rate and a hop that allow any number of octaves: weights determine neither.
 _ANY_RATE = 1 << 20
 
 Moments = dict[str, dict[str, Tensor]]
 
 
 class Start(NamedTuple):
-    """What `save_model` takes as `start`, and which discriminators are not in it and why."""
+    """The state to fine-tune from, for `save_model`, and the discriminators that it leaves out."""
 
     state: dict[str, Any]
     left_out: list[str]
@@ -50,10 +50,10 @@ class Start(NamedTuple):
 def read_start(
     path: Path, weights: Weights, generator: nn.Module, names: Mapping[str, str]
 ) -> Start:
-    """The state of discriminators and optimizers, in our names.
+    """Read the state of discriminators and optimizers from `path`, under our names.
 
-    `weights` are those of the generator as its file has them, in order, and `names` says what they
-    are called in `generator`. The state is {"discriminators": {member: state dict},
+    `weights` are those of the generator in the order of its file, and `names` maps their names to
+    those in `generator`. The state is {"discriminators": {member: state dict},
     "optimizers": {"generator": moments, "discriminators": moments}, "steps": int}, with moments
     {parameter: {"step", "exp_avg", "exp_avg_sq"}}. Raises CheckpointError for what does not fit.
     """
@@ -94,7 +94,7 @@ def _other(weights: Iterable[str]) -> str | None:
 
 
 def _member(name: str, weights: Weights, path: Path) -> nn.Module:
-    """The ensemble of the size that the weights have."""
+    """Our ensemble of discriminators, of the size of the weights."""
     first = weights.get("discriminators.0.convs.0.bias")
     if first is None:
         raise CheckpointError(f"{path}: {name} has no discriminators.0.convs.0.bias")
@@ -123,7 +123,7 @@ def _moments(
     model: nn.Module,
     names: Mapping[str, str],
 ) -> Moments:
-    """Adam's moments by the name of our parameter, for the parameters that `model` has."""
+    """Adam's moments by our name of the parameter, for the parameters of `model`."""
     parameters = [name for name in weights if not _is_buffer(name, weights)]
     ours = dict(model.named_parameters())
     try:

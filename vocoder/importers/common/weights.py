@@ -1,6 +1,6 @@
-"""Weights of other projects: reading them, and putting them into a network of ours.
+"""Weights of other projects: reading them, and loading them into a network of ours.
 
-Inside this package the names of weights are those of the file, with weight norm and spectral norm
+Inside this package the names of weights are those in the file, with weight norm and spectral norm
 in torch's older spelling (`weight_g`, `weight_v`, `weight_orig`, …) whichever the file uses.
 """
 
@@ -19,7 +19,7 @@ from vocoder.errors import CheckpointError
 
 Weights = dict[str, Tensor]
 Naming = Callable[[str], str]
-"""What the file calls the weight that we call so, both in the older spelling."""
+"""Our name of a weight → its name in the file, both in the older spelling."""
 
 FILE_NAMES = ("model.safetensors", "pytorch_model.bin", "bigvgan_generator.pt")
 _WRAPPERS = ("generator", "gen_model", "mossformer", "model", "state_dict")
@@ -33,7 +33,10 @@ _OLDER = {
 
 
 def find_file(path: Path) -> Path:
-    """The file with the weights: `path`, or one with a usual name in the directory `path`."""
+    """The file with the weights: `path`, or one with a usual name in the directory `path`.
+
+    Raises CheckpointError if there is none.
+    """
     if not path.exists():
         raise CheckpointError(f"{path}: no such file or directory")
     if not path.is_dir():
@@ -47,11 +50,11 @@ def find_file(path: Path) -> Path:
 
 
 def read(path: Path) -> Any:
-    """What a checkpoint file holds; nothing but tensors and plain values is accepted."""
+    """Read a checkpoint file of tensors and plain values; anything else is a CheckpointError."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # advice to run it
+        with warnings.catch_warnings(action="ignore", category=UserWarning):  # advises to run code
             return torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
@@ -63,12 +66,15 @@ def read(path: Path) -> Any:
                 f"{path}: holds program code ({needed[1] or needed[2]}), which is not run; "
                 f"where you trust it, save {kept} with torch.save"
             ) from error
-        kind = type(error).__name__  # torch's message goes on to say how to run what is in it
+        kind = type(error).__name__  # torch's message explains how to run code in the file
         raise CheckpointError(f"{path}: damaged, or not a checkpoint ({kind})") from error
 
 
 def unwrap(content: Any, path: Path) -> Weights:
-    """The weights of a network, the generator's if there are others, wherever in `content`."""
+    """Find the weights of the generator in the content of a checkpoint file, at any depth.
+
+    Raises CheckpointError, which names `path`, if there are none.
+    """
     while isinstance(content, Mapping):
         if content and all(isinstance(value, Tensor) for value in content.values()):
             return canonical(content)
@@ -81,7 +87,7 @@ def unwrap(content: Any, path: Path) -> Weights:
 
 
 def canonical(weights: Mapping[str, Tensor]) -> Weights:
-    """Single precision, the older spelling, and no prefix of distributed training."""
+    """The weights in single precision and the older spelling, without the prefix `module.`."""
     prefix = "module." if all(name.startswith("module.") for name in weights) else ""
     return {
         older(name.removeprefix(prefix)): value.float() if value.is_floating_point() else value
@@ -108,11 +114,10 @@ def without(weights: Weights, buffers: str) -> Weights:
 
 
 def fit(model: nn.Module, weights: Weights, naming: Naming, origin: str) -> dict[str, str]:
-    """Load `weights` into `model`; the result says which name of ours each name of the file is.
+    """Load `weights` into `model`; returns the map from names in the file to our names.
 
-    Weight norm is folded or unfolded where the file has a layer otherwise than the model. Raises
-    CheckpointError that lists, as the file names them, what is missing, unknown, of another shape
-    or not finite.
+    Weight norm is folded or unfolded where file and model differ. Raises CheckpointError, which
+    lists by the names in the file what is missing, unknown, of another shape or not finite.
     """
     broken = [name for name, value in weights.items() if not torch.isfinite(value).all()]
     if broken:
@@ -127,12 +132,12 @@ def fit(model: nn.Module, weights: Weights, naming: Naming, origin: str) -> dict
 
 
 def shaped(value: Tensor, like: Tensor) -> Tensor:
-    """The same numbers in the shape of `like`, if only axes of length one tell them apart."""
+    """Reshape `value` to the shape of `like` if they differ in axes of length one alone."""
     return value.reshape(like.shape) if value.squeeze().shape == like.squeeze().shape else value
 
 
 def _expressed(weights: Weights, wanted: Iterable[str]) -> Weights:
-    """The same weights, with weight norm on the layers where the `wanted` names have it."""
+    """Fold or unfold weight norm, so that it is on the layers where the `wanted` names have it."""
     expressed = dict(weights)
     for name in wanted:
         layer, _, kind = name.rpartition(".")
@@ -141,7 +146,7 @@ def _expressed(weights: Weights, wanted: Iterable[str]) -> Weights:
             weight = expressed.pop(plain)
             norm = _norm(weight)
             expressed[length] = norm
-            # A filter of zeros has no direction; any will do, but 0 / 0 will not.
+            # A filter of zeros has no direction; any is right, but 0 / 0 is not.
             expressed[direction] = torch.where(norm > 0, weight, 1.0)
         elif kind == "weight" and {length, direction} <= weights.keys():
             scale = expressed.pop(length) / _norm(weights[direction])

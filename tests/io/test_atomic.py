@@ -1,0 +1,52 @@
+"""Files appear whole, with the permissions of any new file, and touch nothing of the process."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from vocoder.errors import VocoderError
+from vocoder.io.atomic import replacing_directory, replacing_file
+
+
+@pytest.fixture
+def umask_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To change the mask, even for a moment, changes the files of all threads."""
+
+    def refuse(mask: int) -> int:
+        raise AssertionError("os.umask was called")
+
+    monkeypatch.setattr(os, "umask", refuse)
+
+
+@pytest.mark.usefixtures("umask_stays")
+def test_permissions_are_those_of_new_files(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    (tmp_path / "folder").mkdir()
+    with replacing_file(tmp_path / "file") as temporary:
+        temporary.write_text("whole")
+    with replacing_directory(tmp_path / "model") as folder:
+        (folder / "weights").write_text("")
+        (folder / "weights").chmod(0o600)
+
+    def mode(name: str) -> int:
+        return stat.S_IMODE((tmp_path / name).stat().st_mode)
+
+    assert mode("file") == mode("model/weights") == mode("plain")
+    assert mode("model") == mode("folder")
+    assert (tmp_path / "file").read_text() == "whole"
+
+
+def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("old")
+
+    def fail() -> None:
+        with replacing_file(tmp_path / "file") as temporary:
+            temporary.write_text("half")
+            raise OSError("disk full")
+
+    with pytest.raises(VocoderError, match="cannot be written"):
+        fail()
+    assert (tmp_path / "file").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]

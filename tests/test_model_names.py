@@ -1,0 +1,45 @@
+"""Which model a name means: folders of the working directory hide no built-in model."""
+
+from pathlib import Path
+
+import pytest
+
+import vocoder
+from vocoder.checkpoint import ALIASES, GRIFFIN_LIM, builtin_models, find_model
+from vocoder.errors import CheckpointError
+
+
+@pytest.mark.parametrize("name", [*ALIASES, *builtin_models(), GRIFFIN_LIM])
+def test_a_folder_of_that_name_hides_no_built_in_model(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "notes.txt").write_text("not a model")
+    monkeypatch.chdir(tmp_path)
+    extends = ALIASES.get(name, name) == ALIASES["extender"]
+    model = vocoder.load_extender(name) if extends else vocoder.load(name)
+    assert model.config.name == ALIASES.get(name, name)
+
+
+def test_a_model_directory_of_that_name_is_meant(
+    tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tiny_model.rename(tmp_path / "default")
+    monkeypatch.chdir(tmp_path)
+    assert vocoder.load("default").config.name == "tiny"
+
+
+@pytest.mark.parametrize("name", ["./default", "models/default", Path("default")])
+def test_a_path_is_a_path(
+    name: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "default").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CheckpointError, match="no such|config.json"):
+        vocoder.load(name)
+
+
+def test_aliases_are_built_in_models() -> None:
+    assert {ALIASES[name] for name in ALIASES} == builtin_models().keys()
+    for alias, name in ALIASES.items():
+        assert find_model(alias) == builtin_models()[name]
