@@ -51,8 +51,8 @@ class Result(NamedTuple):
 class Shell:
     """bash with the programs of the manual; use it as a context manager.
 
-    How `vocoder` is run depends on the mode: "compose" runs it, but of `vocoder train` prints only
-    the configuration; "full" runs all of it; "parse" checks the options and does nothing.
+    What commands do depends on the mode. "full" is all that they do. "compose" runs all but
+    trainings and recipes, of which it composes the configuration. "parse" checks the options.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -79,6 +79,7 @@ class Shell:
         self.environment = {
             **environment,
             "PATH": f"{programs}:{os.environ['PATH']}",
+            "ROOT": str(ROOT),
             "FIXTURES": str(ROOT / "tests" / "importers" / "fixtures"),
             "COLUMNS": "100",
         }
@@ -92,7 +93,8 @@ class Shell:
 
     def furnish(self, folder: Path) -> None:
         """Put into an empty folder what a reader has in a checkout."""
-        shutil.copytree(ROOT / "egs", folder / "egs")
+        ignored = shutil.ignore_patterns("__pycache__", "out", "runs")
+        shutil.copytree(ROOT / "egs", folder / "egs", ignore=ignored)
         recipes = folder / "recipes"
         recipes.mkdir()
         for source in (ROOT / "recipes").iterdir():
@@ -182,7 +184,10 @@ def _answer(connection: socket.socket) -> None:
 
 def _run(program: Path, arguments: list[str], mode: str) -> int:
     if program.name == "run.sh":
-        return _recipe(program.parent.name, arguments)
+        script = str(ROOT / "recipes" / program.parent.name / "run.sh")
+        return (
+            subprocess.call([script, *arguments]) if mode == "full" else _recipe(script, arguments)
+        )
     if program.name == "torchrun":
         arguments = arguments[arguments.index("-m") + 2 :]
     if program.name in ("vocoder", "torchrun"):
@@ -282,9 +287,8 @@ def _pip(arguments: list[str]) -> int:
     return 0
 
 
-def _recipe(name: str, arguments: list[str]) -> int:
+def _recipe(script: str, arguments: list[str]) -> int:
     """Check the options of a recipe, and that what it would train composes."""
-    script = str(ROOT / "recipes" / name / "run.sh")
     usage = subprocess.run([script, *arguments, "--help"], capture_output=True, text=True)
     settings = [argument for argument in arguments if SETTING.match(argument)]
     if "[HYDRA_OVERRIDE …]" not in usage.stdout:  # scripts that take a corpus and settings alone

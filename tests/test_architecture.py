@@ -1,6 +1,7 @@
 """The house: imports run one way, only training knows Hydra, and `import vocoder` is light."""
 
 import ast
+import importlib
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -132,12 +133,64 @@ def test_import_alone_and_help_need_no_torch() -> None:
         assert run(f"{code}\nimport sys\nprint('torch' in sys.modules)") == "False"
 
 
+PACKAGES = [
+    *("augmentation", "degradations", "discriminators", "dsp", "features", "generators"),
+    *("losses", "nn"),
+]
+
+
+def checked_names(path: Path) -> set[str]:
+    """What a type checker is told that a package has."""
+    blocks = [node for node in parse(path).body if isinstance(node, ast.If)]
+    (block,) = [b for b in blocks if isinstance(b.test, ast.Name) and b.test.id == "TYPE_CHECKING"]
+    assert all(isinstance(node, ast.ImportFrom) for node in block.body)
+    return {alias.name for node in block.body for alias in node.names}
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_every_public_class_of_a_package_is_exported(name: str) -> None:
+    package = importlib.import_module(f"vocoder.{name}")
+    public = set()
+    for path in (ROOT / name).rglob("*.py"):
+        nodes = [node for node in parse(path).body if isinstance(node, ast.ClassDef)]
+        public |= {node.name for node in nodes if not node.name.startswith("_")}
+    assert public <= set(package.__all__) == checked_names(ROOT / name / "__init__.py")
+    for each in package.__all__:
+        assert getattr(package, each) is not None
+    assert set(package.__all__) <= set(dir(package))
+    with pytest.raises(AttributeError, match="no_such"):
+        package.no_such  # noqa: B018
+
+
 def test_public_names_exist() -> None:
+    assert checked_names(ROOT / "__init__.py") <= set(vocoder.__all__)
     for name in vocoder.__all__:
         assert getattr(vocoder, name).__name__ == name
     assert set(vocoder.__all__) <= set(dir(vocoder))
     with pytest.raises(AttributeError, match="no_such"):
         vocoder.no_such  # noqa: B018
+
+
+def test_the_root_has_no_other_files() -> None:
+    files = {path.name for path in ROOT.iterdir() if path.is_file()}
+    own = {"__init__.py", "__main__.py", "build.py", "checkpoint.py", "errors.py", "py.typed"}
+    assert files == own
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=str)
+def test_folders_are_small_and_say_what_belongs_there(folder: Path) -> None:
+    text = ast.get_docstring(parse(folder / "__init__.py"))
+    assert text
+    assert text.splitlines()[0].endswith(".")
+    if not any(path.is_dir() and path.name != "__pycache__" for path in folder.iterdir()):
+        lines = sum(len(path.read_text("utf-8").splitlines()) for path in folder.glob("*.py"))
+        assert lines <= 1300, f"{folder.name} has {lines} lines: give it sub-folders"
+
+
+def test_no_two_public_classes_have_one_name() -> None:
+    nodes = [node for path in FILES for node in parse(path).body if isinstance(node, ast.ClassDef)]
+    names = [node.name for node in nodes if not node.name.startswith("_")]
+    assert sorted(names) == sorted(set(names))
 
 
 def test_readme_lists_the_systems() -> None:

@@ -6,7 +6,8 @@ page run in order, in one folder with copies of `egs`; Python blocks share their
 
     <!-- before: COMMAND -->   runs first, in bash; not shown to the reader
     <!-- exit: N -->           the exit code, if it is not 0
-    <!-- output -->            above a `text` block: what the block before it prints; `…` is anything
+    <!-- output -->            above a `text` block: what the block before it prints, `…` being any
+                               text
     <!-- slow: REASON -->      runs in the slow test alone, and then in full; else its options are
                                checked
     <!-- options only: REASON --> its options are checked, it does not run
@@ -152,7 +153,10 @@ def folder(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Ite
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
+WITH_BLOCKS = [page for page in PAGES if any(block.language in RUN for block in blocks(page))]
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_blocks_of_a_page_run(page: Path, shell: Shell, folder: Path) -> None:
     Reader(shell, folder, patient=False).read(page)
 
@@ -225,6 +229,15 @@ def test_links_lead_to_files(page: Path) -> None:
             assert target.exists(), f"{name_of(page)}: {link}"
 
 
+_PATH = re.compile(r"`((?:configs|docs|egs|recipes|tests|vocoder)/[\w./-]*)`")
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.name != "words.md"], ids=name_of)
+def test_paths_exist(page: Path) -> None:
+    for path in _PATH.findall(page.read_text(encoding="utf-8")):
+        assert "NAME" in path or (ROOT / path).exists(), f"{name_of(page)}: {path}"
+
+
 def test_renamed_settings_are_listed() -> None:
     page = (ROOT / "docs" / "pages" / "words.md").read_text(encoding="utf-8")
     rows = [re.findall(r"`([^`]+)`", line) for line in page.splitlines() if line.startswith("|")]
@@ -245,6 +258,8 @@ def test_site_builds_and_needs_no_network(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     for page in tmp_path.rglob("*.html"):
         text = page.read_text(encoding="utf-8")
-        fetched = re.findall(r'<(?:link|script|img|audio|source)[^>]+(?:href|src)="(https?://[^"]+)', text)
+        fetched = re.findall(
+            r'<(?:link|script|img|audio|source)[^>]+(?:href|src)="(https?://[^"]+)', text
+        )
         assert not fetched, f"{page.name} fetches {fetched}"
     shutil.rmtree(tmp_path)

@@ -1,5 +1,6 @@
 """The commands that egs/README.md shows for a generator outside the package work as they are."""
 
+import logging
 import re
 import shlex
 import shutil
@@ -20,11 +21,12 @@ def commands() -> list[list[str]]:
     """Arguments of `vocoder` in the README's section about own_generator/."""
     text = (EGS / "README.md").read_text(encoding="utf-8")
     section = text.split("## A generator of your own")[1]
-    block = re.search(r"```\n(.*?)```", section, re.DOTALL)
+    block = re.search(r"```bash\n(.*?)```", section, re.DOTALL)
     assert block is not None
     lines = [shlex.split(line) for line in block[1].splitlines()]
-    assert {line[0] for line in lines} == {"vocoder"}
-    return [line[1:] for line in lines]
+    assert lines[0] == ["cd", "egs/own_generator"]
+    assert {line[0] for line in lines[1:]} == {"vocoder"}
+    return [line[1:] for line in lines[1:]]
 
 
 def test_own_generator_is_trained_and_used(
@@ -40,6 +42,8 @@ def test_own_generator_is_trained_and_used(
     monkeypatch.chdir(folder)
     monkeypatch.setattr(vocoder.build, "_allowed", list(vocoder.build._allowed))
     monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(logging.root, "handlers", list(logging.root.handlers))  # Hydra adds some
+    monkeypatch.setattr(logging.root, "level", logging.root.level)
     few = {
         "train": ["max_steps=2", "adversarial_start=1", "validation_seconds=1", "workers=0"],
     }

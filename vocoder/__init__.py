@@ -11,61 +11,81 @@ wide = extender(audio, sample_rate=8000)        # [T] or [C, T] at extender.samp
 """
 
 import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from vocoder.errors import (
-    AudioError,
-    CheckpointError,
-    ConfigError,
-    MelMismatchError,
-    VocoderError,
-)
+from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError, VocoderError
 
 if TYPE_CHECKING:
+    from vocoder.build import trust
     from vocoder.features.mel import MelSpec
     from vocoder.inference.extender import Extender, load_extender
+    from vocoder.inference.streams.analysis import MelStream, ResampleStream
+    from vocoder.inference.streams.extension import ExtensionStream
+    from vocoder.inference.streams.synthesis import Stream, push_all
     from vocoder.inference.vocoder import Vocoder, load
     from vocoder.io.audio import read_audio, write_audio
     from vocoder.io.mel_file import read_mel, write_mel
 
-__version__ = "0.1.0"
+__version__ = "0.2.0.dev0"
 
 __all__ = [
     "AudioError",
     "CheckpointError",
     "ConfigError",
     "Extender",
+    "ExtensionStream",
     "MelMismatchError",
     "MelSpec",
+    "MelStream",
+    "ResampleStream",
+    "Stream",
     "Vocoder",
     "VocoderError",
     "load",
     "load_extender",
+    "push_all",
     "read_audio",
     "read_mel",
+    "trust",
     "write_audio",
     "write_mel",
 ]
 
-# Imported on first use, so that `import vocoder` is instant.
-_LAZY = {
-    "Extender": "vocoder.inference.extender",
-    "MelSpec": "vocoder.features.mel",
-    "Vocoder": "vocoder.inference.vocoder",
-    "load": "vocoder.inference.vocoder",
-    "load_extender": "vocoder.inference.extender",
-    "read_audio": "vocoder.io.audio",
-    "read_mel": "vocoder.io.mel_file",
-    "write_audio": "vocoder.io.audio",
-    "write_mel": "vocoder.io.mel_file",
-}
+
+def lazy_exports(
+    package: str, names: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+    """`__getattr__`, `__dir__` and `__all__` of a package whose names are imported on first use.
+
+    `names` are those of every module. So importing a package costs nothing, and one part of it does
+    not need what another part needs.
+    """
+    modules = {name: module for module, listed in names.items() for name in listed}
+
+    def get(name: str) -> Any:
+        if name not in modules:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(modules[name]), name)
+
+    def listing() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *modules})
+
+    return get, listing, sorted(modules)
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(_LAZY[name]), name)
-
-
-def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+__getattr__, __dir__, _ = lazy_exports(
+    __name__,
+    {
+        "vocoder.build": ["trust"],
+        "vocoder.features.mel": ["MelSpec"],
+        "vocoder.inference.extender": ["Extender", "load_extender"],
+        "vocoder.inference.streams.analysis": ["MelStream", "ResampleStream"],
+        "vocoder.inference.streams.extension": ["ExtensionStream"],
+        "vocoder.inference.streams.synthesis": ["Stream", "push_all"],
+        "vocoder.inference.vocoder": ["Vocoder", "load"],
+        "vocoder.io.audio": ["read_audio", "write_audio"],
+        "vocoder.io.mel_file": ["read_mel", "write_mel"],
+    },
+)

@@ -10,13 +10,11 @@ from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor
 
 import vocoder
-from vocoder.bench import stream as bench
-from vocoder.bench import stream_table
+from vocoder.bench import stream as bench, stream_table
 from vocoder.bench.pace import Arrival, head_start, pace, under_runs
 from vocoder.errors import ConfigError
 from vocoder.inference.streams.synthesis import Stream

@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from vocoder.bench import extend as bench
-from vocoder.bench import extend_table
+from vocoder.bench import extend as bench, extend_table
 from vocoder.bench.stream import in_turn, machine
 from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.errors import ConfigError

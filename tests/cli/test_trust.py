@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import logging
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,6 +110,8 @@ def command(vocoder_command: Command) -> Command:
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(vocoder.build, "_allowed", list(vocoder.build._allowed))
             patch.setattr(sys, "path", list(sys.path))
+            patch.setattr(logging.root, "handlers", list(logging.root.handlers))  # Hydra adds some
+            patch.setattr(logging.root, "level", logging.root.level)
             modules = set(sys.modules)
             try:
                 return vocoder_command(*arguments)

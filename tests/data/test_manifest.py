@@ -4,17 +4,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from vocoder.data.manifest import (
-    COLUMNS,
-    PAIR_COLUMNS,
-    SPLITS,
-    Clip,
-    read_manifest,
-    write_manifest,
-)
+from vocoder.data.manifest import COLUMNS, PAIR_COLUMNS, SPLITS, Clip, read_manifest, write_manifest
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import PRESETS
 

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from vocoder.data.audit import audit
 from vocoder.data.crops import read_crop

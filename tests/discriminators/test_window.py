@@ -136,7 +136,10 @@ def test_folding_stacks_consecutive_samples_as_channels() -> None:
         (lambda: RandomWindow(windows=(240,)), "factors"),
         (lambda: RandomWindow(windows=(8,), factors=((4, 4),)), "at most 8"),
         (lambda: RandomWindow(windows=(8,), factors=((),)), "factors"),
-        (lambda: ConditionalRandomWindow(**{**PUBLISHED, "hop_length": 256}), "divisor of hop_length 256"),
+        (
+            lambda: ConditionalRandomWindow(**{**PUBLISHED, "hop_length": 256}),
+            "divisor of hop_length 256",
+        ),
         (lambda: ConditionalRandomWindow(**{**PUBLISHED, "frames": (0, 1, 2, 3, 4)}), "frames"),
     ],
 )

@@ -92,7 +92,7 @@ EXTENDERS: dict[str, Callable[[], BandwidthExtender]] = {
         cutoff_range=[2000.0, 4000.0],
     ),
     "hifigan_bwe": partial(
-        HiFiGANBWE, layers=6, stacks=2, channels=8, cutoff_range=[4000.0, 12000.0]
+        HiFiGANBWE, layers=6, stacks=2, channels=8, cutoff_range=[4000.0, 12000.0], resampling={}
     ),
     "musichifi": musichifi,
 }

@@ -80,7 +80,8 @@ def test_a_vocoder_of_another_project_vocodes_and_streams(
         assert (sample_rate, samples.shape[-1]) == (config.mel.sample_rate, len(wav))
         if "noise" not in case.arrays:  # the command draws other noise
             expected = wav.clamp(-1.0, 32767 / 32768)
-            torch.testing.assert_close(samples[0], expected, rtol=0.0, atol=0.51 / 32768)
+            # Half a step of 16 bits, and the rounding of the network, which differs between CPUs.
+            torch.testing.assert_close(samples[0], expected, rtol=0.0, atol=0.55 / 32768)
 
 
 def parametrized(weights: Weights) -> Weights:

@@ -16,12 +16,7 @@ from torch.nn.utils.parametrize import is_parametrized
 
 import vocoder
 from vocoder.checkpoint import load_model
-from vocoder.errors import (
-    AudioError,
-    CheckpointError,
-    ConfigError,
-    MelMismatchError,
-)
+from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError
 from vocoder.features.mel import PRESETS, MelSpec, MelSpectrogram
 from vocoder.inference.vocoder import Vocoder
 from vocoder.io.audio import read_audio, resample_soxr

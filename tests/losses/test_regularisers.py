@@ -14,13 +14,7 @@ from vocoder.discriminators.slicing import Sliced
 from vocoder.discriminators.spectral.resolution import MultiResolution
 from vocoder.errors import ConfigError
 from vocoder.losses.objective import Discriminator
-from vocoder.losses.regularisers import (
-    R1,
-    R2,
-    GradientPenalty,
-    OrthogonalPenalty,
-    squared_slope,
-)
+from vocoder.losses.regularisers import R1, R2, GradientPenalty, OrthogonalPenalty, squared_slope
 
 KINDS: dict[str, Callable[..., Any]] = {"gp": GradientPenalty, "r1": R1, "r2": R2}
 DISCRIMINATORS: dict[str, Callable[[], nn.Module]] = {

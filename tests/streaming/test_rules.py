@@ -10,8 +10,7 @@ import pytest
 import torch
 import torch.fx
 import torch.nn.functional as F
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import Tensor, nn
 
 from vocoder.dsp.stft import hann_window, istft, pad_reflect, stft

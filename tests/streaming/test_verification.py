@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from vocoder.errors import ConfigError
-from vocoder.streaming import operations, packed
+from vocoder.streaming import packed
 from vocoder.streaming.plan import Plan
-from vocoder.streaming.rules import Crop, Rule
+from vocoder.streaming.rules import operations
+from vocoder.streaming.rules.base import Crop, Rule
 
 
 def plan_of(module: nn.Module) -> Plan:

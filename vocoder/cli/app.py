@@ -168,7 +168,7 @@ app.command(
         "vocoder train system=demo data.manifest=manifest.csv trainer.max_steps=500",
         "vocoder train system=hifigan_v1 data.manifest=m.csv trainer.init_from=models/g",
         "vocoder train -m system=hifigan_v2,vocos_24k data.manifest=manifest.csv",
-        "vocoder --trust mine train --config-dir configs system=mine data.manifest=m.csv",
+        "vocoder --trust own train --config-dir conf system=own data.manifest=m.csv",
     ),
 )(training.train)
 app.command(

@@ -12,10 +12,10 @@ import torch
 
 from vocoder.data.manifest import FULL_BAND, Clip, read_table, require_split, splits_by_name
 from vocoder.data.pairs import CompanionFile, pairing
-from vocoder.dsp.bandwidth import BandwidthMeter
 from vocoder.errors import AudioError, ConfigError, MelMismatchError
 from vocoder.features.mel import MelSpec
 from vocoder.io.audio import READ_SUFFIXES, StrPath, probe, read_blocks
+from vocoder.io.bandwidth import BandwidthMeter
 
 Fault = Literal[
     "unreadable", "too short", "silent", "duplicate", "clipped", "low bandwidth", "stereo"

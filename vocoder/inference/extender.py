@@ -14,7 +14,6 @@ import torch
 from torch import Tensor, nn
 
 from vocoder.checkpoint import EXTENDER, ModelConfig, find_model, load_model
-from vocoder.dsp.bandwidth import BandwidthMeter
 from vocoder.errors import AudioError, CheckpointError, ConfigError
 from vocoder.generators.base import BandwidthExtender
 from vocoder.inference.crossover import Crossover, LinearPhaseLowPass
@@ -24,6 +23,7 @@ from vocoder.inference.streams.extension import Chain, ExtensionStream, Planned,
 from vocoder.inference.streams.windows import Windows
 from vocoder.io.arrays import Array, float_tensor, like
 from vocoder.io.audio import StrPath, probe, read_blocks, write_blocks
+from vocoder.io.bandwidth import BandwidthMeter
 from vocoder.streaming.plan import Plan, noise_examples
 
 _log = logging.getLogger(__name__)

@@ -5,6 +5,7 @@ the example. What does not grow is a constant.
 """
 
 import copy
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -16,10 +17,9 @@ import torch.fx
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
-import vocoder.dsp.stft
 from vocoder.dsp.chunk_invariant import is_chunk_invariant
 from vocoder.dsp.excitation import minimum_phase
-from vocoder.dsp.stft import istft, pad_reflect
+from vocoder.dsp.stft import istft, pad_reflect, stft
 from vocoder.errors import ConfigError
 
 _SEEN_THROUGH = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
@@ -163,7 +163,7 @@ class Tracer(torch.fx.Tracer):
     def __init__(self) -> None:
         super().__init__(autowrap_functions=_LEAF_FUNCTIONS)
         # Where they are called by other functions; those of a traced module are searched anyway.
-        self._autowrap_search.append(vocoder.dsp.stft)
+        self._autowrap_search.append(importlib.import_module(stft.__module__))
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one node: convolutions are not, as their padding has a rule."""

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from vocoder.errors import ConfigError
 from vocoder.streaming.chunks import Chunk, Span, State, join
 from vocoder.streaming.graph import Graph, parameters, read_graph, steps
-from vocoder.streaming.lookup import find_rule
-from vocoder.streaming.rules import Local, Rule
+from vocoder.streaming.rules.base import Local, Rule
+from vocoder.streaming.rules.lookup import find_rule
 
 _INSIDE = 1 << 20  # a step of input far from both ends
 _TOLERANCE = 1e-4  # of the peak, between a stream and one call

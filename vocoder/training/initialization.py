@@ -9,13 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, AdamW, RAdam
 
-from vocoder.checkpoint import (
-    START_NAME,
-    find_model,
-    load_model,
-    load_start,
-    load_weights,
-)
+from vocoder.checkpoint import START_NAME, find_model, load_model, load_start, load_weights
 from vocoder.discriminators.output import Discriminators
 from vocoder.errors import CheckpointError, ConfigError
 from vocoder.training.model_optimizer import ModelOptimizer

@@ -13,6 +13,7 @@ from typing import Any
 
 import hydra
 import torch
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -27,7 +28,7 @@ from rich.logging import RichHandler
 from vocoder.build import build
 from vocoder.checkpoint import find_model, load_config
 from vocoder.errors import ConfigError, VocoderError
-from vocoder.features.mel import MelSpec
+from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.io.upgrade import renamed_setting
 from vocoder.training.system import System
 from vocoder.training.trainer import Trainer
@@ -50,6 +51,16 @@ def _asked_of(feature: DictConfig, fact: str) -> Any:
 
 # As in `${feature:cutoff_range,${features.narrowband}}`: what a feature does is stated once.
 OmegaConf.register_new_resolver("feature", lambda fact, node: _asked_of(node, fact), replace=True)
+
+
+def _register_presets() -> None:
+    """Make the mel presets of `vocoder.features.mel` the options of the group "mel"."""
+    for name, spec in PRESETS.items():
+        node = {"_target_": f"{MelSpec.__module__}.MelSpec", **spec.to_dict()}
+        ConfigStore.instance().store(name, node, group="mel", provider="vocoder.features.mel")
+
+
+_register_presets()
 
 
 def config_folder() -> Path:

@@ -62,8 +62,7 @@ def stream(
     latency and the time of the push that returns the first audio. --long and --pace use the first
     size of piece. Without --model or --system the default model is measured.
     """
-    from vocoder.bench import stream as bench
-    from vocoder.bench import stream_table, table
+    from vocoder.bench import stream as bench, stream_table, table
     from vocoder.inference.device import find_device
     from vocoder.inference.vocoder import load
 
@@ -117,8 +116,7 @@ def extend(
     in the first size of piece; time of a push, look-ahead and latency. Without --model or --system
     the built-in extender is measured.
     """
-    from vocoder.bench import extend as bench
-    from vocoder.bench import extend_table, table
+    from vocoder.bench import extend as bench, extend_table, table
     from vocoder.bench.stream import machine as this_machine
     from vocoder.checkpoint import EXTENDER
     from vocoder.inference.device import find_device

@@ -152,8 +152,7 @@ def evaluate(
     from vocoder.cli.batch import Source, plan, progress_bar, report
 
     try:
-        from vocoder.evaluation import report as scores
-        from vocoder.evaluation import table
+        from vocoder.evaluation import report as scores, table
     except ModuleNotFoundError as error:
         raise missing_extra("evaluation", error) from error
     chosen = metrics.split(",") if metrics else None

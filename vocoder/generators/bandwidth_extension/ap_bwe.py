@@ -96,8 +96,9 @@ class APBWE(BandwidthExtender):
         """
         bins = self._bins(narrowband)
         given = torch.log(bins.abs() + OFFSET)
-        # The first and last bin are real. Should the FFT give -0 for 0, π would become -π.
-        angle = torch.atan2(bins.imag + 0.0, bins.real)
+        # Silence, and the first and last bin, which are real: should the FFT give -0 for 0, the phase
+        # would be π instead of 0, or -π instead of π.
+        angle = torch.atan2(bins.imag + 0.0, bins.real + 0.0)
         a, p = self.amplitude.enter(given), self.phase.enter(angle)  # [B, C, F] each
         for block_a, block_p in zip(self.amplitude.convnext, self.phase.convnext, strict=True):
             a = a + p

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_map_only
 
 from vocoder.streaming.graph import Operation, Slot, steps, to_double
-from vocoder.streaming.operations import RULES
-from vocoder.streaming.rules import Local, Rule
+from vocoder.streaming.rules.base import Local, Rule
+from vocoder.streaming.rules.operations import RULES
 
 _TOLERANCE = 1e-9  # of the peak, in double precision: sums of other lengths round otherwise
 _SINGLE_TOLERANCE = 1e-6  # where an operation itself gives single precision

@@ -22,9 +22,9 @@ from vocoder.dsp.stft import (
 )
 from vocoder.streaming.chunks import Chunk
 from vocoder.streaming.graph import Operation
-from vocoder.streaming.overlap import OverlapAdd
 from vocoder.streaming.packed import Layer, packed_conv, packed_linear
-from vocoder.streaming.rules import Crop, Cumsum, Local, Pad, Rule, Stretch, Windowed
+from vocoder.streaming.rules.base import Crop, Cumsum, Local, Pad, Rule, Stretch, Windowed
+from vocoder.streaming.rules.overlap import OverlapAdd
 
 
 def _conv(operation: Operation, held_until_flush: int) -> Rule | None:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.streaming.chunks import Chunk, Span, State, floor, zeros
-from vocoder.streaming.rules import Rule
+from vocoder.streaming.rules.base import Rule
 
 
 class OverlapAdd(Rule):

@@ -19,8 +19,8 @@ from vocoder.streaming.chunks import Chunk, Span, State, floor, head, join, rest
 class Rule(ABC):
     """One operation of a streamed graph.
 
-    `held_until_flush` is the number of steps that its output is sure to emit only when the input ends,
-    given that number for the input.
+    `held_until_flush` is the number of steps that its output emits only when the input ends, given
+    that number for the input.
     """
 
     held_until_flush: int

@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from vocoder.dsp.bandwidth import BandwidthMeter
 from vocoder.dsp.resample import resample
 from vocoder.io import audio as files
+from vocoder.io.bandwidth import BandwidthMeter
 
 RATE = 48000
 
