@@ -1,14 +1,22 @@
 # `make demo` and `make test` need Python 3.11 or later and nothing else; both live in .venv.
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet -c tests/constraints.txt
 
-.PHONY: demo test check docs clean
+.PHONY: demo test slow check hooks docs clean
 
 demo: .venv/.installed  ## turn the example mels into audio with the embedded model
 	$(BIN)/vocoder vocode egs/mels -o out/demo
 
+# One thread for each test process: threads that wait for each other's cores cost minutes.
 test: .venv/.tested  ## run the tests
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto
+
+slow: .venv/.tested  ## run the tests that take longer
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m slow
+
+hooks: .venv/.tested  ## check every commit before it is made
+	$(BIN)/pre-commit install
 
 check: .venv/.tested  ## what CI asks for besides the tests
 	$(BIN)/ruff check .
@@ -24,13 +32,13 @@ clean:
 .venv/.installed: pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet -e .
+	$(PIP) -e .
 	touch $@
 
 .venv/.tested: .venv/.installed
-	$(BIN)/python -m pip install --quiet -e ".[test]"
+	$(PIP) -e ".[test]"
 	touch $@
 
 .venv/.documented: .venv/.installed
-	$(BIN)/python -m pip install --quiet -e ".[docs]"
+	$(PIP) -e ".[docs]"
 	touch $@

@@ -304,6 +304,8 @@ def _recipe(script: str, arguments: list[str]) -> int:
         system = re.search(r"what to train.*\(default (\w+)\)", usage.stdout)
         if "--system" in arguments:
             settings.insert(0, f"system={arguments[arguments.index('--system') + 1]}")
+    if not settings:  # its own system: other tests build all of them
+        return 0
     if system and not any(setting.startswith("system=") for setting in settings):
         settings.insert(0, f"system={system[1]}")
     if not system:  # it trains several

@@ -17,6 +17,7 @@ A block with a `title` is a file of that name, which later blocks use.
 """
 
 import contextlib
+import functools
 import importlib.util
 import io
 import re
@@ -139,10 +140,16 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
         yield running
 
 
+# Pages share the built-in models and their plans, which a block does not change.
+LOADED = {name: functools.cache(getattr(vocoder, name)) for name in ("load", "load_extender")}
+
+
 @pytest.fixture
 def folder(tmp_path: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What is in a checkout, as the current folder; nothing that a block does to Python stays."""
     shell.furnish(tmp_path)
+    for name, load in LOADED.items():
+        monkeypatch.setattr(vocoder, name, load)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(vocoder.build, "_allowed", list(vocoder.build._allowed))

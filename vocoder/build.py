@@ -41,6 +41,9 @@ def build(node: Any, origin: str = "config") -> Any:
 
     Dictionaries with `_target_` become objects (with `_partial_: true`, a function that still lacks
     some arguments), other dictionaries and lists are built item by item, the rest is returned.
+
+    >>> build({"_target_": "vocoder.losses.waveform.WaveformL1"}).__class__.__name__
+    'WaveformL1'
     """
     if isinstance(node, Mapping):
         arguments = {

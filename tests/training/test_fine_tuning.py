@@ -75,8 +75,8 @@ def save_start(model: Path, members: dict[str, Any], moments: dict[str, Any]) ->
 
 
 def test_game_has_three_acts() -> None:
-    game = AdversarialSchedule(start=2, warmup=3, ramp=3)
-    phases = [game.at(step) for step in range(10)]
+    schedule = AdversarialSchedule(start=2, warmup=3, ramp=3)
+    phases = [schedule.at(step) for step in range(10)]
     assert [p.discriminators for p in phases] == [False] * 2 + [True] * 8
     assert [p.generator for p in phases] == [True] * 2 + [False] * 3 + [True] * 5
     assert [p.adversarial_weight for p in phases] == [0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
@@ -89,9 +89,9 @@ def test_game_without_acts() -> None:
 
 def test_generator_learns_at_every_second_step_once_it_is_judged() -> None:
     """Also at steps that are logged, whose numbers are even, counted from 1."""
-    game = AdversarialSchedule(start=4, generator_every=2)
-    assert [game.at(step).generator for step in range(8)] == [True] * 4 + [False, True] * 2
-    assert all(game.at(step).discriminators for step in range(4, 8))
+    schedule = AdversarialSchedule(start=4, generator_every=2)
+    assert [schedule.at(step).generator for step in range(8)] == [True] * 4 + [False, True] * 2
+    assert all(schedule.at(step).discriminators for step in range(4, 8))
 
 
 def test_generator_rests_while_discriminators_warm_up(manifest: Path, tmp_path: Path) -> None:

@@ -14,6 +14,10 @@ def fold(audio: Tensor, period: int) -> Tensor:
     """Fold a signal into rows of `period` samples, padding its tail by reflection.
 
     Shape: [B, C, T] → [B, C, ceil(T / period), period].   Kong et al. 2020, sec. 2.3.
+
+    >>> import torch
+    >>> fold(torch.arange(1.0, 6.0)[None, None], 2)[0, 0].tolist()
+    [[1.0, 2.0], [3.0, 4.0], [5.0, 4.0]]
     """
     padded = pad_reflect(audio, 0, -audio.shape[-1] % period)
     return padded.reshape(*audio.shape[:-1], -1, period)

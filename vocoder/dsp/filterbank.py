@@ -15,7 +15,11 @@ _LOG_STEP = torch.log(torch.tensor(6.4, dtype=torch.float64)).item() / 27.0
 
 
 def hz_to_mel(hz: Tensor, scale: MelScale) -> Tensor:
-    """Frequency in Hz to mels on the given scale; any shape."""
+    """Frequency in Hz to mels on the given scale; any shape.
+
+    >>> hz_to_mel(torch.tensor([0.0, 1000.0]), "slaney").tolist()
+    [0.0, 15.0]
+    """
     if scale == "htk":
         return 2595.0 * torch.log10(1.0 + hz / 700.0)
     logarithmic = _BREAK_MEL + torch.log(hz.clamp_min(1e-10) / _BREAK_HZ) / _LOG_STEP

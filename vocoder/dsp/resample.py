@@ -53,6 +53,9 @@ def resample(
         zeros: Zero crossings of the sinc on each side.
         rolloff: Cutoff as a fraction of the lower Nyquist frequency.
         beta: Shape of the Kaiser window.
+
+    >>> resample(torch.ones(1, 441), 44100, 48000).shape
+    torch.Size([1, 480])
     """
     if orig_rate < 1 or new_rate < 1:
         raise AudioError(

@@ -67,6 +67,9 @@ def stft(
         hop_length: Samples between frames.
         padding: Position of the frames.
         mode: What lies beyond the ends: the reflected signal or zeros.
+
+    >>> stft(torch.zeros(1, 1024), hann_window(512, 512), hop_length=128).shape
+    torch.Size([1, 257, 8])
     """
     n_fft = window.shape[-1]
     left, right = padding_amounts(n_fft, hop_length, padding)

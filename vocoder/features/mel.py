@@ -27,6 +27,10 @@ class MelSpec:
     """Settings that determine the values of a log-mel spectrogram.
 
     Raises ConfigError, which names the field, for settings that describe no spectrogram.
+
+    >>> spec = MelSpec.preset("hifigan_22k_80")
+    >>> spec.frames(22050), spec.hop_length
+    (86, 256)
     """
 
     sample_rate: int
@@ -250,6 +254,10 @@ class MelSpectrogram(nn.Module):
     """Audio to log-mel by a `MelSpec`, in float32 on the device of the input.
 
     Shape: [B, 1, T] → [B, M, spec.frames(T)].
+
+    >>> transform = MelSpectrogram(MelSpec.preset("vocos_24k_100"))
+    >>> transform(torch.zeros(2, 1, 2560)).shape
+    torch.Size([2, 100, 11])
     """
 
     filterbank: Tensor

@@ -39,6 +39,11 @@ def load_extender(name: str | Path = EXTENDER, *, device: str = "cpu") -> "Exten
 
     Raises CheckpointError if there is no such model, or it is damaged or no extender, ConfigError
     if `device` is not there.
+
+    >>> import torch
+    >>> extender = load_extender()
+    >>> extender(torch.zeros(800), sample_rate=8000).shape
+    torch.Size([4800])
     """
     where = find_device(device)
     network, config = load_model(find_model(name))

@@ -39,6 +39,12 @@ def load(
     "griffin-lim" has no weights and works for any `mel` (without it, preset hifigan_22k_80); every
     other model brings its own. Raises CheckpointError if there is no such model or it is damaged,
     ConfigError if `device` is not there or `mel` is not the model's.
+
+    >>> import torch
+    >>> v = load("griffin-lim")
+    >>> mel = v.mel(torch.zeros(22050), sample_rate=22050)
+    >>> mel.shape, v(mel).shape
+    (torch.Size([80, 87]), torch.Size([22272]))
     """
     where = find_device(device)
     if is_builtin(name, GRIFFIN_LIM):

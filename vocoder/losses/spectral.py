@@ -37,6 +37,11 @@ class MultiScaleMel(nn.Module):
     By default, windows of 32 to 2048 samples. `n_mels` are the bands of each window. Raises
     ConfigError unless both have as many entries.
     Kumar et al. 2023 (DAC), with the settings of BigVGAN v2.
+
+    >>> loss = MultiScaleMel(sample_rate=24000)
+    >>> audio = torch.randn(1, 1, 4096)
+    >>> loss(audio, audio).item()
+    0.0
     """
 
     def __init__(

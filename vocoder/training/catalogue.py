@@ -11,8 +11,8 @@ from vocoder.build import build
 from vocoder.nn.weight_norm import count_weights
 from vocoder.training.run import config_folder, plain
 
-HEADINGS = ("system", "generator", "weights", "input", "discriminators", "game", "losses")
-_SHOWN = 5
+HEADINGS = ("system", "generator", "weights", "input", "discriminators", "adversarial", "losses")
+_SHOWN = 4  # columns that fit a terminal
 
 
 class Entry(NamedTuple):
@@ -28,7 +28,7 @@ class Entry(NamedTuple):
     weights: str
     input: str
     discriminators: str
-    game: str
+    adversarial: str
     losses: str
 
 
@@ -41,7 +41,7 @@ def entries() -> Iterator[Entry]:
 
 
 def table() -> Table:
-    """For the terminal: what fits 80 columns."""
+    """The systems for the terminal, in 80 columns; `markdown` has the other ones."""
     result = Table(*HEADINGS[:_SHOWN], box=None, pad_edge=False)
     for column in result.columns:
         column.no_wrap = True
@@ -51,7 +51,7 @@ def table() -> Table:
 
 
 def markdown() -> str:
-    """For the README."""
+    """The systems with all columns, for the manual."""
     rows = [HEADINGS, ["---"] * len(HEADINGS), *entries()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
@@ -62,7 +62,7 @@ def _entry(config: dict[str, Any]) -> Entry:
         ", ".join(config["discriminators"]),
         ", ".join(config["augmentation"]),
     )
-    game = objective.get("adversarial")
+    adversarial = objective.get("adversarial")
     taken = f"{mel['n_mels']} × {mel['hop_length']}" if "mel" in config["features"] else "audio"
     losses = [*objective["reconstruction"], *objective.get("auxiliary", ())]
     return Entry(
@@ -71,7 +71,7 @@ def _entry(config: dict[str, Any]) -> Entry:
         weights=_millions(config["generator"]),
         input=f"{mel['sample_rate'] / 1000:g} kHz {taken}",
         discriminators=" behind ".join(filter(None, [discriminators, augmentation])) or "–",
-        game=_class(game) if game else "–",
+        adversarial=_class(adversarial) if adversarial else "–",
         losses=", ".join(losses) or "–",
     )
 

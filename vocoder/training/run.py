@@ -3,10 +3,8 @@
 import logging
 import os
 import re
-import signal
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -30,27 +28,28 @@ from vocoder.checkpoint import find_model, load_config
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.io.upgrade import renamed_setting
+from vocoder.training.signals import signals_ignored
 from vocoder.training.system import System
 from vocoder.training.trainer import Trainer
 
 log = logging.getLogger(__name__)
 
 
-def _asked_of(feature: DictConfig, fact: str) -> Any:
-    """What a feature in a configuration does: its `fact`, as "cutoff_range" or "cutoff_range.0"."""
-    name, _, index = fact.partition(".")
-    answer = getattr(build(OmegaConf.to_container(feature, resolve=True), "features"), name)
-    if answer is None:
+def _feature_attribute(path: str, feature: DictConfig) -> Any:
+    """An attribute of a configured feature, such as "cutoff_range", or its item, "cutoff_range.0"."""
+    name, _, index = path.partition(".")
+    value = getattr(build(OmegaConf.to_container(feature, resolve=True), "features"), name)
+    if value is None:
         raise ConfigError(
-            f"features: this degradation has no one {name}; give the generator its own"
+            f"features: this degradation has no single {name}; set the generator's own"
         )
     if index:
-        return answer[int(index)]
-    return list(answer) if isinstance(answer, tuple) else answer
+        return value[int(index)]
+    return list(value) if isinstance(value, tuple) else value
 
 
-# As in `${feature:cutoff_range,${features.narrowband}}`: what a feature does is stated once.
-OmegaConf.register_new_resolver("feature", lambda fact, node: _asked_of(node, fact), replace=True)
+# `${feature:cutoff_range,${features.narrowband}}` takes a setting from the feature that defines it.
+OmegaConf.register_new_resolver("feature", _feature_attribute, replace=True)
 
 
 def _register_presets() -> None:
@@ -64,18 +63,18 @@ _register_presets()
 
 
 def config_folder() -> Path:
-    """Where the configurations are: in the installed package, or beside it in a checkout."""
+    """The folder of the configurations: in the installed package, or beside it in a checkout."""
     packaged = Path(str(files("vocoder") / "configs"))
     return packaged if packaged.is_dir() else packaged.parents[1] / "configs"
 
 
 def plain(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The composed configuration with every reference resolved, as plain containers.
+    """Resolve every reference of a composed configuration and return plain containers.
 
     With `trainer.init_from`, mel and generator are those of that model, so `overrides` must not
-    touch them (ConfigError).
+    change them (ConfigError).
     """
-    _take_over_start(config, overrides)
+    _use_initial_model(config, overrides)
     try:
         values = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except MissingMandatoryValue as error:
@@ -88,16 +87,17 @@ def plain(config: DictConfig, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return {str(key): value for key, value in values.items()}
 
 
-def _take_over_start(config: DictConfig, overrides: Sequence[str]) -> None:
-    start = OmegaConf.select(config, "trainer.init_from")
-    if start is None:
+def _use_initial_model(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Put mel, generator and licences of the model `trainer.init_from`, if any, into `config`."""
+    name = OmegaConf.select(config, "trainer.init_from")
+    if name is None:
         return
-    touched = [given for given in overrides if re.match(r"[+~]*(mel|generator)(\.|=|$)", given)]
-    if touched:
+    refused = [each for each in overrides if re.match(r"[+~]*(mel|generator)(\.|=|$)", each)]
+    if refused:
         raise ConfigError(
-            f"trainer.init_from={start} brings its own mel and generator; drop {', '.join(touched)}"
+            f"trainer.init_from={name} brings its own mel and generator; drop {', '.join(refused)}"
         )
-    model = load_config(find_model(start))
+    model = load_config(find_model(name))
     OmegaConf.set_struct(config, False)  # or keys that the system's do not have are refused
     config.mel = {"_target_": f"{MelSpec.__module__}.MelSpec", **model.mel.to_dict()}
     config.generator = model.generator
@@ -136,29 +136,12 @@ def _train(config: DictConfig) -> None:
     console = Console(stderr=True)
     _log_above_progress(console)
     trainer = Trainer(build_system(values), values, console=console)
-    with _signals_ignored():
+    with signals_ignored():
         code = trainer.run()
         trainer.ranks.close()
         if code:  # stopped by a signal: that ends a multirun, too
             sys.exit(code)
 
-
-@contextmanager
-def _signals_ignored() -> Iterator[None]:
-    """Within the block, and after it if it ends the process, signals end nothing by themselves.
-
-    The trainer handles the first one. Ranks then wait for each other, and launchers and impatient
-    people send more than one: the next must not end a rank that others still need.
-    """
-    numbers = (signal.SIGTERM, signal.SIGINT)
-    # Not a function of ours, which the interpreter would take back while it ends.
-    before = {number: signal.signal(number, signal.SIG_IGN) for number in numbers}
-    try:
-        yield
-    finally:
-        if not isinstance(sys.exception(), SystemExit):
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _log_above_progress(console: Console) -> None:
@@ -171,10 +154,10 @@ def _log_above_progress(console: Console) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Train as Hydra's `arguments` say (`system=… data.manifest=… -m`); returns the exit code.
+    """Train with Hydra's `arguments` (`system=… data.manifest=… -m`) and return the exit code.
 
-    That is 128 + the signal if one ended the run. ConfigError for what does not compose, with the
-    key and the choices on one line.
+    The exit code is 128 + the signal if one ended the run. Raises ConfigError for arguments that do
+    not compose, with the key and the choices on one line.
     """
     require_current_names(arguments)
     errors: list[VocoderError] = []
@@ -183,7 +166,7 @@ def main(arguments: list[str]) -> int:
     def task(config: DictConfig) -> None:
         try:
             _train(config)
-        except VocoderError as error:  # or Hydra would print a line of its own
+        except VocoderError as error:  # raised below: Hydra would print a line of its own
             errors.append(error)
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
@@ -211,8 +194,8 @@ def _one_line(message: str) -> str:
     """Hydra's message without its line breaks, search path and advice to add what is misspelt."""
     unknown = re.match("Could not override '([^']+)'", message)
     if unknown:
-        return f"there is no setting {unknown[1]!r}; --cfg job prints all that there are"
+        return f"there is no setting {unknown[1]!r}; --cfg job prints all settings"
     lines = message.split("Config search path")[0].splitlines()
-    said = " ".join(line.strip() for line in lines if not line.startswith("\t"))
+    sentence = " ".join(line.strip() for line in lines if not line.startswith("\t"))
     choices = ", ".join(line.strip() for line in lines if line.startswith("\t"))
-    return f"{said} {choices}".strip()
+    return f"{sentence} {choices}".strip()

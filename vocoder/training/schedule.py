@@ -13,6 +13,10 @@ class WarmupExponential:
 
     HiFi-GAN's 0.999 per epoch is `every` = steps in an epoch; BigVGAN's 0.9999996 per step is
     `every` = 1. In between the factor stays 1 for `hold_steps`. It never falls below `floor`.
+
+    >>> schedule = WarmupExponential(warmup_steps=1, decay=0.5)
+    >>> [schedule.factor(step) for step in range(4)]
+    [0.5, 1.0, 0.5, 0.25]
     """
 
     warmup_steps: int = 0

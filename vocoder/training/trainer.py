@@ -1,10 +1,9 @@
-"""The training loop: any generator against any discriminators, on any task."""
+"""The training loop for any generator with any discriminators, on any task."""
 
 import logging
 import math
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,12 @@ from vocoder.data.segments import Batch, loader, validation_clips
 from vocoder.dsp.lowpass import band_limit
 from vocoder.errors import ConfigError
 from vocoder.training.ema import EMA
-from vocoder.training.initialization import begin
+from vocoder.training.initialization import initialize_from
 from vocoder.training.model_optimizer import ModelOptimizer, frozen, without_updates
 from vocoder.training.ranks import Ranks
 from vocoder.training.reporting.monitor import Monitor
 from vocoder.training.reporting.validation import Validator
+from vocoder.training.signals import signals_passed_to
 from vocoder.training.states import TrainingStates, changed_settings, load_into
 from vocoder.training.system import Features, System
 
@@ -34,7 +34,7 @@ _MAX_SKIPPED = 20  # updates in a row without a finite gradient before the run i
 class Trainer:
     """Trains a `System`; `config` is the plain dictionary it was built from.
 
-    In `system.trainer.output` it leaves `states/` (to resume from), `last/` and `best/` (model
+    It writes to `system.trainer.output`: `states/` (to resume from), `last/` and `best/` (model
     directories with the averaged generator), `curve.jsonl` and `tensorboard/`.
     """
 
@@ -89,33 +89,39 @@ class Trainer:
     def train_step(self, batch: Batch) -> dict[str, Tensor]:
         """Update every network that learns at this step; returns the unweighted losses by name."""
         torch.manual_seed(self._step_seed())
-        real = batch.audio.to(self.device, non_blocking=True)
         phase = self.schedule.at(self.step)
+        real = batch.audio.to(self.device, non_blocking=True)
         features = self.features(real, batch.features)
         with nullcontext() if phase.generator else without_updates(self.generator):
-            audio, own = self.generator.with_losses(real, **features)
-        fake, real = self._known(batch, audio[..., : real.shape[-1]], real)
+            fake, auxiliary = self.generator.with_losses(real, **features)
+        fake, real = self._limit_to_cutoffs(batch, fake[..., : real.shape[-1]], real)
         losses: dict[str, Tensor] = {}
         if phase.discriminators:
             losses = self.train_discriminators(fake.detach(), real, features, batch)
         if not phase.generator:
             return losses
-        terms = self.objective.reconstruct(fake, real) | own
+        terms = self.objective.reconstruct(fake, real) | auxiliary
         terms |= self.objective.penalise(self.generator)
         if phase.discriminators:
-            with frozen(self.discriminators):  # so the real outputs have no graph
-                seen = self.augmentation([fake, real], features)
-                outputs = [self.discriminators(signal, features) for signal in seen]
-                terms |= self.objective.adversarial_terms(*outputs)
+            terms |= self._adversarial_terms(fake, real, features)
         total = self.objective.total(terms, adversarial_weight=phase.adversarial_weight, fake=fake)
         self.update("generator", total, batch)
         self.ema.follow(self.generator, self.step)
         return losses | terms
 
+    def _adversarial_terms(
+        self, fake: Tensor, real: Tensor, features: dict[str, Tensor]
+    ) -> dict[str, Tensor]:
+        """The generator's adversarial and feature-matching losses, without weights."""
+        with frozen(self.discriminators):  # so the real outputs have no graph
+            augmented = self.augmentation([fake, real], features)
+            outputs = [self.discriminators(audio, features) for audio in augmented]
+            return self.objective.adversarial_terms(*outputs)
+
     def train_discriminators(
         self, fake: Tensor, real: Tensor, features: dict[str, Tensor], batch: Batch
     ) -> dict[str, Tensor]:
-        """One update of the discriminators; returns their losses by name."""
+        """Update the discriminators once; returns their losses by name."""
         discriminate = partial(self.discriminators, features=features)
         fake, real = self.augmentation([fake, real], features)
         outputs = discriminate(real)
@@ -127,7 +133,10 @@ class Trainer:
         return losses
 
     def update(self, name: str, loss: Tensor, batch: Batch) -> None:
-        """One optimizer step of a network; a gradient that is not finite changes nothing."""
+        """Make one optimizer step of a network, unless its gradient is not finite.
+
+        Raises ConfigError after 20 such gradients in a row.
+        """
         optimizer = self.optimizers[name]
         norm = optimizer.backward(loss, self.ranks)
         if math.isfinite(norm):
@@ -142,15 +151,18 @@ class Trainer:
                 f"{', '.join(batch.names)}); lower optim.*.optimizer.lr or set optim.*.clip"
             )
 
-    def _known(self, batch: Batch, *signals: Tensor) -> list[Tensor]:
-        """Audio [B, C, T] without what lies above the content of the recordings."""
+    def _limit_to_cutoffs(self, batch: Batch, *signals: Tensor) -> list[Tensor]:
+        """Remove the band above the cutoff of each recording, where there is nothing to learn.
+
+        Shape: [B, C, T] each → same.
+        """
         if batch.cutoffs is None:
             return list(signals)
         rate = self.segments.sample_rate
         return [band_limit(signal, batch.cutoffs, sample_rate=rate) for signal in signals]
 
     def _step_seed(self) -> int:
-        """Randomness inside networks, too, depends on (seed, step, rank) alone."""
+        """Seed of the randomness inside networks, which depends on (seed, step, rank) alone."""
         return (self.system.seed * 1_000_003 + self.step) * 4099 + self.ranks.rank
 
     # ------------------------------------------------------------------------------ the run
@@ -165,7 +177,7 @@ class Trainer:
             steps=max(0, settings.max_steps - self.step),
             workers=settings.workers,
         )
-        with self._signals():
+        with signals_passed_to(self._stop_after_step):
             stop = 0
             try:
                 if self.ranks.first:
@@ -193,17 +205,21 @@ class Trainer:
             return 128 + stop
         return 0
 
+    def _stop_after_step(self, signal: int) -> None:
+        self.stop_signal = signal
+
     def _report(self, monitor: Monitor, losses: Mapping[str, Tensor]) -> None:
+        """Log, validate and save as the settings require after this step."""
         settings, step = self.settings, self.step
         last = step == settings.max_steps
         monitor.advance(step)
         if step % settings.log_every == 0 or last:
             values = {name: value.item() for name, value in losses.items()}
-            learned = self.schedule.at(step - 1)._asdict()
+            updated = self.schedule.at(step - 1)._asdict()
             norms = {
-                f"gradient_{n}": optimizer.norm
-                for n, optimizer in self.optimizers.items()
-                if learned[n]
+                f"gradient_{name}": optimizer.norm
+                for name, optimizer in self.optimizers.items()
+                if updated[name]
             }
             rate = self.optimizers["generator"].learning_rate
             monitor.losses(step, values | norms | {"learning_rate": rate})
@@ -213,7 +229,7 @@ class Trainer:
             self.save()
 
     def validate(self, monitor: Monitor) -> None:
-        """Measure the averaged generator, and keep it as `best/` if it is."""
+        """Score the averaged generator and, if it is the best so far, save it as `best/`."""
         self.scores, clips = self.validator.run(self.ema.model, self.features)
         monitor.validation(self.step, self.scores, clips, self.validator.mel)
         name = self.settings.best_metric
@@ -242,7 +258,7 @@ class Trainer:
         self.saved = self.step
 
     def _modules(self) -> dict[str, nn.Module]:
-        """Everything that learns or adapts, by its name in a state."""
+        """Every module whose state is saved, by its key in a training state."""
         return {
             "generator": self.generator,
             "ema": self.ema.model,
@@ -263,7 +279,7 @@ class Trainer:
         save_model(self.output / name, self.ema.model, config)
 
     def resume(self) -> None:
-        """Continue from the newest readable state; without one, begin from `trainer.init_from`."""
+        """Continue from the newest readable state; without one, start from `trainer.init_from`."""
         if not self.settings.resume and self.states.paths():
             raise ConfigError(
                 f"{self.states.folder} holds training states and trainer.resume is false; "
@@ -271,7 +287,8 @@ class Trainer:
             )
         found = self.states.newest()
         if found is None:
-            self._begin()
+            if self.settings.init_from is not None:
+                self._initialize(self.settings.init_from)
             return
         path, state = found
         for name, module in self._modules().items():
@@ -284,27 +301,11 @@ class Trainer:
         for setting, (old, new) in changed_settings(state["config"], self.config).items():
             log.info("setting changed since: %s was %s, is %s", setting, old, new)
 
-    def _begin(self) -> None:
-        if self.settings.init_from is not None:
-            begin(
-                self.settings.init_from,
-                system=self.system,
-                ema=self.ema.model,
-                discriminators=self.discriminators,
-                optimizers=self.optimizers,
-            )
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Turn SIGTERM and SIGINT into an orderly end after the current step."""
-
-        def remember(number: int, _frame: object) -> None:
-            self.stop_signal = number
-
-        numbers = (signal.SIGTERM, signal.SIGINT)
-        before = {number: signal.signal(number, remember) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+    def _initialize(self, model: str) -> None:
+        initialize_from(
+            model,
+            system=self.system,
+            ema=self.ema.model,
+            discriminators=self.discriminators,
+            optimizers=self.optimizers,
+        )

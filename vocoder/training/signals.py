@@ -1,0 +1,40 @@
+"""What a training run does with SIGTERM and SIGINT."""
+
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+_NUMBERS = (signal.SIGTERM, signal.SIGINT)
+
+
+@contextmanager
+def signals_passed_to(receive: Callable[[int], None]) -> Iterator[None]:
+    """Within the block, SIGTERM and SIGINT call `receive` with their number and end nothing."""
+
+    def handle(number: int, _frame: object) -> None:
+        receive(number)
+
+    before = {number: signal.signal(number, handle) for number in _NUMBERS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def signals_ignored() -> Iterator[None]:
+    """Within the block, and after it if it ends the process, SIGTERM and SIGINT have no effect.
+
+    The trainer handles the first one. Ranks then wait for each other, and launchers and impatient
+    people send more than one: the next must not end a rank that others still need.
+    """
+    # Not a function of ours, which the interpreter would take back while it ends.
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in _NUMBERS}
+    try:
+        yield
+    finally:
+        if not isinstance(sys.exception(), SystemExit):
+            for number, handler in before.items():
+                signal.signal(number, handler)
