@@ -1,4 +1,4 @@
-"""Fixtures that several test files use: a tiny model, and real recordings."""
+"""Fixtures for several test files: tiny models, recordings, the command line, a full disk."""
 
 import itertools
 import resource
@@ -71,17 +71,17 @@ def clips() -> list[Path]:
 
 @pytest.fixture
 def plain_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Convolutions by PyTorch itself.
+    """Use PyTorch's own convolutions instead of oneDNN's.
 
-    oneDNN first compiles one for each new shape, which takes most of the time of narrow networks on
-    short signals of many lengths.
+    oneDNN compiles one for each new shape, which takes most of the time of narrow networks on short
+    signals of many lengths.
     """
     monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
 
 
 @pytest.fixture
 def one_thread() -> Iterator[None]:
-    """Short FFTs round otherwise on several threads, and phases of faint bins hang on that."""
+    """Run torch on one thread: short FFTs round otherwise on several, which changes phases."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -105,7 +105,7 @@ def full_disk() -> Callable[[], AbstractContextManager[None]]:
 
 
 class Result(NamedTuple):
-    """What a command line did."""
+    """Exit code and output of a command line."""
 
     code: int
     out: str
@@ -130,7 +130,7 @@ def vocoder_command(
 
 @pytest.fixture
 def streaming_error() -> Callable[..., float]:
-    """How far a model's stream is from its one call, relative to the peak."""
+    """A function that measures how a model's stream differs from one call, relative to the peak."""
 
     def measure(model: Vocoder, *, frames: int = 40, f0: bool = False) -> float:
         noise = torch.randn(frames * model.spec.hop_length) * torch.rand(1)

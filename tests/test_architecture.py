@@ -1,4 +1,4 @@
-"""The house: imports run one way, only training knows Hydra, and `import vocoder` is light."""
+"""Architecture: imports run one way, only training imports Hydra, `import vocoder` is light."""
 
 import ast
 import importlib
@@ -140,7 +140,7 @@ PACKAGES = [
 
 
 def checked_names(path: Path) -> set[str]:
-    """What a type checker is told that a package has."""
+    """Names that a package declares for type checkers."""
     blocks = [node for node in parse(path).body if isinstance(node, ast.If)]
     (block,) = [b for b in blocks if isinstance(b.test, ast.Name) and b.test.id == "TYPE_CHECKING"]
     assert all(isinstance(node, ast.ImportFrom) for node in block.body)
@@ -178,7 +178,7 @@ def test_the_root_has_no_other_files() -> None:
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=str)
-def test_folders_are_small_and_say_what_belongs_there(folder: Path) -> None:
+def test_folders_are_small_and_have_a_docstring(folder: Path) -> None:
     text = ast.get_docstring(parse(folder / "__init__.py"))
     assert text
     assert text.splitlines()[0].endswith(".")

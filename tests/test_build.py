@@ -1,4 +1,4 @@
-"""A configuration builds classes of this package, checks every key, and runs no other code."""
+"""Building from configurations: classes of this package only, every key checked."""
 
 import pytest
 import torch
@@ -26,7 +26,7 @@ def test_builds_nested_objects_lists_and_plain_values() -> None:
     )
 
 
-def test_partial_waits_for_the_missing_arguments() -> None:
+def test_partial_takes_the_missing_arguments_later() -> None:
     make = build({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.25})
     assert make([torch.zeros(1, requires_grad=True)]).defaults["lr"] == 0.25
 
@@ -60,7 +60,7 @@ def test_target_outside_the_package_is_refused(target: str) -> None:
         "vocoder.errors",
     ],
 )
-def test_alias_of_foreign_code_inside_the_package_is_refused(target: str) -> None:
+def test_imported_name_inside_the_package_is_refused(target: str) -> None:
     with pytest.raises(ConfigError, match="not a class of this package|there is no"):
         build({"_target_": target})
 
@@ -90,5 +90,5 @@ def test_error_names_the_place_in_the_tree() -> None:
 
 
 def test_wrong_type_is_an_error_of_the_configuration() -> None:
-    with pytest.raises(ConfigError, match="MelSpec cannot be made"):
+    with pytest.raises(ConfigError, match="MelSpec cannot be built"):
         build({**SPEC, "n_fft": "many"})

@@ -1,4 +1,4 @@
-"""Model directories and training states: what is saved comes back, or the error says why not."""
+"""Model directories and training states: exact saving and loading, atomic writes, and errors."""
 
 import json
 import os
@@ -47,7 +47,7 @@ def edit_config(directory: Path, **changes: Any) -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
-def test_model_comes_back_bit_for_bit(tmp_path: Path, tiny_config: ModelConfig) -> None:
+def test_model_is_loaded_bit_for_bit(tmp_path: Path, tiny_config: ModelConfig) -> None:
     model = build(tiny_config.generator)
     save_model(tmp_path / "model", model, tiny_config)
     loaded, config = load_model(tmp_path / "model")
@@ -64,7 +64,7 @@ def test_half_precision_is_for_storage_only(tmp_path: Path, tiny_config: ModelCo
     assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32}
 
 
-def test_saved_model_is_readable_by_whom_the_umask_says(tiny_model: Path) -> None:
+def test_permissions_of_a_saved_model_follow_the_umask(tiny_model: Path) -> None:
     umask = os.umask(0)
     os.umask(umask)
     assert tiny_model.stat().st_mode & 0o777 == 0o777 & ~umask
@@ -72,7 +72,7 @@ def test_saved_model_is_readable_by_whom_the_umask_says(tiny_model: Path) -> Non
         assert path.stat().st_mode & 0o777 == 0o666 & ~umask
 
 
-def test_saving_again_replaces_the_model_and_leaves_nothing_beside_it(
+def test_saving_again_replaces_the_model_and_leaves_no_other_files(
     tiny_model: Path, tiny_config: ModelConfig
 ) -> None:
     other = build(tiny_config.generator)
@@ -193,7 +193,7 @@ def test_unknown_model_lists_the_built_in_ones() -> None:
         find_model("no_such")
 
 
-def test_state_comes_back(tmp_path: Path) -> None:
+def test_state_is_loaded_as_saved(tmp_path: Path) -> None:
     state = {"step": 3, "weights": torch.randn(4), "history": [1.0, None, "a"]}
     save_state(tmp_path / "deep" / "step-3.pt", state)
     loaded = load_state(tmp_path / "deep" / "step-3.pt")

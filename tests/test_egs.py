@@ -1,4 +1,4 @@
-"""The commands that egs/README.md shows for a generator outside the package work as they are."""
+"""The commands of egs/README.md for a generator outside the package work unchanged."""
 
 import logging
 import re

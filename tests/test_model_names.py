@@ -1,4 +1,4 @@
-"""Which model a name means: folders of the working directory hide no built-in model."""
+"""Names of models: folders of the working directory hide no built-in model."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from vocoder.errors import CheckpointError
 
 
 @pytest.mark.parametrize("name", [*ALIASES, *builtin_models(), GRIFFIN_LIM])
-def test_a_folder_of_that_name_hides_no_built_in_model(
+def test_folder_of_the_same_name_hides_no_built_in_model(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / name).mkdir()
@@ -21,7 +21,7 @@ def test_a_folder_of_that_name_hides_no_built_in_model(
     assert model.config.name == ALIASES.get(name, name)
 
 
-def test_a_model_directory_of_that_name_is_meant(
+def test_model_directory_precedes_the_built_in_model_of_its_name(
     tiny_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tiny_model.rename(tmp_path / "default")
@@ -30,7 +30,7 @@ def test_a_model_directory_of_that_name_is_meant(
 
 
 @pytest.mark.parametrize("name", ["./default", "models/default", Path("default")])
-def test_a_path_is_a_path(
+def test_name_with_a_separator_is_a_path(
     name: str | Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "default").mkdir()

@@ -1,4 +1,4 @@
-"""Model directories, training states and command lines of release 0.1 still mean what they did."""
+"""Compatibility with release 0.1: model directories, training states and command lines."""
 
 import json
 import shutil
@@ -71,7 +71,7 @@ def test_the_embedded_extender_loads_and_computes_the_same(embedded: Path) -> No
 
 
 def compare(before: Any, now: Any, where: str) -> None:
-    """What 0.1 says of how a model was trained, in today's names, is what today's file says."""
+    """Check that an upgraded description of 0.1 has the entries of today's file."""
     if isinstance(before, dict):
         for key in before:
             compare(before[key], now[key], f"{where}.{key}")
@@ -97,7 +97,7 @@ def small_run(name: str, folder: Path, *more: str) -> Trainer:
 
 @pytest.mark.usefixtures("one_thread")
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_goes_on_as_it_would_have(name: str, tmp_path: Path) -> None:
+def test_run_of_0_1_continues_exactly(name: str, tmp_path: Path) -> None:
     shutil.copytree(FIXTURES / name, tmp_path / name)
     run = small_run(name, tmp_path)
     assert run.run() == 0
@@ -112,7 +112,7 @@ def test_a_run_goes_on_as_it_would_have(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_starts_from_a_model_with_its_state(
+def test_run_starts_from_a_model_of_0_1_with_its_state(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
@@ -193,7 +193,7 @@ def test_an_old_argument_is_named_with_its_new_name() -> None:
         ("objective=extender", "objective=band_filler"),
     ],
 )
-def test_a_renamed_setting_is_an_error_that_says_the_new_name(override: str, now: str) -> None:
+def test_renamed_setting_is_an_error_that_contains_the_new_name(override: str, now: str) -> None:
     with pytest.raises(ConfigError, match=f"since 0.2 this is .*{now}".replace("[", r"\[")):
         main([override, "data.manifest=none"])
 

@@ -6,7 +6,7 @@ v = vocoder.load()                              # the embedded default; or a pat
 mel = v.mel(audio, sample_rate=sample_rate)     # [M, F]
 audio = v(mel)                                  # [T] at v.sample_rate
 
-extender = vocoder.load_extender()              # narrow recordings to 48 kHz
+extender = vocoder.load_extender()              # narrow-band recordings to 48 kHz
 wide = extender(audio, sample_rate=8000)        # [T] or [C, T] at extender.sample_rate
 """
 
@@ -57,10 +57,10 @@ __all__ = [
 def lazy_exports(
     package: str, names: Mapping[str, Sequence[str]]
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
-    """`__getattr__`, `__dir__` and `__all__` of a package whose names are imported on first use.
+    """Make `__getattr__`, `__dir__` and `__all__` of a package that imports names on first use.
 
-    `names` are those of every module. So importing a package costs nothing, and one part of it does
-    not need what another part needs.
+    `names` lists the names of every module. So importing a package is fast, and using one module
+    does not need the requirements of another.
     """
     modules = {name: module for module, listed in names.items() for name in listed}
 

@@ -1,11 +1,11 @@
-"""Plain dictionaries to objects: the `_target_` dialect of Hydra, for this package's classes.
+"""Construction of objects from plain dictionaries with `_target_`, as in Hydra.
 
     build({"_target_": "vocoder.generators.hifigan.HiFiGAN", "n_mels": 80, …})
     → HiFiGAN(n_mels=80, …)
 
 A configuration may come with a downloaded model, so it must not be able to run code: a target is a
-class whose own module lies in `vocoder` (or `torch.optim`, for training), or below a prefix that the
-caller has declared trusted with `trust`; never because a file says so. Arguments are checked against
+class whose own module lies in `vocoder` (or `torch.optim`, for training), or below a prefix that
+the caller has declared trusted with `trust`; no file can do that. Arguments are checked against
 the signature before the call, so a misspelt key is an error that lists the accepted ones.
 """
 
@@ -25,8 +25,8 @@ _allowed = ["vocoder.", "torch.optim."]
 def trust(prefix: str) -> None:
     """Let configurations in this process name classes of the package or module `prefix`.
 
-    Whoever calls this vouches for that code: it is imported and run when a model or a configuration
-    names one of its classes. Raises ConfigError for what is not a dotted name.
+    Do so only for code you trust: it is imported and run when a model or a configuration names one
+    of its classes. Raises ConfigError if `prefix` is not a dotted name.
     """
     if not all(part.isidentifier() for part in prefix.split(".")):
         raise ConfigError(
@@ -37,10 +37,11 @@ def trust(prefix: str) -> None:
 
 
 def build(node: Any, origin: str = "config") -> Any:
-    """Construct what `node` describes; `origin` names it in error messages.
+    """Construct the objects that a configuration `node` describes; `origin` names it in errors.
 
     Dictionaries with `_target_` become objects (with `_partial_: true`, a function that still lacks
-    some arguments), other dictionaries and lists are built item by item, the rest is returned.
+    some arguments), other dictionaries and lists are built item by item, other values are returned.
+    Raises ConfigError for a class, an argument or a value that is not accepted.
 
     >>> build({"_target_": "vocoder.losses.waveform.WaveformL1"}).__class__.__name__
     'WaveformL1'
@@ -83,26 +84,27 @@ def _construct(target: str, arguments: dict[str, Any], partial: bool, origin: st
     except ConfigError as error:
         raise ConfigError(f"{origin}: {error}") from error
     except (TypeError, ValueError) as error:
-        raise ConfigError(f"{origin}: {cls.__name__} cannot be made: {error}") from error
+        raise ConfigError(f"{origin}: {cls.__name__} cannot be built: {error}") from error
 
 
 def find_class(target: str, origin: str = "config") -> type:
-    """The class that `target` names, if it is one that a configuration may name.
+    """Import the class that `target` names; `origin` names the configuration in errors.
 
-    Classes that have moved since an earlier release are found under their old names, too.
+    Classes that have moved since an earlier release are found under their old names, too. Raises
+    ConfigError for a class that does not exist, or that a configuration must not name.
     """
     target = upgrade_target(target)
     module_name, _, name = target.rpartition(".")
     if not target.startswith(tuple(_allowed)):
         raise ConfigError(
-            f"{origin}: _target_ {target!r} lies outside this package; not built "
-            "(vocoder.trust, or --trust on the command line, lets it be, if you trust its code)"
+            f"{origin}: _target_ {target!r} lies outside this package; not built (if you trust its "
+            "code, call vocoder.trust, or use --trust on the command line)"
         )
     try:
         found = getattr(importlib.import_module(module_name), name)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{origin}: there is no {target!r} ({error})") from error
-    # An imported name such as vocoder.build.inspect would pass the prefix; its real module does not.
+    # An imported name such as vocoder.build.inspect has the prefix; its real module does not.
     if not inspect.isclass(found) or not f"{found.__module__}.".startswith(tuple(_allowed)):
         raise ConfigError(
             f"{origin}: _target_ {target!r} is not a class of this package; not built"

@@ -1,10 +1,10 @@
-"""Model directories and training states: the only two things this toolkit saves.
+"""Saving and loading of model directories and training states.
 
-A model directory is `config.json` (format version, MelSpec, generator, licences, how it was
-trained and measured) and `model.safetensors`; an imported one may have `start.pt`, discriminators
-and optimizer moments to fine-tune from. A training state is one `torch.save` file of tensors
-and plain values that loads with `weights_only=True`. Both are written beside their target and
-renamed, so a reader sees the old one or the new one, never half of one.
+A model directory is `config.json` (format version, MelSpec, generator, licences, training
+configuration and scores) and `model.safetensors`; an imported one may have `start.pt`,
+discriminators and optimizer moments to fine-tune from. A training state is one `torch.save` file
+of tensors and plain values that loads with `weights_only=True`. Both are written beside their
+target and renamed, so readers get the old or the new one, complete.
 """
 
 import json
@@ -30,7 +30,7 @@ FORMAT = 1
 CONFIG_NAME = "config.json"
 WEIGHTS_NAME = "model.safetensors"
 START_NAME = "start.pt"
-DEFAULT, EXTENDER = "default", "extender"  # what is loaded if nothing is asked for
+DEFAULT, EXTENDER = "default", "extender"  # names of the models that are loaded by default
 ALIASES = {DEFAULT: "source_filter_22k", EXTENDER: "band_filler_48k"}  # of the embedded models
 GRIFFIN_LIM = "griffin-lim"  # built in, without weights: vocoder.inference.vocoder makes it
 _ASSETS = Path(__file__).parent / "assets"
@@ -38,26 +38,32 @@ _ASSETS = Path(__file__).parent / "assets"
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What `config.json` says: the mel contract, the network, and where both come from.
-
-    `mel` is what a vocoder takes. A bandwidth extender takes audio at its `sample_rate`, and was
-    only looked at with it.
-    """
+    """Contents of `config.json`: mel contract, network, licences, training and scores."""
 
     name: str
+    """Name of the model."""
     mel: MelSpec
+    """Input of a vocoder; of a bandwidth extender, the sample rate and the mel of validation."""
     generator: dict[str, Any]
+    """Configuration of the network, for `build`."""
     licences: dict[str, Any] = field(default_factory=dict)
+    """Licences of code, weights and data."""
     training: dict[str, Any] = field(default_factory=dict)
+    """How the model was trained, such as its number of steps and its configuration."""
     scores: dict[str, Any] = field(default_factory=dict)
+    """Scores of the model by data set."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """The configuration as plain values, for JSON."""
         return {"format": FORMAT, **asdict(self), "mel": self.mel.to_dict()}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any], origin: str) -> "ModelConfig":
-        """Inverse of `to_dict`; `origin` names the file in errors."""
+        """Build from the plain values of `to_dict`, also of an earlier release.
+
+        `origin` names the file in errors. Raises CheckpointError for another format version, and
+        for missing, unknown or malformed entries.
+        """
         values = dict(values)
         version = values.pop("format", None)
         if version != FORMAT:
@@ -82,7 +88,7 @@ class ModelConfig:
 
 
 def builtin_models() -> dict[str, Path]:
-    """Models that ship inside the package: name → directory."""
+    """Directories of the models that are part of the package, by name."""
     return {path.parent.name: path.parent for path in sorted(_ASSETS.glob(f"*/{CONFIG_NAME}"))}
 
 
@@ -92,17 +98,17 @@ def is_builtin(name: str | Path, builtin: str) -> bool:
 
 
 def find_model(name: str | Path) -> Path:
-    """The directory that `name` means.
+    """The directory of a model, given its path or the name of a built-in model.
 
-    What has a path separator, or is a folder with a config.json, is a path; anything else is the
+    A name with a path separator, or of a folder with a config.json, is a path; any other is the
     name of a built-in model, or its alias. Raises CheckpointError if there is no such model.
     """
     path, builtin = Path(name), builtin_models()
     if _is_directory(name):
         return path if path.is_dir() else path.parent
-    known = ALIASES.get(str(name), str(name))
-    if known in builtin:
-        return builtin[known]
+    target = ALIASES.get(str(name), str(name))
+    if target in builtin:
+        return builtin[target]
     raise CheckpointError(
         f"{name}: no such model directory, and the built-in models are "
         f"{', '.join([GRIFFIN_LIM, *ALIASES, *builtin])}"
@@ -125,10 +131,16 @@ def save_model(
     dtype: torch.dtype = torch.float32,
     start: dict[str, Any] | None = None,
 ) -> None:
-    """Write a model directory in one step, over a model that is there; `dtype` is for storage only.
+    """Write a model directory atomically, replacing a model that is there.
 
-    `start` is what `load_start` gives back. Raises CheckpointError rather than replace anything
-    but a model.
+    Raises CheckpointError if anything but a model is there, VocoderError if it cannot be written.
+
+    Args:
+        directory: Where to write.
+        model: Network whose weights are saved.
+        config: Contents of config.json.
+        dtype: Precision of the stored weights; they are loaded in float32.
+        start: Discriminators and optimizer moments to fine-tune from, as of `load_start`.
     """
     replaceable = (directory / CONFIG_NAME).is_file() or _empty(directory)
     if directory.exists() and not replaceable:
@@ -147,7 +159,7 @@ def save_model(
 
 
 def load_config(directory: Path) -> ModelConfig:
-    """Read `config.json` of a model directory."""
+    """Read the `config.json` of a model directory; raises CheckpointError if it is not valid."""
     path = directory / CONFIG_NAME
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
@@ -169,7 +181,10 @@ def load_config(directory: Path) -> ModelConfig:
 
 
 def load_model(directory: Path) -> tuple[Generator, ModelConfig]:
-    """Build the generator of a model directory and load its weights, in evaluation mode."""
+    """Build the generator of a model directory and load its weights, in evaluation mode.
+
+    Raises CheckpointError, which names the file, if one is missing, damaged or does not fit.
+    """
     config = load_config(directory)
     try:
         generator = build(config.generator, "generator")
@@ -192,18 +207,18 @@ def load_model(directory: Path) -> tuple[Generator, ModelConfig]:
 
 
 def load_start(directory: Path) -> dict[str, Any] | None:
-    """What a model directory has to fine-tune from, beside its generator; None if it has nothing.
+    """Discriminators and optimizer moments of a model directory, to fine-tune from; None without.
 
     {"discriminators": {member: state dict}, "optimizers": {"generator": moments, "discriminators":
     moments}, "steps": int}, where moments are {parameter: {"step", "exp_avg", "exp_avg_sq"}} and
-    the discriminators' parameters begin with the member's name.
+    the discriminators' parameters begin with the member's name. Raises CheckpointError.
     """
     path = directory / START_NAME
     if not path.exists():
         return None
-    start = _load_plain(path, "start of a fine-tuning run")
+    start = _load_plain(path, "fine-tuning state")
     if not isinstance(start, dict) or not {"discriminators", "optimizers"} <= start.keys():
-        raise CheckpointError(f"{path}: not a start of a fine-tuning run")
+        raise CheckpointError(f"{path}: not a fine-tuning state")
     members = {name: upgrade_weights(each) for name, each in start["discriminators"].items()}
     moments = {name: upgrade_weights(each) for name, each in start["optimizers"].items()}
     return {**start, "discriminators": members, "optimizers": moments}
@@ -216,16 +231,17 @@ def load_weights(
     *,
     shown: Callable[[str], str] = str,
 ) -> None:
-    """Load weights if they match `model` in names and shapes, otherwise list what differs.
+    """Load weights into `model`; raises CheckpointError that lists differing names and shapes.
 
-    `shown` gives the name of a weight for that list.
+    `origin` names the file in the message; `shown` maps the name of a weight to that in the list.
     """
-    own = model.state_dict()
+    expected = model.state_dict()
+    common = expected.keys() & weights.keys()
     problems = {
-        "missing": sorted(own.keys() - weights.keys()),
-        "unknown": sorted(weights.keys() - own.keys()),
+        "missing": sorted(expected.keys() - weights.keys()),
+        "unknown": sorted(weights.keys() - expected.keys()),
         "of another shape": sorted(
-            name for name in own.keys() & weights.keys() if own[name].shape != weights[name].shape
+            name for name in common if expected[name].shape != weights[name].shape
         ),
     }
     if any(problems.values()):
@@ -239,27 +255,27 @@ def load_weights(
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a training state atomically."""
+    """Write a training state to a file, atomically."""
     with replacing_file(path) as temporary:
         torch.save(state, temporary)
 
 
 def load_state(path: Path) -> dict[str, Any]:
-    """Read a training state; nothing but tensors and plain values is accepted."""
+    """Read a training state; raises CheckpointError for anything but tensors and plain values."""
     state = _load_plain(path, "training state")
     if not isinstance(state, dict) or "step" not in state:
         raise CheckpointError(f"{path}: not a training state of this toolkit")
     return upgrade_state(state)
 
 
-def _load_plain(path: Path, what: str) -> Any:
+def _load_plain(path: Path, kind: str) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such {what}") from error
+        raise CheckpointError(f"{path}: no such {kind}") from error
     except Exception as error:  # torch.load raises many kinds for a damaged file
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: damaged {what} ({reason})") from error
+        raise CheckpointError(f"{path}: damaged {kind} ({reason})") from error
 
 
 def _empty(directory: Path) -> bool:

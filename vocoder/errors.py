@@ -2,7 +2,7 @@
 
 
 class VocoderError(Exception):
-    """Base of everything that is the input's fault, not the program's."""
+    """Base class of errors that are caused by the input and not by the program."""
 
 
 class ConfigError(VocoderError):

@@ -172,6 +172,14 @@ def test_every_parameter_learns(extender: BandwidthExtender) -> None:
     assert [n for n in expected if not learned[n].abs().sum() > 0] == []
 
 
+def test_freezing_leaves_the_weights_that_others_hold(extender: BandwidthExtender) -> None:
+    """A model keeps them, to be saved later."""
+    held = extender.state_dict()
+    before = {name: value.clone() for name, value in held.items()}
+    extender.freeze()
+    assert all(torch.equal(held[name], value) for name, value in before.items())
+
+
 def test_folding_changes_no_sample(extender: BandwidthExtender) -> None:
     given = recording(extender, enough(extender))
     before = extender(given)

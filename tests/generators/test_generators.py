@@ -164,6 +164,14 @@ def test_every_parameter_learns(generator: Generator) -> None:
     assert [name for name, g in gradients(generator).items() if not g.abs().sum() > 0] == []
 
 
+def test_freezing_leaves_the_weights_that_others_hold(generator: Generator) -> None:
+    """A model keeps them, to be saved later."""
+    held = generator.state_dict()
+    before = {name: value.clone() for name, value in held.items()}
+    generator.freeze()
+    assert all(torch.equal(held[name], value) for name, value in before.items())
+
+
 def test_folding_changes_no_sample(generator: Generator) -> None:
     inputs = features(generator, 11)
     before = generator(**inputs)

@@ -168,6 +168,14 @@ def test_auxiliary_losses_of_silence_are_finite(generator: PitchedGenerator) -> 
     assert all(p.grad.isfinite().all() for p in generator.pitch.parameters())
 
 
+def test_freezing_leaves_the_weights_that_others_hold(generator: PitchedGenerator) -> None:
+    """A model keeps them, to be saved later."""
+    held = generator.state_dict()
+    before = {name: value.clone() for name, value in held.items()}
+    generator.freeze()
+    assert all(torch.equal(held[name], value) for name, value in before.items())
+
+
 def test_folding_changes_no_sample(generator: PitchedGenerator) -> None:
     mel = mel_of(11)
     before = generator(mel)

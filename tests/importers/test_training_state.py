@@ -278,7 +278,7 @@ def test_a_model_without_a_start_has_none(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=rf"{START_NAME}: damaged"):
         load_start(model)
     torch.save([1], model / START_NAME)
-    with pytest.raises(CheckpointError, match=rf"{START_NAME}: not a start"):
+    with pytest.raises(CheckpointError, match=rf"{START_NAME}: not a fine-tuning state"):
         load_start(model)
     save_model(model, imported.generator, imported.config)
     assert load_start(model) is None

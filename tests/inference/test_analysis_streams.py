@@ -1,4 +1,4 @@
-"""Live analysis: however audio is cut, the pieces that come out are those of the whole."""
+"""Live analysis: the joined output equals that of the whole audio, however it is cut."""
 
 import dataclasses
 import functools
@@ -40,7 +40,7 @@ def noise(*shape: int) -> Tensor:
 
 
 def pieces(audio: Tensor, cuts: list[int]) -> Iterator[Tensor]:
-    """`audio` in pieces of these sizes, but 300 at most; the last has what is left."""
+    """`audio` in at most 300 pieces of these sizes in turn; the last one has the rest."""
     done = 0
     for size in itertools.islice(itertools.cycle(cuts), 300):
         if done + size >= audio.shape[-1]:
@@ -55,8 +55,8 @@ def streamed(stream: Any, audio: Tensor, cuts: list[int]) -> Tensor:
     return torch.cat([*made, stream.flush()], dim=-1)
 
 
-def assert_close(made: Tensor, wanted: Tensor, atol: float = 1e-5) -> None:
-    torch.testing.assert_close(made, wanted, rtol=0.0, atol=atol)
+def assert_close(actual: Tensor, expected: Tensor, atol: float = 1e-5) -> None:
+    torch.testing.assert_close(actual, expected, rtol=0.0, atol=atol)
 
 
 @functools.cache
@@ -137,7 +137,7 @@ def test_frames_of_recordings(clips: list[Path]) -> None:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_lookahead_says_when_a_frame_is_final(name: str) -> None:
+def test_frame_is_final_after_its_lookahead(name: str) -> None:
     spec = SPECS[name]
     stream = MelStream(spec, sample_rate=spec.sample_rate)
     frames = 8  # far enough from the start
@@ -146,7 +146,7 @@ def test_lookahead_says_when_a_frame_is_final(name: str) -> None:
     assert stream.push(noise(1)).shape[-1] == 1
 
 
-def test_a_reset_stream_begins_anew() -> None:
+def test_reset_starts_a_new_signal() -> None:
     stream, audio = MelStream(SPEC, sample_rate=16000), noise(4000)
     stream.push(noise(2, 3000))
     stream.reset()
@@ -156,7 +156,7 @@ def test_a_reset_stream_begins_anew() -> None:
     assert_close(first, whole(SPEC, audio, 16000))
 
 
-def test_the_buffer_of_a_piece_may_be_used_again() -> None:
+def test_buffer_of_the_caller_may_be_reused() -> None:
     audio, buffer = noise(4000), torch.empty(500)
     stream = MelStream(SPEC, sample_rate=22050)
     made = []
@@ -168,7 +168,7 @@ def test_the_buffer_of_a_piece_may_be_used_again() -> None:
 
 
 @EITHER
-def test_arrays_come_back_as_they_went_in(make: Callable[[], Any]) -> None:
+def test_output_has_the_array_kind_of_the_input(make: Callable[[], Any]) -> None:
     stream = make()
     assert isinstance(stream.push(noise(900)), Tensor)
     assert isinstance(stream.push(noise(900).double().numpy()), np.ndarray)
@@ -181,7 +181,7 @@ def test_arrays_come_back_as_they_went_in(make: Callable[[], Any]) -> None:
     made.requires_grad_()
 
 
-def test_nothing_in_nothing_out() -> None:
+def test_empty_input_gives_empty_output() -> None:
     stream = MelStream(SPEC, sample_rate=8000)
     assert stream.push(noise(2, 0)).shape == stream.flush().shape == (80, 0)
     assert ResampleStream(8000, 16000, channels=2).flush().shape == (2, 0)
@@ -192,13 +192,13 @@ def test_nothing_in_nothing_out() -> None:
 def test_audio_to_mel_to_audio_is_copy_synthesis(tiny_model: Path, rate: int) -> None:
     tiny: Vocoder = vocoder.load(tiny_model)
     audio = noise(2, 9001)
-    frames, voice = tiny.mel_stream(sample_rate=rate), tiny.stream()
-    heard = [voice.push(frames.push(piece)) for piece in torch.split(audio, 700, dim=-1)]
-    assert any(map(len, heard))
-    heard += [voice.push(frames.flush()), voice.flush()]
+    analysis, synthesis = tiny.mel_stream(sample_rate=rate), tiny.stream()
+    made = [synthesis.push(analysis.push(piece)) for piece in torch.split(audio, 700, dim=-1)]
+    assert any(map(len, made))
+    made += [synthesis.push(analysis.flush()), synthesis.flush()]
     copy = tiny.resynth(audio, sample_rate=rate)
     peak = float(copy.abs().max())
-    assert_close(torch.cat(heard)[: len(copy)], copy, atol=1e-5 * peak)
+    assert_close(torch.cat(made)[: len(copy)], copy, atol=1e-5 * peak)
 
 
 BAD: dict[str, Any] = {
@@ -215,7 +215,7 @@ BAD: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", [MelStream, ResampleStream])
 @pytest.mark.parametrize("message", BAD)
-def test_bad_audio_is_refused_and_changes_nothing(kind: type[Any], message: str) -> None:
+def test_bad_audio_is_refused_and_does_not_change_the_stream(kind: type[Any], message: str) -> None:
     audio = noise(2, 4000)
     mel = kind is MelStream
     stream = MelStream(SPEC, sample_rate=8000) if mel else ResampleStream(8000, 24000, channels=2)
@@ -229,7 +229,7 @@ def test_bad_audio_is_refused_and_changes_nothing(kind: type[Any], message: str)
 
 
 @EITHER
-def test_after_the_end_only_reset_helps(make: Callable[[], Any]) -> None:
+def test_flushed_stream_needs_a_reset(make: Callable[[], Any]) -> None:
     stream = make()
     stream.flush()
     for call in (lambda: stream.push(noise(5)), stream.flush):

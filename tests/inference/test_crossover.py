@@ -1,4 +1,4 @@
-"""The filters of the crossover pass, stop and add up as they say, at any cutoff."""
+"""The low-pass filter and the crossover keep their bands and attenuation, at any cutoff."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ RATE = 48000
 
 
 @pytest.mark.parametrize("cutoff", [60.0, 187.5, 3400.0, 8000.0, 23000.0])
-def test_low_pass_keeps_its_promise(cutoff: float) -> None:
+def test_low_pass_has_its_pass_band_and_attenuation(cutoff: float) -> None:
     network = LinearPhaseLowPass(cutoff, sample_rate=RATE, block=250)
     impulse = torch.zeros(1, 1, RATE)
     impulse[..., RATE // 2] = 1.0
@@ -20,7 +20,7 @@ def test_low_pass_keeps_its_promise(cutoff: float) -> None:
     assert response[hz > cutoff].max() < 1e-4
 
 
-def test_crossover_takes_each_half_from_where_it_should() -> None:
+def test_crossover_takes_each_band_from_its_input() -> None:
     network = Crossover(6000.0, sample_rate=RATE, block=200)
     recording, wide = torch.randn(2, 1, 1, RATE)
     made = network(recording, wide)

@@ -1,4 +1,4 @@
-"""Devices: the best one by default in training, clear words where one cannot be used."""
+"""Devices: the best one by default in training, and errors where one cannot be used."""
 
 import logging
 from pathlib import Path
@@ -43,22 +43,22 @@ def test_ranks_of_one_machine_take_one_gpu_each(monkeypatch: pytest.MonkeyPatch)
     assert len(chosen) == 3
 
 
-def test_training_takes_the_best_device_and_says_so(
+def test_training_uses_the_best_device_and_logs_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     values = compose(["system=demo", "data.manifest=none"])
     assert values["trainer"]["device"] == "auto"
-    asked = []
+    requested = []
 
-    def found(name: str) -> torch.device:
-        asked.append(name)
+    def find_device(name: str) -> torch.device:
+        requested.append(name)
         return torch.device("cpu")
 
-    monkeypatch.setattr("vocoder.training.ranks.find_device", found)
+    monkeypatch.setattr("vocoder.training.ranks.find_device", find_device)
     caplog.set_level(logging.INFO)
-    with pytest.raises(vocoder.VocoderError, match="none"):  # no such manifest: it ends there
+    with pytest.raises(vocoder.VocoderError, match="none"):  # there is no such manifest
         Trainer(build_system(values), values, console=Console(quiet=True))
-    assert asked == ["auto"]
+    assert requested == ["auto"]
     assert "training on cpu" in caplog.text
 
 
@@ -84,7 +84,7 @@ class Waits(TorchDispatchMode):
         return func(*args, **kwargs or {})
 
 
-def test_a_mel_on_an_accelerator_is_looked_at_once(tiny_model: Path) -> None:
+def test_only_the_first_mel_on_an_accelerator_is_checked(tiny_model: Path) -> None:
     v = vocoder.load(tiny_model)
     mel = torch.zeros(1, 80, 4, device="meta")
     v._checked = True  # by the first mel
@@ -93,7 +93,7 @@ def test_a_mel_on_an_accelerator_is_looked_at_once(tiny_model: Path) -> None:
     assert waits.count == 0
 
 
-def test_every_mel_on_the_cpu_is_looked_at(
+def test_every_mel_on_the_cpu_is_checked(
     tiny_model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     v = vocoder.load(tiny_model)

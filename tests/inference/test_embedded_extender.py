@@ -1,4 +1,4 @@
-"""What the built-in extender promises, on recordings that it has not learned from."""
+"""Quality of the built-in extender, on recordings outside its training data."""
 
 import math
 from pathlib import Path
@@ -39,7 +39,7 @@ def levels(audio: Tensor, low: float, high: float) -> Tensor:
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
 @pytest.mark.parametrize("name", HELD_OUT)
-def test_it_is_closer_to_the_recording_than_what_needs_no_network(
+def test_extender_is_closer_to_the_recording_than_methods_without_a_network(
     extender: Extender, name: str, rate: int
 ) -> None:
     full = recording(name)
@@ -56,7 +56,9 @@ def test_it_is_closer_to_the_recording_than_what_needs_no_network(
 
 @pytest.mark.parametrize(("share", "least_db"), [(0.9, -80.0), (0.94, -40.0)])
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
-def test_the_low_band_stays(extender: Extender, rate: int, share: float, least_db: float) -> None:
+def test_low_band_is_preserved(
+    extender: Extender, rate: int, share: float, least_db: float
+) -> None:
     narrow = resample_soxr(recording(HELD_OUT[0]), RATE, rate)
     plain, wide = resample_soxr(narrow, rate, RATE), extender(narrow, sample_rate=rate)
     hz = torch.linspace(0.0, RATE / 2, len(plain) // 2 + 1)
@@ -68,14 +70,14 @@ def test_the_low_band_stays(extender: Extender, rate: int, share: float, least_d
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
-def test_a_sweep_has_no_mirror_image_and_no_overtones(extender: Extender, rate: int) -> None:
+def test_sweep_gets_no_mirror_image_and_no_overtones(extender: Extender, rate: int) -> None:
     seconds, amplitude, top = 4, 0.5, 0.45 * rate
     time = torch.arange(seconds * rate, dtype=torch.float64) / rate
     octaves = math.log(top / 50.0)
     turns = 50.0 * seconds / octaves * torch.expm1(octaves * time / seconds)
     sweep = (amplitude * torch.sin(2.0 * math.pi * turns)).float()
     wide = extender(sweep, sample_rate=rate, cutoff=0.49 * rate)
-    made = levels(wide, 0.51 * rate, RATE / 2)[8:-8]  # where it is switched on and off, it clicks
+    made = levels(wide, 0.51 * rate, RATE / 2)[8:-8]  # without the clicks at both ends
     assert made.max() < 1e-3 * amplitude  # -60 dB
 
 
@@ -85,7 +87,7 @@ def test_silence_stays_silent(extender: Extender) -> None:
         assert extender(silence, sample_rate=16000, cutoff=7900.0).abs().max() < 1e-3  # -60 dBFS
 
 
-def test_it_fits_the_package(extender: Extender) -> None:
+def test_size_and_licence_fit_the_package(extender: Extender) -> None:
     weights = Path(vocoder.__file__).parent / "assets" / "band_filler_48k" / "model.safetensors"
     assert weights.stat().st_size < 10e6
     assert extender.sample_rate == RATE

@@ -1,4 +1,4 @@
-"""Extending recordings: what is there stays, what is made fits, whatever the pieces."""
+"""Extension of recordings: lengths, preserved low band, streams equal to calls, and errors."""
 
 import logging
 from collections.abc import Callable
@@ -34,7 +34,7 @@ CONFIG = ModelConfig(
 
 @pytest.fixture(scope="module")
 def extender() -> Extender:
-    """Untrained: what it adds is quiet noise and overtones, everywhere."""
+    """An untrained extender, which adds quiet noise and overtones in the whole band."""
     torch.manual_seed(0)
     return Extender(BandFiller(**SIZES), CONFIG)
 
@@ -53,7 +53,7 @@ def speech() -> Tensor:
 
 
 def share(change: Tensor, signal: Tensor, low: float, high: float) -> float:
-    """Energy of a change between two frequencies, relative to the signal's, in dB."""
+    """Energy of a change between two frequencies relative to that of the signal, in dB."""
     hz = torch.linspace(0.0, RATE / 2, signal.shape[-1] // 2 + 1)
     inside = (hz >= low) & (hz < high)
     energies = [torch.fft.rfft(x.double())[inside].abs().square().sum() for x in (change, signal)]
@@ -71,22 +71,24 @@ def test_length_is_that_of_the_recording(
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 24000])
-def test_what_is_there_stays(extender: Extender, speech: Tensor, rate: int) -> None:
+def test_low_band_is_preserved(extender: Extender, speech: Tensor, rate: int) -> None:
     narrow = resample_soxr(speech, RATE, rate)
     wide = extender(narrow, sample_rate=rate, cutoff=0.49 * rate)
     recording = resample_soxr(narrow, rate, RATE)
     assert share(wide - recording, recording, 0.0, 0.47 * rate) < -60.0
-    assert share(wide, recording, 0.5 * rate, RATE / 2) > -20.0  # and something was added
+    assert share(wide, recording, 0.5 * rate, RATE / 2) > -20.0  # an upper band was added
 
 
-def test_a_recording_is_as_wide_as_its_content(extender: Extender, speech: Tensor) -> None:
+def test_cutoff_is_that_of_the_content_and_not_of_the_sample_rate(
+    extender: Extender, speech: Tensor
+) -> None:
     narrow = resample_soxr(resample_soxr(speech, RATE, 8000), 8000, RATE)
     wide = extender(narrow, sample_rate=RATE)
     assert share(wide - narrow, narrow, 0.0, 3500.0) < -60.0
     assert share(wide - narrow, narrow, 4500.0, RATE / 2) > 20.0
 
 
-def test_nothing_is_added_where_nothing_is_missing(
+def test_full_band_recording_is_unchanged(
     extender: Extender, speech: Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
@@ -94,25 +96,25 @@ def test_nothing_is_added_where_nothing_is_missing(
     assert "nothing is missing" in caplog.text
 
 
-def test_a_band_below_all_that_was_learned_is_extended_with_a_warning(
+def test_cutoff_below_those_of_the_training_data_gives_a_warning(
     extender: Extender, speech: Tensor, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         extender(resample_soxr(speech, RATE, 4000), sample_rate=4000)
-    assert "small has learned from recordings that end at 3400 Hz" in caplog.text
+    assert "small was trained on recordings that end at 3400 Hz" in caplog.text
 
 
-def test_the_network_is_given_nothing_above_its_highest_edge(speech: Tensor) -> None:
+def test_input_of_the_network_ends_at_its_highest_cutoff(speech: Tensor) -> None:
     class Copy(BandwidthExtender):
         def forward(self, narrowband: Tensor) -> Tensor:
             return narrowband + 0.0
 
     network = Copy(hop_length=1, cutoff_range=[2000.0, 4000.0])
-    given = Extender(network, CONFIG)(
+    narrowband = Extender(network, CONFIG)(
         speech, sample_rate=RATE, cutoff=10000.0, preserve_low_band=False
     )
-    assert share(given, speech, 4100.0, RATE / 2) < -60.0
-    assert share(given - speech, speech, 0.0, 3700.0) < -60.0
+    assert share(narrowband, speech, 4100.0, RATE / 2) < -60.0
+    assert share(narrowband - speech, speech, 0.0, 3700.0) < -60.0
 
 
 def test_equal_channels_stay_equal(extender: Extender, speech: Tensor) -> None:
@@ -122,7 +124,7 @@ def test_equal_channels_stay_equal(extender: Extender, speech: Tensor) -> None:
     assert torch.equal(wide[0], extender(narrow, sample_rate=16000, cutoff=7900.0))
 
 
-def test_channels_do_not_hear_each_other(extender: Extender, speech: Tensor) -> None:
+def test_channels_are_independent(extender: Extender, speech: Tensor) -> None:
     narrow = resample_soxr(speech, RATE, 16000)
     pair = torch.stack([narrow, narrow.flip(0)])
     wide = extender(pair, sample_rate=16000, cutoff=7900.0)
@@ -154,7 +156,7 @@ def test_stream_equals_call(extender: Extender, speech: Tensor, rate: int) -> No
 
 
 def test_windows_fade_into_each_other() -> None:
-    """A network that only copies is not heard, whatever the pieces."""
+    """With a network that copies its input the output equals the input, in any pieces."""
     windows = Windows(lambda audio: audio.clone(), size=40, overlap=10)
     signal = torch.randn(1, 1, 333)
     pieces = [windows.step(piece) for piece in signal.split(25, dim=-1)]
@@ -163,7 +165,7 @@ def test_windows_fade_into_each_other() -> None:
     assert torch.allclose(made, signal, atol=1e-6)
 
 
-def test_a_network_that_needs_everything_works_in_windows(speech: Tensor) -> None:
+def test_network_that_cannot_stream_runs_on_windows(speech: Tensor) -> None:
     class Centered(BandwidthExtender):
         def forward(self, narrowband: Tensor) -> Tensor:
             return narrowband - narrowband.mean(dim=-1, keepdim=True)
@@ -192,7 +194,7 @@ def test_file_equals_call(extender: Extender, speech: Tensor, tmp_path: Path) ->
     )
 
 
-def test_a_broken_file_leaves_nothing(extender: Extender, tmp_path: Path) -> None:
+def test_damaged_file_leaves_no_output(extender: Extender, tmp_path: Path) -> None:
     source = tmp_path / "in.flac"
     vocoder.write_audio(source, 0.1 * torch.randn(80000), 8000)
     whole = source.read_bytes()
@@ -202,7 +204,7 @@ def test_a_broken_file_leaves_nothing(extender: Extender, tmp_path: Path) -> Non
     assert [path.name for path in tmp_path.iterdir()] == ["in.flac"]
 
 
-def test_load_extender_and_load_tell_their_models_apart(model: Path, tiny_model: Path) -> None:
+def test_load_refuses_extenders_and_load_extender_vocoders(model: Path, tiny_model: Path) -> None:
     assert load_extender(model).cutoff_range == (3400.0, 12000.0)
     with pytest.raises(CheckpointError, match=r"vocoder vocode"):
         load_extender(tiny_model)
@@ -211,12 +213,12 @@ def test_load_extender_and_load_tell_their_models_apart(model: Path, tiny_model:
 
 
 @pytest.mark.parametrize("audio", [torch.zeros(0), torch.zeros(2, 3, 4), torch.full((9,), np.nan)])
-def test_what_is_no_audio_is_refused(extender: Extender, audio: Tensor) -> None:
+def test_bad_audio_is_refused(extender: Extender, audio: Tensor) -> None:
     with pytest.raises(AudioError):
         extender(audio, sample_rate=8000)
 
 
-def test_an_edge_lies_within_the_band(extender: Extender) -> None:
+def test_cutoff_above_the_band_is_refused(extender: Extender) -> None:
     with pytest.raises(ConfigError, match="5000"):
         extender(torch.randn(80), sample_rate=8000, cutoff=5000.0)
 

@@ -1,4 +1,4 @@
-"""A stream is what one call gives, in any pieces, and keeps no more than its filter needs."""
+"""A resampling stream equals one call, in any pieces, with bounded memory and delay."""
 
 import pytest
 import torch
@@ -25,7 +25,7 @@ def test_stream_equals_one_call(
     assert torch.allclose(torch.cat(made, dim=-1), whole, atol=1e-6)
 
 
-def test_memory_does_not_grow_and_audio_comes_soon() -> None:
+def test_memory_and_delay_do_not_grow() -> None:
     stream, made = PolyphaseStream(8000, 48000), 0
     for _ in range(100):
         made += stream.push(torch.randn(1, 800)).shape[-1]

@@ -1,4 +1,4 @@
-"""Laws of live streams: equal to one call, independent, as early as can be."""
+"""Live synthesis: streams equal one call, are independent, and return audio once it is final."""
 
 import asyncio
 import dataclasses
@@ -29,7 +29,7 @@ def error(ours: Tensor, theirs: Tensor) -> float:
 
 
 def run(stream: Stream, mel: Tensor, sizes: list[int]) -> Tensor:
-    """Push the mel in pieces of these sizes, one after the other and again, then flush."""
+    """Push the mel in pieces of these sizes, repeated in turn, then flush."""
     made, begin, turn = [], 0, 0
     while begin < mel.shape[-1]:
         size = sizes[turn % len(sizes)]
@@ -40,15 +40,17 @@ def run(stream: Stream, mel: Tensor, sizes: list[int]) -> Tensor:
 
 @settings(max_examples=25, deadline=None)
 @given(frames=st.integers(1, 60), sizes=st.lists(st.integers(0, 70), min_size=1, max_size=6))
-def test_any_pieces_equal_one_call(vocoder: Vocoder, frames: int, sizes: list[int]) -> None:
+def test_stream_of_any_pieces_equals_one_call(
+    vocoder: Vocoder, frames: int, sizes: list[int]
+) -> None:
     mel = torch.randn(SPEC.n_mels, 60, generator=torch.Generator().manual_seed(2)) - 5.0
     sizes = [*sizes, 1]  # so that it comes to an end
     whole = vocoder(mel[:, :frames])
     assert error(run(vocoder.stream(), mel[:, :frames], sizes), whole) < EXACT
 
 
-def test_audio_comes_as_soon_as_it_cannot_change(vocoder: Vocoder, mel: Tensor) -> None:
-    """The look-ahead is the network's, found by changing a frame; the stream waits for no more."""
+def test_audio_is_returned_as_soon_as_it_is_final(vocoder: Vocoder, mel: Tensor) -> None:
+    """Which samples are final is found by changing all later frames."""
     stream, plan, hop = vocoder.stream(), vocoder.plan(), SPEC.hop_length
     whole = vocoder(mel)
     for frame in range(40):
@@ -58,23 +60,27 @@ def test_audio_comes_as_soon_as_it_cannot_change(vocoder: Vocoder, mel: Tensor) 
         changed[:, frame + 1 :] += 1.0
         same = vocoder(changed) == whole
         first = int((~same).nonzero()[0])
-        assert stream.samples <= first  # what was given out does not depend on what comes
+        assert stream.samples <= first  # returned audio does not depend on later frames
         assert stream.samples in (made, made + hop) or frame <= plan.lookahead
     assert stream.frames == 40
     assert 40 * hop - stream.samples == plan.latency
     assert first - stream.samples < hop  # and no hop is held back
 
 
-def test_lookahead_and_receptive_field_are_the_network_s(vocoder: Vocoder, mel: Tensor) -> None:
+def test_lookahead_and_receptive_field_are_those_of_the_network(
+    vocoder: Vocoder, mel: Tensor
+) -> None:
     plan, hop, frame = vocoder.plan(), SPEC.hop_length, 30
     changed = mel.clone()
     changed[:, frame] += 1.0
-    touched = (vocoder(changed) != vocoder(mel)).nonzero()
-    assert frame - int(touched[0]) // hop == plan.lookahead
-    assert plan.receptive_field == plan.lookahead + 1 + int(touched[-1]) // hop - frame
+    differing = (vocoder(changed) != vocoder(mel)).nonzero()
+    assert frame - int(differing[0]) // hop == plan.lookahead
+    assert plan.receptive_field == plan.lookahead + 1 + int(differing[-1]) // hop - frame
 
 
-def test_causal_streams_answer_the_first_frame(causal_vocoder: Vocoder, mel: Tensor) -> None:
+def test_causal_stream_returns_audio_for_the_first_frame(
+    causal_vocoder: Vocoder, mel: Tensor
+) -> None:
     plan, stream = causal_vocoder.plan(), causal_vocoder.stream()
     assert plan.lookahead == plan.latency == 0
     for frame in range(5):
@@ -84,11 +90,11 @@ def test_causal_streams_answer_the_first_frame(causal_vocoder: Vocoder, mel: Ten
 
 def test_states_do_not_grow(vocoder: Vocoder, mel: Tensor) -> None:
     stream = vocoder.stream()
-    forms = []
+    shapes = []
     for _ in range(12):
         stream.push(mel[:, :7])
-        forms.append(stream._batch.form)
-    assert forms[-1] == forms[-2] == forms[5]
+        shapes.append(stream._batch.shapes)
+    assert shapes[-1] == shapes[-2] == shapes[5]
 
 
 def test_streams_in_a_batch_are_independent(vocoder: Vocoder, mel: Tensor) -> None:
@@ -122,19 +128,19 @@ def test_threads_share_a_model(vocoder: Vocoder, mel: Tensor) -> None:
 
 
 def test_asyncio(vocoder: Vocoder, mel: Tensor) -> None:
-    async def spoken() -> AsyncIterator[Tensor]:
+    async def pieces() -> AsyncIterator[Tensor]:
         for begin in range(0, 60, 13):
             await asyncio.sleep(0)
             yield mel[:, begin : begin + 13]
 
-    async def heard(mels: object) -> Tensor:
+    async def generated(mels: object) -> Tensor:
         return torch.cat([audio async for audio in vocoder.astream(mels)])  # type: ignore[arg-type]
 
-    assert error(asyncio.run(heard(spoken())), vocoder(mel)) < EXACT
-    assert error(asyncio.run(heard([mel[:, :50], mel[:, 50:]])), vocoder(mel)) < EXACT
+    assert error(asyncio.run(generated(pieces())), vocoder(mel)) < EXACT
+    assert error(asyncio.run(generated([mel[:, :50], mel[:, 50:]])), vocoder(mel)) < EXACT
 
 
-def test_reset_forgets_and_a_block_resets(vocoder: Vocoder, mel: Tensor) -> None:
+def test_reset_and_the_end_of_a_block_start_a_new_signal(vocoder: Vocoder, mel: Tensor) -> None:
     with vocoder.stream() as stream:
         stream.push(mel[:, :20] + 3.0)
         stream.reset()
@@ -144,10 +150,10 @@ def test_reset_forgets_and_a_block_resets(vocoder: Vocoder, mel: Tensor) -> None
         with pytest.raises(ConfigError, match="flushed.*reset"):
             stream.flush()
     assert (stream.frames, stream.samples) == (0, 0)
-    assert len(stream.flush()) == 0  # nothing came, nothing is left
+    assert len(stream.flush()) == 0
 
 
-def test_bad_frames_leave_the_stream_as_it_was(vocoder: Vocoder, mel: Tensor) -> None:
+def test_bad_frames_do_not_change_the_stream(vocoder: Vocoder, mel: Tensor) -> None:
     stream = vocoder.stream()
     made = [stream.push(mel[:, :30])]
     broken = mel[:, 30:].clone()
@@ -161,7 +167,7 @@ def test_bad_frames_leave_the_stream_as_it_was(vocoder: Vocoder, mel: Tensor) ->
     assert error(torch.cat(made), vocoder(mel)) < EXACT
 
 
-def test_pushing_together_checks_first(vocoder: Vocoder, causal_vocoder: Vocoder) -> None:
+def test_push_all_checks_all_pieces_first(vocoder: Vocoder, causal_vocoder: Vocoder) -> None:
     a, b, other = vocoder.stream(), vocoder.stream(), causal_vocoder.stream()
     good, bad = torch.zeros(20, 3), torch.zeros(7, 3)
     with pytest.raises(MelMismatchError):
@@ -175,7 +181,7 @@ def test_pushing_together_checks_first(vocoder: Vocoder, causal_vocoder: Vocoder
     assert push_all([], []) == []
 
 
-def test_the_caller_s_buffer_may_be_used_again(vocoder: Vocoder, mel: Tensor) -> None:
+def test_buffer_of_the_caller_may_be_reused(vocoder: Vocoder, mel: Tensor) -> None:
     stream, buffer, made = vocoder.stream(), torch.empty(20, 5), []
     for begin in range(0, 60, 5):
         buffer.copy_(mel[:, begin : begin + 5])
@@ -184,19 +190,19 @@ def test_the_caller_s_buffer_may_be_used_again(vocoder: Vocoder, mel: Tensor) ->
     assert error(torch.cat([*made, stream.flush()]), vocoder(mel)) < EXACT
 
 
-def test_kinds_and_specs(vocoder: Vocoder, mel: Tensor) -> None:
+def test_numpy_mels_with_another_spec(vocoder: Vocoder, mel: Tensor) -> None:
     stream = vocoder.stream(spec=dataclasses.replace(SPEC, log="log10"))
     piece = (mel / np.log(10.0)).numpy()
     first, rest = stream.push(piece), stream.flush()
     assert isinstance(first, np.ndarray) and isinstance(rest, np.ndarray)
     whole = np.concatenate([first, rest])
     assert error(torch.from_numpy(whole), vocoder(mel)) < EXACT
-    whole += 1.0  # the caller's own
+    whole += 1.0  # results may be written to
     with pytest.raises(MelMismatchError, match="n_mels"):
         vocoder.stream(spec=dataclasses.replace(SPEC, n_mels=21))
 
 
-def test_f0_comes_with_the_mel(pitched_vocoder: Vocoder, mel: Tensor) -> None:
+def test_f0_is_pushed_with_the_mel(pitched_vocoder: Vocoder, mel: Tensor) -> None:
     f0 = 100.0 + 50.0 * torch.rand(60)
     f0[20:30] = 0.0
     stream, made = pitched_vocoder.stream(f0=True), []
@@ -213,7 +219,7 @@ def test_f0_comes_with_the_mel(pitched_vocoder: Vocoder, mel: Tensor) -> None:
         stream.push(mel, f0=f0[:7])
 
 
-def test_what_cannot_stream_says_which_module() -> None:
+def test_module_that_cannot_stream_is_named() -> None:
     wide = dataclasses.replace(SPEC, n_mels=32)
     generator = HiFTNet(
         mel=wide,

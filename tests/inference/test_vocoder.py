@@ -1,4 +1,4 @@
-"""Vocoder: lengths and layouts hold exactly, arrays come back as they went in."""
+"""Vocoders: exact lengths and layouts, kinds of arrays, batches, and errors."""
 
 import dataclasses
 import json
@@ -74,7 +74,7 @@ def test_recordings_of_any_rate_become_the_mel_of_the_spec(
         signal = resample_soxr(audio, rate, 22050)[0]
         assert mel.shape == (80, math.ceil(len(signal) / 256))
         expected = MelSpectrogram(SPEC)(signal[None, None])[0]
-        # The last frames see the zeros that fill up the last hop.
+        # The last frames contain the zeros that fill up the last hop.
         torch.testing.assert_close(mel[:, : len(signal) // 256 - 2], expected[:, :-2])
 
 
@@ -97,7 +97,7 @@ def test_square_mel_is_bands_by_frames(tiny: Vocoder) -> None:
     torch.testing.assert_close(tiny(mel)[: 60 * 256], tiny(mel[:, :79])[: 60 * 256])
 
 
-def test_numpy_in_numpy_out(tiny: Vocoder) -> None:
+def test_numpy_arrays_give_numpy_arrays(tiny: Vocoder) -> None:
     audio = noise(2000)
     mel = tiny.mel(audio, sample_rate=22050)
     for result, expected in (
@@ -113,7 +113,7 @@ def test_numpy_in_numpy_out(tiny: Vocoder) -> None:
         assert np.array_equal(result, expected.numpy())
 
 
-def test_results_can_be_written_to_and_leave_the_input_alone(tiny: Vocoder) -> None:
+def test_results_can_be_written_to_without_changing_the_input(tiny: Vocoder) -> None:
     mel = noise(80, 5).requires_grad_()
     before = mel.detach().clone()
     for result in (
@@ -253,7 +253,7 @@ def test_weight_norm_is_folded_without_changing_the_audio(tiny_model: Path) -> N
     assert folded.num_parameters == sum(p.numel() for p in generator.parameters())
 
 
-def test_a_model_keeps_its_own_mel(tiny_model: Path) -> None:
+def test_only_griffin_lim_takes_another_mel(tiny_model: Path) -> None:
     assert vocoder.load(tiny_model, mel=SPEC).spec == SPEC
     with pytest.raises(ConfigError, match="only griffin-lim takes any"):
         vocoder.load(tiny_model, mel=MelSpec.preset("vocos_24k_100"))
@@ -293,7 +293,7 @@ def test_weights_that_are_not_finite_are_refused(tiny_model: Path) -> None:
 
 
 def test_f0_replaces_the_estimate_of_a_source_filter_model(clips: list[Path]) -> None:
-    """What the model itself estimates changes nothing, another F0 does; arrays and batches too."""
+    """The model's own estimate as F0 changes nothing, another F0 does; as arrays and in batches."""
     v = vocoder.load()
     audio, rate = read_audio(clips[0])
     mel = v.mel(audio[:, :rate], sample_rate=rate)

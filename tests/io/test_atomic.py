@@ -1,4 +1,4 @@
-"""Files appear whole, with the permissions of any new file, and touch nothing of the process."""
+"""Atomic writes: complete files with default permissions, and an unchanged umask."""
 
 import os
 import stat
@@ -12,7 +12,7 @@ from vocoder.io.atomic import replacing_directory, replacing_file
 
 @pytest.fixture
 def umask_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    """To change the mask, even for a moment, changes the files of all threads."""
+    """Fail if the umask is changed, which affects the files of all threads."""
 
     def refuse(mask: int) -> int:
         raise AssertionError("os.umask was called")
@@ -38,7 +38,7 @@ def test_permissions_are_those_of_new_files(tmp_path: Path) -> None:
     assert (tmp_path / "file").read_text() == "whole"
 
 
-def test_a_failure_leaves_what_was_there(tmp_path: Path) -> None:
+def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("old")
 
     def fail() -> None:

@@ -1,3 +1,5 @@
+"""Audio files: exact parts, lossless writing, resampling, and errors that name the file."""
+
 import math
 import resource
 from pathlib import Path
@@ -60,7 +62,7 @@ def test_part_equals_slice_of_whole(suffix: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", sorted(WRITE_SUFFIXES))
 @pytest.mark.parametrize("shape", [(1, 500), (2, 500), (1, 1)])
-def test_sixteen_bit_audio_survives_bit_for_bit(
+def test_sixteen_bit_audio_is_written_and_read_bit_for_bit(
     suffix: str, shape: tuple[int, int], tmp_path: Path
 ) -> None:
     audio = torch.randint(-32768, 32768, shape, generator=torch.manual_seed(0)) / 32768
@@ -99,7 +101,7 @@ def test_resample_keeps_tones_in_place_and_rejects_aliases(orig_rate: int, new_r
         assert above[middle].abs().max() < 0.5 * 10 ** (-90 / 20)
 
 
-def test_resample_treats_every_row_alone() -> None:
+def test_rows_are_resampled_independently() -> None:
     audio = torch.randn(2, 3, 700, generator=torch.manual_seed(0)) * 0.1
     together = resample_soxr(audio, 44100, 24000)
     for b in range(2):
@@ -149,7 +151,7 @@ def test_unreadable_file_is_one_line_that_names_it(fault: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("start", "frames"), [(-1, 1), (56989, None), (0, 0), (5, -2)])
-def test_part_outside_the_file(start: int, frames: int | None) -> None:
+def test_part_outside_the_file_is_refused(start: int, frames: int | None) -> None:
     with pytest.raises(AudioError, match="56989 samples"):
         read_audio(CLIP, start=start, frames=frames)
 
@@ -166,7 +168,7 @@ def test_part_outside_the_file(start: int, frames: int | None) -> None:
         ("file/a.wav", torch.zeros(9), 8000, "cannot be written"),
     ],
 )
-def test_what_cannot_be_written_leaves_nothing(
+def test_audio_that_cannot_be_written_leaves_no_file(
     name: str, audio: Tensor, rate: int, reason: str, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()

@@ -1,4 +1,4 @@
-"""The meter finds the cutoffs of resamplers, filters and codecs, in blocks of any size."""
+"""The bandwidth meter measures cutoffs of resamplers, filters and codecs, in any blocks."""
 
 import io
 from collections.abc import Callable
@@ -63,7 +63,7 @@ def test_leakage_of_steep_filters_is_not_content(name: str, cutoff: float, speec
 
 @pytest.mark.skipif("MP3" not in soundfile.available_formats(), reason="libsndfile without MP3")
 @pytest.mark.parametrize(("quality", "cutoff"), [(0.99, 8600), (0.5, 20500)])
-def test_low_pass_of_a_codec_is_found(quality: float, cutoff: int, speech: Tensor) -> None:
+def test_low_pass_of_a_codec_is_measured(quality: float, cutoff: int, speech: Tensor) -> None:
     coded = io.BytesIO()
     soundfile.write(
         coded, speech[0].numpy(), RATE, format="MP3", compression_level=quality,
@@ -95,7 +95,7 @@ def test_silence_has_no_bandwidth_and_short_audio_the_full_one() -> None:
     assert measure(padded) == RATE // 2
 
 
-def test_long_audio_takes_no_more_memory_and_gives_the_same_result() -> None:
+def test_memory_and_result_do_not_depend_on_the_duration() -> None:
     """Bursts up to 6 kHz over a stationary noise floor, for more frames than the meter stores."""
     generator = torch.manual_seed(0)
     burst = F.pad(torch.randn(1, 5000, generator=generator), (200, 26_032))

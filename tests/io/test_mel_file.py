@@ -1,4 +1,4 @@
-"""Mel files: what is written comes back with its contract, what is damaged is an error."""
+"""Mel files: mel and spec are read as they were written; damaged files are errors."""
 
 import dataclasses
 import json
@@ -21,7 +21,7 @@ NORMALISED = dataclasses.replace(SPEC, mean=tuple(0.1 * band for band in range(8
 
 @pytest.mark.parametrize("spec", [SPEC, NORMALISED])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_mel_and_contract_come_back(tmp_path: Path, suffix: str, spec: MelSpec) -> None:
+def test_mel_and_spec_are_read_as_written(tmp_path: Path, suffix: str, spec: MelSpec) -> None:
     mel = torch.randn(80, 7)
     write_mel(tmp_path / f"a{suffix}", mel, spec)
     loaded = read_mel(tmp_path / f"a{suffix}")
@@ -40,7 +40,7 @@ def test_other_programs_read_our_files(tmp_path: Path) -> None:
     assert torch.equal(load_file(tmp_path / "a.safetensors")["mel"], mel)
 
 
-def write_foreign(path: Path, mel: np.ndarray[Any, Any]) -> None:
+def write_bare(path: Path, mel: np.ndarray[Any, Any]) -> None:
     tensor = torch.from_numpy(np.ascontiguousarray(mel))
     if path.suffix == ".npy":
         np.save(path, mel)
@@ -52,11 +52,11 @@ def write_foreign(path: Path, mel: np.ndarray[Any, Any]) -> None:
 
 @pytest.mark.parametrize("shape", [(80, 7), (7, 80), (1, 80, 7)])
 @pytest.mark.parametrize("suffix", SUFFIXES)
-def test_files_of_other_projects_have_no_contract(
+def test_files_of_other_projects_have_no_spec(
     tmp_path: Path, suffix: str, shape: tuple[int, ...]
 ) -> None:
     mel = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    write_foreign(tmp_path / f"a{suffix}", mel)
+    write_bare(tmp_path / f"a{suffix}", mel)
     loaded = read_mel(tmp_path / f"a{suffix}")
     assert loaded.spec is None
     assert np.array_equal(loaded.mel.numpy(), mel[0] if len(shape) == 3 else mel)
@@ -99,7 +99,7 @@ def test_values_that_are_not_finite_are_counted(tmp_path: Path, suffix: str, val
     path = tmp_path / f"a{suffix}"
     mel = np.zeros((80, 7), dtype=np.float32)
     mel[3, :2] = value
-    write_foreign(path, mel)
+    write_bare(path, mel)
     with pytest.raises(MelMismatchError, match=f"{path}: .* 2 of 560 values"):
         read_mel(path)
 
@@ -145,7 +145,7 @@ def test_pt_without_a_mel_is_refused(tmp_path: Path, content: Any) -> None:
         read_mel(tmp_path / "a.pt")
 
 
-def test_contract_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
+def test_spec_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
     spec = SPEC.to_dict() | {"hop_lenght": 256}
     torch.save({"mel": torch.zeros(80, 7), "mel_spec": spec}, tmp_path / "a.pt")
     with pytest.raises(VocoderError, match=r"a\.pt: .*hop_lenght"):
@@ -179,7 +179,7 @@ def test_full_disk_leaves_the_old_file(tmp_path: Path, suffix: str, full_disk: A
 
 
 @pytest.mark.parametrize("name", sorted(PRESETS))
-def test_settings_by_preset_or_file(tmp_path: Path, name: str) -> None:
+def test_settings_are_read_by_preset_or_from_a_file(tmp_path: Path, name: str) -> None:
     assert read_spec(name) == PRESETS[name]
     (tmp_path / "spec.json").write_text(json.dumps(PRESETS[name].to_dict()))
     (tmp_path / "config.json").write_text(json.dumps({"mel": PRESETS[name].to_dict()}))
@@ -188,7 +188,7 @@ def test_settings_by_preset_or_file(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"n_fft": 3}', '{"mel": 1}', '{"n_fft": "a"}'])
-def test_settings_that_are_none_are_refused(tmp_path: Path, text: str) -> None:
+def test_file_without_valid_settings_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "spec.json").write_text(text)
     with pytest.raises(ConfigError, match=r"spec\.json"):
         read_spec(str(tmp_path / "spec.json"))

@@ -1,4 +1,4 @@
-"""Layers with packed weights compute what the plain ones do."""
+"""Layers with packed weights equal the plain ones."""
 
 import pytest
 import torch
@@ -27,7 +27,7 @@ def test_linear(rows: int, bias: bool) -> None:
 @pytest.mark.parametrize(("stride", "dilation", "groups"), [(1, 1, 1), (1, 3, 4), (2, 1, 2)])
 @pytest.mark.parametrize("beside", [False, True])
 def test_conv(stride: int, dilation: int, groups: int, beside: bool) -> None:
-    """Either memory layout comes back as it went in; long inputs take the other way."""
+    """The memory layout of the input is that of the output; long inputs use `otherwise`."""
     torch.manual_seed(0)
     weight, bias = torch.randn(8, 8 // groups, 5), torch.randn(8)
     long: list[int] = []

@@ -1,9 +1,10 @@
-"""Every operation with a rule gives in pieces what it gives at once; every other one is refused."""
+"""Streams of operations with a rule equal one call, in any chunks; other operations are refused."""
 
 import functools
 import inspect
 from collections.abc import Callable
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ class Along(nn.Module):
 
 
 class Branches(nn.Module):
-    """What a short and a long look-ahead make of a signal, beside each other."""
+    """Two branches with different look-ahead, combined."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -126,8 +127,8 @@ MODULES: dict[str, Callable[[], nn.Module]] = {
 REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
     "lstm": (Recurrent, r"net \(LSTM"),
     "instance-norm": (lambda: nn.Sequential(nn.InstanceNorm1d(CHANNELS)), r"0 \(InstanceNorm1d"),
-    "mean": (lambda: Along(lambda x: x - x.mean(-1, keepdim=True)), "no axis of time any more"),
-    "attention": (lambda: Along(lambda x: x.mT @ x), "2 axes of time"),
+    "mean": (lambda: Along(lambda x: x - x.mean(-1, keepdim=True)), "no time axis left"),
+    "attention": (lambda: Along(lambda x: x.mT @ x), "2 time axes"),
     "softmax": (lambda: nn.Sequential(nn.ReLU(), nn.Softmax(dim=-1)), r"1 \(Softmax"),
     "flip": (lambda: Along(lambda x: x.flip(-1)), "flip"),
     "length": (lambda: Along(lambda x: x / x.shape[-1]), "depends on the number of steps"),
@@ -154,11 +155,11 @@ def planned(module: nn.Module, shortest: int = 12) -> Plan:
 
 
 def in_pieces(plan: Plan, signal: Tensor, cuts: list[int]) -> Tensor | None:
-    """What comes out of a stream whose input is cut at these places."""
+    """Output of a stream whose input is cut at these steps; None if it is empty."""
     states, made = plan.begin(), []
-    cutoff_range = [0, *sorted(min(cut, signal.shape[-1]) for cut in cuts), signal.shape[-1]]
+    bounds = [0, *sorted(min(cut, signal.shape[-1]) for cut in cuts), signal.shape[-1]]
     with torch.inference_mode():
-        for begin, end in zip(cutoff_range, cutoff_range[1:], strict=False):
+        for begin, end in pairwise(bounds):
             if end > begin:
                 chunk, states = plan.step(states, [signal[..., begin:end]])
                 made.append(chunk)
@@ -170,12 +171,12 @@ def in_pieces(plan: Plan, signal: Tensor, cuts: list[int]) -> Tensor | None:
 @pytest.mark.parametrize("name", MODULES)
 @settings(max_examples=12, deadline=None)
 @given(steps=st.integers(1, 40), cuts=st.lists(st.integers(0, 40), max_size=12))
-def test_pieces_make_the_whole(name: str, steps: int, cuts: list[int]) -> None:
+def test_stream_equals_one_call(name: str, steps: int, cuts: list[int]) -> None:
     module, plan = made(name)
     signal = example(steps)
     try:
         whole = module(signal)
-    except RuntimeError:  # shorter than what the operation looks at
+    except RuntimeError:  # shorter than the window of the operation
         return
     pieces = in_pieces(plan, signal, cuts)
     if whole.numel() == 0:
@@ -186,7 +187,7 @@ def test_pieces_make_the_whole(name: str, steps: int, cuts: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_needs_everything_is_refused_by_name(name: str) -> None:
+def test_operation_on_all_steps_is_refused_by_name(name: str) -> None:
     module, message = REFUSED[name]
     with pytest.raises(ConfigError, match=f"cannot stream.*{message}|{message}.*cannot stream"):
         planned(module().eval())

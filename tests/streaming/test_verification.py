@@ -1,4 +1,4 @@
-"""A plan is verified when it is made: nothing streams that is not what one call gives."""
+"""Plans are verified when they are made: a stream that differs from one call is refused."""
 
 import functools
 from collections.abc import Callable
@@ -36,13 +36,13 @@ def one_node(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]
 
 @one_node
 def leaking(x: Tensor) -> Tensor:
-    """Local but for a ten-thousandth of the step before."""
+    """Local, except that a ten-thousandth of the step before is added."""
     return x + 1e-4 * torch.roll(x, 1, -1)
 
 
 @one_node
 def reversed_nan(x: Tensor) -> Tensor:
-    """Not local, which cannot be seen where everything is NaN."""
+    """Not local, but all its values are NaN."""
     return torch.flip(x, [-1]) * float("nan")
 
 
@@ -62,7 +62,9 @@ class Applied(nn.Module):
 
 
 @pytest.mark.parametrize("function", [leaking, reversed_nan, reversed_logarithm])
-def test_what_depends_on_other_steps_is_refused(function: Callable[[Tensor], Tensor]) -> None:
+def test_operation_that_depends_on_other_steps_is_refused(
+    function: Callable[[Tensor], Tensor],
+) -> None:
     with pytest.raises(ConfigError, match="cannot stream|differs from one call by nan"):
         plan_of(Applied(function))
 
@@ -72,7 +74,7 @@ class Shifted(nn.Module):
         return x.cumsum(-1)[..., 1:]
 
 
-def test_a_rule_that_does_not_describe_its_operation_is_found(
+def test_wrong_rule_of_an_operation_is_detected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def wrong(operation: Any, held: int) -> Rule:
@@ -101,7 +103,7 @@ def missing(*_: Any) -> Tensor:
 
 @pytest.mark.usefixtures("forget_kernels")
 @pytest.mark.parametrize("operator", [wrong, missing])
-def test_private_kernels_that_changed_are_not_used(
+def test_private_kernels_with_other_results_are_not_used(
     operator: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     weight = torch.randn(6, 8)

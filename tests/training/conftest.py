@@ -1,4 +1,4 @@
-"""A manifest of the example clips, and small runs of any system on it."""
+"""Fixtures: manifests of the example clips, and small training runs of any system."""
 
 import copy
 import functools
@@ -37,7 +37,7 @@ def full_band(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spectrograms are drawn, but not painted, which takes longer than a step."""
+    """Draw spectrograms without rendering them, which takes longer than a training step."""
 
     def blank(real: Tensor, fake: Tensor, mel: MelSpectrogram) -> Figure:
         spectrogram_figure(real, fake, mel)
@@ -47,7 +47,7 @@ def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def shrunk(values: dict[str, Any]) -> dict[str, Any]:
-    """The same system at a width that trains a step in milliseconds."""
+    """Reduce a system's configuration to a width that trains a step in milliseconds."""
     small = {"channels": 16, "hidden": 16, "blocks": 1, "pitch_channels": 8, "pitch_blocks": 1}
     small["iterations"] = 1
     small["context_channels"] = 16
@@ -56,6 +56,12 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
     generator = values["generator"]
     for part in (generator, generator.get("pitch", {}), generator.get("vocoder", {})):
         part |= {name: value for name, value in small.items() if name in part}
+    for part in (generator, generator.get("vocoder", {})):
+        if "upsample_kernel_sizes" in part:  # two of each are as good a sum as three
+            sizes = part.get("resblock_kernel_sizes", [3, 7])
+            part["resblock_kernel_sizes"] = sizes[:2]
+            dilations = part.get("resblock_dilations", [[1, 3], [1, 3]])
+            part["resblock_dilations"] = [each[:2] for each in dilations[:2]]
     for member in values["discriminators"].values():
         member = member.get("discriminator", member)
         kind = member["_target_"].rpartition(".")[-1]
@@ -72,7 +78,7 @@ def shrunk(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def settings(system: str, manifest: Path, output: Path, *overrides: str) -> dict[str, Any]:
-    """A composed, shrunk configuration that neither logs nor validates unless told to."""
+    """A composed, shrunk configuration, without reports and validation by default."""
     values = copy.deepcopy(composed(system, *overrides))
     values["data"]["manifest"] = str(manifest)
     values["trainer"]["output"] = str(output)
@@ -81,7 +87,7 @@ def settings(system: str, manifest: Path, output: Path, *overrides: str) -> dict
 
 @functools.cache
 def composed(system: str, *overrides: str) -> dict[str, Any]:
-    """What all runs with these settings share; Hydra takes longer than their steps."""
+    """A composed configuration, cached because Hydra takes longer than the steps of a run."""
     quiet = [f"trainer.{name}_every=1000000" for name in ("validate", "save", "log")]
     return compose(
         [

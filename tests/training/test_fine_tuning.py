@@ -1,4 +1,4 @@
-"""Laws of a run that begins from a model: nothing of it is lost, and nothing taken by mistake."""
+"""Runs that start from a model: schedule of the networks, and what is loaded of the model."""
 
 import dataclasses
 import json
@@ -39,8 +39,8 @@ def model(own_run: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(own_run / "last", tmp_path / "model"))
 
 
-def begun(manifest: Path, output: Path, start: Path, *overrides: str) -> Trainer:
-    run = trainer(settings("demo", manifest, output, f"trainer.init_from={start}", *overrides))
+def initialized(manifest: Path, output: Path, model: Path, *overrides: str) -> Trainer:
+    run = trainer(settings("demo", manifest, output, f"trainer.init_from={model}", *overrides))
     run.resume()
     return run
 
@@ -54,7 +54,7 @@ def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
 
 
 def moments_of(network: nn.Module) -> dict[str, dict[str, Tensor]]:
-    """Moments that differ from weight to weight."""
+    """Moments of every weight, which differ between weights."""
     return {
         name: {
             "step": torch.tensor(100.0 + index),
@@ -66,15 +66,15 @@ def moments_of(network: nn.Module) -> dict[str, dict[str, Tensor]]:
 
 
 def save_start(model: Path, members: dict[str, Any], moments: dict[str, Any]) -> None:
-    """Add to a model what an importer finds in other projects' files."""
+    """Add a start.pt to a model directory, as importers of other projects' checkpoints do."""
     start = {"discriminators": members, "optimizers": moments, "steps": 77}
     torch.save(start, model / "start.pt")
 
 
-# ------------------------------------------------------------------------------ who learns when
+# ------------------------------------------------------------------------------ schedule
 
 
-def test_game_has_three_acts() -> None:
+def test_generator_is_updated_first_then_discriminators_then_both() -> None:
     schedule = AdversarialSchedule(start=2, warmup=3, ramp=3)
     phases = [schedule.at(step) for step in range(10)]
     assert [p.discriminators for p in phases] == [False] * 2 + [True] * 8
@@ -82,19 +82,19 @@ def test_game_has_three_acts() -> None:
     assert [p.adversarial_weight for p in phases] == [0, 0, 0, 0, 0, 0.25, 0.5, 0.75, 1, 1]
 
 
-def test_game_without_acts() -> None:
+def test_default_schedule_has_one_phase() -> None:
     assert AdversarialSchedule().at(0) == (True, True, 1.0)
     assert AdversarialSchedule(start=None).at(10**9) == (False, True, 0.0)
 
 
-def test_generator_learns_at_every_second_step_once_it_is_judged() -> None:
+def test_generator_is_updated_at_every_second_step_once_discriminators_are_used() -> None:
     """Also at steps that are logged, whose numbers are even, counted from 1."""
     schedule = AdversarialSchedule(start=4, generator_every=2)
     assert [schedule.at(step).generator for step in range(8)] == [True] * 4 + [False, True] * 2
     assert all(schedule.at(step).discriminators for step in range(4, 8))
 
 
-def test_generator_rests_while_discriminators_warm_up(manifest: Path, tmp_path: Path) -> None:
+def test_generator_is_frozen_while_discriminators_warm_up(manifest: Path, tmp_path: Path) -> None:
     overrides = ["trainer.adversarial_start=0", "trainer.discriminator_warmup=2"]
     run = trainer(settings("demo", manifest, tmp_path, *overrides))
     before, average, discriminators = map(
@@ -118,45 +118,45 @@ def test_generator_rests_while_discriminators_warm_up(manifest: Path, tmp_path: 
     assert with_gradients == [False, False, True]
 
 
-def test_network_at_rest_keeps_its_statistics_and_its_mode() -> None:
+def test_network_without_updates_keeps_its_statistics_and_its_mode() -> None:
     norm = nn.BatchNorm1d(3)
     x = torch.randn(4, 3, 5) + 7.0
     before, expected = copied(norm), nn.BatchNorm1d(3)(x)
     with without_updates(norm):
         y = norm(x)
-    assert torch.equal(y, expected)  # by the batch, not by the running statistics
+    assert torch.equal(y, expected)  # normalised by the batch, not by the running statistics
     assert not y.requires_grad
     assert same(before, norm.state_dict())
     assert norm.training
 
 
-def test_weight_of_the_adversary_is_ramped(
+def test_adversarial_weight_is_ramped(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_ramp=3"))
     total, factors = run.objective.total, []
 
-    def watched(terms: dict[str, Tensor], *, adversarial_weight: float, fake: Tensor) -> Tensor:
+    def recorded(terms: dict[str, Tensor], *, adversarial_weight: float, fake: Tensor) -> Tensor:
         factors.append(adversarial_weight if "adversarial" in terms else None)
         return total(terms, adversarial_weight=adversarial_weight, fake=fake)
 
-    monkeypatch.setattr(run.objective, "total", watched)
-    for step in range(6):  # discriminators play from step 1
+    monkeypatch.setattr(run.objective, "total", recorded)
+    for step in range(6):  # discriminators are used from step 1
         run.step = step
         run.train_step(run.segments[step])
     assert factors == [None, 0.25, 0.5, 0.75, 1.0, 1.0]
 
 
-def test_gradients_are_reported_of_who_learned(manifest: Path, tmp_path: Path) -> None:
+def test_gradient_norms_of_updated_networks_are_reported(manifest: Path, tmp_path: Path) -> None:
     overrides = ["max_steps=3", "log_every=1", "adversarial_start=1", "discriminator_warmup=1"]
     trainer(settings("demo", manifest, tmp_path, *(f"trainer.{each}" for each in overrides))).run()
     lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
-    optimizers = [
+    updated = [
         {name.removeprefix("gradient_") for name in line["train"] if "gradient" in name}
         for line in lines
         if "train" in line
     ]
-    assert optimizers == [{"generator"}, {"discriminators"}, {"generator", "discriminators"}]
+    assert updated == [{"generator"}, {"discriminators"}, {"generator", "discriminators"}]
 
 
 @pytest.mark.parametrize("name", ["discriminator_warmup", "adversarial_ramp", "generator_every"])
@@ -175,14 +175,14 @@ def test_steps_are_not_negative(name: str, manifest: Path, tmp_path: Path) -> No
         build_system(settings("demo", manifest, tmp_path, f"trainer.{name}=-1"))
 
 
-# ------------------------------------------------------------------------------ from a model
+# ------------------------------------------------------------------------------ generator
 
 
-def test_run_begins_with_the_audio_of_its_start(
+def test_new_run_has_the_audio_of_its_initial_model(
     manifest: Path, tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", LOG)
-    run = begun(manifest, tmp_path / "run", model)
+    run = initialized(manifest, tmp_path / "run", model)
     assert (run.step, run.best) == (0, {})
     generator, _ = load_model(model)
     mel = torch.randn(1, 80, 7)
@@ -195,7 +195,7 @@ def test_run_begins_with_the_audio_of_its_start(
     assert "discriminator_warmup" in hint
 
 
-def test_built_in_model_is_a_start(manifest: Path, tmp_path: Path) -> None:
+def test_run_starts_from_a_built_in_model(manifest: Path, tmp_path: Path) -> None:
     values = compose(
         ["system=source_filter_22k", "trainer.init_from=default", f"data.manifest={manifest}"]
         + [f"trainer.output={tmp_path}", "trainer.validation_clips=1"]
@@ -205,20 +205,20 @@ def test_built_in_model_is_a_start(manifest: Path, tmp_path: Path) -> None:
     assert same(run.generator.state_dict(), load_model(find_model("default"))[0].state_dict())
 
 
-def test_own_state_goes_before_the_start(manifest: Path, tmp_path: Path, model: Path) -> None:
-    start = f"trainer.init_from={model}"
-    trainer(settings("demo", manifest, tmp_path / "run", start, "trainer.max_steps=2")).run()
-    run = trainer(settings("demo", manifest, tmp_path / "run", start))
+def test_state_of_the_run_precedes_init_from(manifest: Path, tmp_path: Path, model: Path) -> None:
+    setting = f"trainer.init_from={model}"
+    trainer(settings("demo", manifest, tmp_path / "run", setting, "trainer.max_steps=2")).run()
+    run = trainer(settings("demo", manifest, tmp_path / "run", setting))
     run.resume()
     assert run.step == 2
     assert not same(run.generator.state_dict(), run.ema.model.state_dict())
     shutil.rmtree(model)
     with pytest.raises(CheckpointError, match="no such model directory"):
-        begun(manifest, tmp_path / "other", model)
+        initialized(manifest, tmp_path / "other", model)
 
 
-def test_start_brings_its_mel_and_generator(manifest: Path, tmp_path: Path) -> None:
-    """Whatever its family: the system supplies discriminators, losses and the rest."""
+def test_mel_and_generator_are_those_of_the_initial_model(manifest: Path, tmp_path: Path) -> None:
+    """Also of another class; discriminators, losses and other settings are the system's."""
     spec = MelSpec(sample_rate=16000, n_fft=64, hop_length=16, win_length=64, n_mels=5)
     spec = dataclasses.replace(spec, mean=(0.5,) * 5, scale=(2.0,) * 5)
     generator = {
@@ -245,21 +245,21 @@ def test_start_brings_its_mel_and_generator(manifest: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("override", ["generator.blocks=2", "+generator.x=1", "mel.f_max=7e3"])
-def test_overriding_what_the_start_brings_is_an_error(
+def test_overriding_mel_or_generator_of_the_initial_model_is_an_error(
     override: str, manifest: Path, tmp_path: Path, model: Path
 ) -> None:
     with pytest.raises(ConfigError, match="brings its own mel and generator; drop"):
         settings("demo", manifest, tmp_path, f"trainer.init_from={model}", override)
 
 
-# ------------------------------------------------------------------------------ with its opponents
+# ------------------------------------------------------------------ discriminators and optimizers
 
 
-def test_own_run_brings_its_discriminators_and_optimizers(
+def test_discriminators_and_optimizers_of_an_own_run_are_loaded(
     manifest: Path, tmp_path: Path, own_run: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", LOG)
-    run = begun(manifest, tmp_path, own_run / "last")
+    run = initialized(manifest, tmp_path, own_run / "last")
     state = load_state(own_run / "states" / "step-00000003.pt")
     assert run.step == 0
     assert same(run.ema.model.state_dict(), state["ema"])
@@ -275,17 +275,17 @@ def test_own_run_brings_its_discriminators_and_optimizers(
     assert f"started from {own_run / 'last'}: generator; from {own_run}/states/" in caplog.text
 
 
-def test_discriminators_of_the_same_name_are_taken_over(
+def test_discriminators_of_the_same_name_are_loaded(
     manifest: Path, tmp_path: Path, model: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", LOG)
     fresh = trainer(settings("demo", manifest, tmp_path / "fresh"))
-    known = {name: value + 1.0 for name, value in fresh.discriminators["mpd"].state_dict().items()}
+    saved = {name: value + 1.0 for name, value in fresh.discriminators["mpd"].state_dict().items()}
     moments = moments_of(fresh.discriminators)
-    members = {"mpd": known, "msd": {"weight": torch.zeros(1)}}
+    members = {"mpd": saved, "msd": {"weight": torch.zeros(1)}}
     save_start(model, members, {"discriminators": moments})
-    run = begun(manifest, tmp_path / "run", model)
-    assert same(run.discriminators["mpd"].state_dict(), known)
+    run = initialized(manifest, tmp_path / "run", model)
+    assert same(run.discriminators["mpd"].state_dict(), saved)
     assert same(run.discriminators["mrd"].state_dict(), fresh.discriminators["mrd"].state_dict())
     optimizer = run.optimizers["discriminators"]
     for name, weight in zip(optimizer.names, optimizer.parameters, strict=True):
@@ -307,23 +307,23 @@ def test_discriminator_of_another_shape_is_an_error(
         trainer(values).resume()
 
 
-def test_moments_belong_to_their_weights(manifest: Path, tmp_path: Path, model: Path) -> None:
+def test_moments_are_used_for_their_weights(manifest: Path, tmp_path: Path, model: Path) -> None:
     fresh = trainer(settings("demo", manifest, tmp_path / "fresh"))
-    known = moments_of(fresh.generator)
-    save_start(model, {}, {"generator": known})
-    run = begun(manifest, tmp_path / "run", model)
+    moments = moments_of(fresh.generator)
+    save_start(model, {}, {"generator": moments})
+    run = initialized(manifest, tmp_path / "run", model)
     optimizer = run.optimizers["generator"]
     before = [weight.detach().double() for weight in optimizer.parameters]
     for weight in optimizer.parameters:
         weight.grad = torch.full_like(weight, 0.01)
-    optimizer.step(10)  # behind the warm-up, before the decay: at the full learning rate
+    optimizer.step(10)  # after the warm-up, before the decay: at the full learning rate
 
     # AdamW (Loshchilov and Hutter 2019), algorithm 2, with the settings of configs/optim/demo.yaml.
     lr, (beta1, beta2), eps, decay = 1e-3, (0.8, 0.99), 1e-8, 0.01
     for name, old, new in zip(optimizer.names, before, optimizer.parameters, strict=True):
-        step = known[name]["step"].double() + 1
-        first = beta1 * known[name]["exp_avg"].double() + (1 - beta1) * 0.01
-        second = beta2 * known[name]["exp_avg_sq"].double() + (1 - beta2) * 0.01**2
+        step = moments[name]["step"].double() + 1
+        first = beta1 * moments[name]["exp_avg"].double() + (1 - beta1) * 0.01
+        second = beta2 * moments[name]["exp_avg_sq"].double() + (1 - beta2) * 0.01**2
         move = first / (1 - beta1**step) / ((second / (1 - beta2**step)).sqrt() + eps)
         expected = old * (1 - lr * decay) - lr * move
         assert torch.allclose(new.double(), expected, rtol=1e-6, atol=1e-7), name
@@ -340,11 +340,11 @@ def test_moments_that_fit_no_weight_are_an_error(
     }
     save_start(model, {}, {"generator": moments})
     with pytest.raises(CheckpointError, match=f"optimizers.generator: {name}"):
-        begun(manifest, tmp_path / "run", model)
+        initialized(manifest, tmp_path / "run", model)
 
 
 @pytest.mark.parametrize("change", [{"amsgrad": True}, {"_target_": "torch.optim.SGD"}])
-def test_moments_are_for_optimizers_of_their_kind(
+def test_moments_are_not_loaded_by_optimizers_of_another_kind(
     change: dict[str, Any],
     manifest: Path,
     tmp_path: Path,
@@ -362,11 +362,11 @@ def test_moments_are_for_optimizers_of_their_kind(
     assert "state of optimizers: discriminators (" in caplog.text
 
 
-# ------------------------------------------------------------------------------ what it is for
+# ------------------------------------------------------------------------------ quality
 
 
-def test_new_discriminators_do_not_spoil_the_generator(manifest: Path, tmp_path: Path) -> None:
-    """The embedded model, against discriminators that know nothing, stays as good as it was."""
+def test_untrained_discriminators_do_not_degrade_the_model(manifest: Path, tmp_path: Path) -> None:
+    """With a warm-up and a ramp, the scores of the embedded model stay about the same."""
     small = ["data.batch_size=1", "data.segment=4096", "optim.generator.optimizer.lr=1e-4"]
     phases = ["adversarial_start=0", "discriminator_warmup=3", "adversarial_ramp=3", "max_steps=8"]
     given = [

@@ -1,4 +1,4 @@
-"""Laws over every objective in configs/objective, and configs for every loss of the package."""
+"""Every objective in configs/objective trains, and every loss of the package has a config."""
 
 import importlib
 import inspect

@@ -22,7 +22,7 @@ PRESET = "hifigan_22k_80"
 
 
 def predict(path: Path, folder: Path, *, off: int, transposed: bool) -> Path:
-    """A bare mel file of a recording, `off` frames longer, at the same place in `folder`."""
+    """Write a bare mel file of a recording, `off` frames longer, to the same path in `folder`."""
     audio, rate = read_audio(path)
     spec = MelSpec.preset(PRESET)
     mel = MelSpectrogram(spec)(resample_soxr(audio, rate, spec.sample_rate)[None])[0]
@@ -35,7 +35,7 @@ def predict(path: Path, folder: Path, *, off: int, transposed: bool) -> Path:
 
 @pytest.fixture
 def mels(tmp_path: Path, clips: list[Path]) -> list[Path]:
-    """Mels of all clips, in both layouts, by turns exact and a frame longer and shorter."""
+    """Mels of all clips, in both layouts, in turn of exact length, a frame longer and shorter."""
     return [
         predict(clip, tmp_path / "mels", off=number % 3 - 1, transposed=number % 2 == 0)
         for number, clip in enumerate(clips)
@@ -51,7 +51,7 @@ def prepared(tmp_path: Path, mels: list[Path], vocoder_command: Command) -> Path
     return tmp_path / "pairs.csv"
 
 
-def test_pairs_a_frame_off_train(prepared: Path, tmp_path: Path) -> None:
+def test_pairs_that_differ_by_a_frame_train(prepared: Path, tmp_path: Path) -> None:
     values = settings(
         "demo", prepared, tmp_path / "run", "trainer.max_steps=2", "trainer.validate_every=2",
         "trainer.workers=1",
@@ -64,30 +64,30 @@ def test_pairs_a_frame_off_train(prepared: Path, tmp_path: Path) -> None:
     assert np.isfinite(run.scores["log_mel"])
 
 
-def test_the_generator_sees_the_file_and_its_mel_is_not_computed(
+def test_generator_input_is_the_mel_of_the_file(
     prepared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trainer(settings("demo", prepared, tmp_path / "run"))
-    seen: list[torch.Tensor] = []
+    given: list[torch.Tensor] = []
     run.generator.register_forward_pre_hook(
-        lambda _, __, inputs: seen.append(inputs["mel"]), with_kwargs=True
+        lambda _, __, inputs: given.append(inputs["mel"]), with_kwargs=True
     )
     monkeypatch.setattr(run.features["mel"], "forward", None)
     batch = run.segments[0]
     run.train_step(batch)
-    assert torch.equal(seen[0], batch.features["mel"])
-    assert seen[0].shape == (2, 80, 8)
+    assert torch.equal(given[0], batch.features["mel"])
+    assert given[0].shape == (2, 80, 8)
     run.ema.model.register_forward_pre_hook(
-        lambda _, __, inputs: seen.append(inputs["mel"]), with_kwargs=True
+        lambda _, __, inputs: given.append(inputs["mel"]), with_kwargs=True
     )
     run.validator.run(run.ema.model, run.features)
     (held_out,) = (clip for clip in read_manifest(prepared, split="valid"))
     stored = torch.from_numpy(np.load(held_out.mel))
     stored = stored if len(stored) == 80 else stored.T
-    assert torch.equal(seen[-1][0], stored[:, : seen[-1].shape[-1]])
+    assert torch.equal(given[-1][0], stored[:, : given[-1].shape[-1]])
 
 
-def test_pairs_far_off_are_named_and_the_others_written(
+def test_pairs_of_different_length_are_named_and_the_others_written(
     mels: list[Path], clips: list[Path], tmp_path: Path, vocoder_command: Command
 ) -> None:
     expected = len(np.load(predict(clips[3], tmp_path / "mels", off=0, transposed=True)))
@@ -105,7 +105,7 @@ def test_pairs_far_off_are_named_and_the_others_written(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_mel_that_changed_since_ends_the_run_by_name(
+def test_mel_that_has_changed_since_ends_the_run_and_is_named(
     workers: int, prepared: Path, mels: list[Path], clips: list[Path], tmp_path: Path
 ) -> None:
     values = settings(
@@ -124,7 +124,7 @@ def test_a_mel_that_changed_since_ends_the_run_by_name(
     assert f"has {changed[named.pop()][1]} frames, the recording gives" in str(caught.value)
 
 
-def test_bare_mels_need_settings(
+def test_mels_without_a_spec_need_a_preset(
     mels: list[Path], tmp_path: Path, vocoder_command: Command
 ) -> None:
     command = ("prepare", CLIPS, "-o", tmp_path / "m.csv", "--mels", tmp_path / "mels")
@@ -142,14 +142,14 @@ def test_mels_of_another_system_are_refused_before_the_first_step(
         trainer(settings("vocos_24k", prepared, tmp_path / "run"))
 
 
-def test_speed_is_not_for_pairs(prepared: Path, tmp_path: Path) -> None:
+def test_speed_change_is_refused_for_pairs(prepared: Path, tmp_path: Path) -> None:
     values = settings("demo", prepared, tmp_path / "run")
     values["data"]["speed"] = [0.8, 1.25]
     with pytest.raises(ConfigError, match=r"data\.speed"):
         trainer(values)
 
 
-def test_a_batch_without_features_computes_them(manifest: Path, tmp_path: Path) -> None:
+def test_features_that_are_not_in_a_batch_are_computed(manifest: Path, tmp_path: Path) -> None:
     run = trainer(settings("demo", manifest, tmp_path / "run"))
     batch = run.segments[0]
     assert isinstance(batch, Batch)
@@ -162,7 +162,7 @@ def test_a_batch_without_features_computes_them(manifest: Path, tmp_path: Path) 
 
 
 def in_ear(path: Path, folder: Path, *, more: int = 0) -> Path:
-    """What an in-ear microphone hears of a recording, at 16 kHz and `more` samples longer."""
+    """Write a body-conducted copy of a recording, at 16 kHz and `more` samples longer."""
     audio, rate = read_audio(path)
     torch.manual_seed(0)
     copy = BodyConduction()(resample_soxr(audio, rate, 16000)[None], 16000)[0]
@@ -172,8 +172,8 @@ def in_ear(path: Path, folder: Path, *, more: int = 0) -> Path:
 
 
 @pytest.fixture
-def heard(tmp_path: Path, clips: list[Path], vocoder_command: Command) -> Path:
-    """A manifest of all clips with copies that are by turns exact and 10 ms longer and shorter."""
+def with_copies(tmp_path: Path, clips: list[Path], vocoder_command: Command) -> Path:
+    """A manifest of clips with copies, in turn of exact length and 10 ms longer and shorter."""
     for number, clip in enumerate(clips):
         in_ear(clip, tmp_path / "in_ear", more=160 * (number % 3 - 1))
     common = ("--narrowband", tmp_path / "in_ear")
@@ -185,9 +185,9 @@ def heard(tmp_path: Path, clips: list[Path], vocoder_command: Command) -> Path:
 
 
 @pytest.mark.usefixtures("blank_pictures")
-def test_an_extender_learns_from_copies(heard: Path, tmp_path: Path) -> None:
+def test_extender_trains_on_copies(with_copies: Path, tmp_path: Path) -> None:
     values = settings(
-        "eben", heard, tmp_path / "run", "trainer.max_steps=2", "trainer.validate_every=2",
+        "eben", with_copies, tmp_path / "run", "trainer.max_steps=2", "trainer.validate_every=2",
         "trainer.best_metric=lsd",
     )  # fmt: skip
     run = trainer(values)
@@ -199,27 +199,27 @@ def test_an_extender_learns_from_copies(heard: Path, tmp_path: Path) -> None:
     assert (tmp_path / "run/best").is_dir()
 
 
-def test_the_generator_hears_the_copy_and_none_is_made(
-    heard: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_generator_input_is_the_copy_of_the_file(
+    with_copies: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = trainer(settings("eben", heard, tmp_path / "run"))
-    seen: list[torch.Tensor] = []
+    run = trainer(settings("eben", with_copies, tmp_path / "run"))
+    given: list[torch.Tensor] = []
     for generator in (run.generator, run.ema.model):
         generator.register_forward_pre_hook(
-            lambda _, __, inputs: seen.append(inputs["narrowband"]), with_kwargs=True
+            lambda _, __, inputs: given.append(inputs["narrowband"]), with_kwargs=True
         )
     monkeypatch.setattr(run.features["narrowband"], "forward", None)
     batch = run.segments[0]
     run.train_step(batch)
-    assert torch.equal(seen[0], batch.features["narrowband"])
-    assert seen[0].shape == batch.audio.shape
+    assert torch.equal(given[0], batch.features["narrowband"])
+    assert given[0].shape == batch.audio.shape
     scores, (made,) = run.validator.run(run.ema.model, run.features)
     assert "lsd" in scores
-    (held_out,) = read_manifest(heard, split="valid")
+    (held_out,) = read_manifest(with_copies, split="valid")
     copy = read_audio(held_out.narrowband)[0]
     samples = len(made.fake)
     assert samples % run.generator.hop_length == 0
-    assert torch.equal(seen[-1][0], copy[:, :samples])
+    assert torch.equal(given[-1][0], copy[:, :samples])
 
 
 def test_copies_of_another_length_are_named_and_the_others_written(
@@ -238,8 +238,8 @@ def test_copies_of_another_length_are_named_and_the_others_written(
     assert written == set(clips) - {clips[3], clips[5]}
 
 
-def test_copies_and_their_score_are_for_what_takes_them(heard: Path, tmp_path: Path) -> None:
+def test_copies_and_lsd_are_refused_for_vocoders(with_copies: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="takes no narrowband"):
-        trainer(settings("demo", heard, tmp_path / "run"))
+        trainer(settings("demo", with_copies, tmp_path / "run"))
     with pytest.raises(ConfigError, match="best_metric is 'lsd'"):
-        trainer(settings("demo", heard, tmp_path / "run", "trainer.best_metric=lsd"))
+        trainer(settings("demo", with_copies, tmp_path / "run", "trainer.best_metric=lsd"))

@@ -1,4 +1,4 @@
-"""Two processes with half a batch each learn what one process learns from the whole."""
+"""Gradients averaged over two processes equal those of one process with the whole batch."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Laws of a run: exact resume, orderly end, nothing lost, nothing silently wrong."""
+"""Training runs: exact resuming, signals, saved states, reports, and errors."""
 
 import functools
 import json
@@ -51,15 +51,15 @@ def adaptive(_: str, manifest: Path, output: Path, *overrides: str) -> dict[str,
     return values
 
 
-def test_everything_around_the_game_plays_along(manifest: Path, tmp_path: Path) -> None:
+def test_augmentation_regularisers_and_balancer_are_applied(manifest: Path, tmp_path: Path) -> None:
     run = trainer(adaptive("demo", manifest, tmp_path, "trainer.adversarial_start=0"))
     strength = run.augmentation["ada"].p.clone()
-    seen = []
+    losses = []
     for step in range(8):
         run.step = step
-        seen.append(run.train_step(run.segments[step]).keys())
-    assert [("r1" in names) for names in seen] == [step % 3 == 0 for step in range(8)]
-    assert all("apart" in names for names in seen)
+        losses.append(run.train_step(run.segments[step]).keys())
+    assert [("r1" in names) for names in losses] == [step % 3 == 0 for step in range(8)]
+    assert all("apart" in names for names in losses)
     assert not torch.equal(run.augmentation["ada"].p, strength)
     assert run.objective.balancer.ages.min() > 1.0
 
@@ -71,9 +71,9 @@ def test_everything_around_the_game_plays_along(manifest: Path, tmp_path: Path) 
         ("demo", ["workers=0"]),
         ("demo", ["workers=1"]),
         ("source_filter_22k", ["workers=1"]),
-        ("demo", ["discriminator_warmup=3"]),  # stopped while the generator is at rest
+        ("demo", ["discriminator_warmup=3"]),  # stopped while the generator is frozen
         ("demo", ["discriminator_warmup=1", "adversarial_ramp=4"]),  # stopped on the ramp
-        ("adaptive", []),  # what adapts is saved, too
+        ("adaptive", []),  # the states of augmentation and objective are saved, too
     ],
 )
 def test_resuming_is_exact(
@@ -127,7 +127,7 @@ def test_signal_saves_and_ends(
     assert load_config(tmp_path / "last").name == "demo"
 
 
-def test_damaged_state_gives_way_to_the_one_before(
+def test_damaged_state_is_skipped_for_the_one_before(
     manifest: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     trainer(
@@ -153,7 +153,7 @@ def test_only_the_last_states_are_kept(manifest: Path, tmp_path: Path) -> None:
     ]
 
 
-def test_best_is_the_best_validation(
+def test_best_model_is_that_of_the_best_validation(
     manifest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = settings("demo", manifest, tmp_path, "trainer.max_steps=4", "trainer.validate_every=1")
@@ -180,7 +180,7 @@ def test_gradient_that_is_not_finite_changes_nothing(
         run.train_step(poisoned)
 
 
-def test_discriminators_wait_for_their_start(manifest: Path, tmp_path: Path) -> None:
+def test_discriminators_are_used_from_adversarial_start_on(manifest: Path, tmp_path: Path) -> None:
     run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_start=1"))
     assert "discriminators" not in run.train_step(run.segments[0])
     run.step = 1
@@ -188,7 +188,7 @@ def test_discriminators_wait_for_their_start(manifest: Path, tmp_path: Path) -> 
     assert {"discriminators", "adversarial", "feature_matching"} <= losses.keys()
 
 
-def test_generator_pass_leaves_discriminators_alone(manifest: Path, tmp_path: Path) -> None:
+def test_generator_update_does_not_change_discriminators(manifest: Path, tmp_path: Path) -> None:
     run = trainer(settings("demo", manifest, tmp_path, "trainer.adversarial_start=0"))
     run.optimizers["discriminators"].base_rates = [0.0]
     for group in run.optimizers["discriminators"].optimizer.param_groups:
@@ -201,7 +201,7 @@ def test_generator_pass_leaves_discriminators_alone(manifest: Path, tmp_path: Pa
     assert all(p.requires_grad for p in run.discriminators.parameters())
 
 
-def test_the_step_fits_a_screen() -> None:
+def test_train_step_has_at_most_25_lines() -> None:
     import inspect
 
     from vocoder.training.trainer import Trainer
@@ -210,7 +210,7 @@ def test_the_step_fits_a_screen() -> None:
     assert len(body) <= 25
 
 
-def test_resume_false_refuses_an_old_run(manifest: Path, tmp_path: Path) -> None:
+def test_existing_run_is_refused_without_resume(manifest: Path, tmp_path: Path) -> None:
     trainer(settings("demo", manifest, tmp_path, "trainer.max_steps=1")).run()
     run = trainer(settings("demo", manifest, tmp_path, "trainer.resume=false"))
     with pytest.raises(ConfigError, match=r"trainer\.resume"):
@@ -223,7 +223,7 @@ def test_another_network_in_the_same_folder_is_refused(manifest: Path, tmp_path:
         trainer(settings("hifigan_v2", manifest, tmp_path, "trainer.max_steps=2")).run()
 
 
-def test_curve_holds_every_report_once(manifest: Path, tmp_path: Path) -> None:
+def test_curve_has_every_report_once(manifest: Path, tmp_path: Path) -> None:
     for stop in (2, 4):
         values = settings(
             "demo", manifest, tmp_path, f"trainer.max_steps={stop}", "trainer.log_every=1"
@@ -257,7 +257,7 @@ def test_schedule_holds_before_it_decays() -> None:
     assert factors == pytest.approx([0.5, 1.0, 1.0, 1.0, 1.0, 0.01, 0.01])
 
 
-def test_every_network_has_a_schedule_and_a_clip_of_its_own() -> None:
+def test_every_optimizer_has_its_own_schedule_and_gradient_clipping() -> None:
     def optimizer(schedule: WarmupExponential) -> ModelOptimizer:
         sgd = functools.partial(torch.optim.SGD, lr=2.0)
         settings = NetworkOptim(optimizer=sgd, schedule=schedule, clip=0.5)
@@ -282,6 +282,7 @@ def test_every_network_has_a_schedule_and_a_clip_of_its_own() -> None:
         (["system=demo", "data.manifest=m", "trainer.max_stepz=2"], "max_stepz"),
         (["system=demo", "data.manifest=m", "+trainer.max_stepz=2"], "max_stepz"),
         (["system=demo", "data.manifest=m", "+colour=red"], "colour"),
+        (["-m", "system=demo", "data.manifest=m", "--cfg", "job"], "Only one of"),
         (["system=demo", "data.manifest=m", "+optim.generator.optimizer.lrr=1"], "lrr"),
         (["system=demo", "data.manifest=m", "+objective.weights.mell=1"], "mell"),
         (["system=demo", "data.manifest=nosuch.csv"], "nosuch.csv"),
@@ -299,7 +300,7 @@ def test_bad_configuration_is_one_clear_error(
     assert "\n" not in str(caught.value)
 
 
-def test_segment_that_is_no_whole_number_of_hops(manifest: Path, tmp_path: Path) -> None:
+def test_segment_that_is_no_multiple_of_the_hop_is_refused(manifest: Path, tmp_path: Path) -> None:
     values = settings("demo", manifest, tmp_path)
     values["data"]["segment"] = 1000
     with pytest.raises(ConfigError, match="take 1024"):
@@ -318,7 +319,7 @@ def test_misspelt_key_inside_yaml_is_an_error(
         main([f"--config-dir={tmp_path}", "system=mine", "data.manifest=m"])
 
 
-def test_every_step_sees_its_own_noise_and_only_its_own(manifest: Path, tmp_path: Path) -> None:
+def test_every_step_has_its_own_seed(manifest: Path, tmp_path: Path) -> None:
     values = compose(
         ["system=source_filter_22k", f"data.manifest={manifest}", f"trainer.output={tmp_path}"]
     )

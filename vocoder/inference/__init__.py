@@ -1,1 +1,1 @@
-"""What users hold: loaded models, ready for one call, a file or a live stream."""
+"""Inference: loaded models for whole signals, files and live streams."""

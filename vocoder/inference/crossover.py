@@ -1,4 +1,4 @@
-"""Linear-phase filters as layers, and the crossover between a recording and what extends it."""
+"""Linear-phase low-pass filters, and the crossover of a recording and its extended version."""
 
 import math
 
@@ -7,16 +7,17 @@ from torch import Tensor, nn
 
 from vocoder.dsp.lowpass import kaiser_sinc
 
-_WIDTH = 0.04  # of the transition, as a share of its upper edge, but at least
-_LEAST_HZ = 100.0
+_WIDTH = 0.04  # width of the transition band relative to the cutoff
+_LEAST_HZ = 100.0  # least width of the transition band
 _ATTENUATION_DB = 90.0
 
 
 class LinearPhaseLowPass(nn.Module):
-    """Keeps what lies below 0.96 `cutoff` (or `cutoff` - 100 Hz), nothing above: -90 dB, without delay.
+    """Linear-phase low-pass filter without delay: -90 dB above `cutoff` Hz.
 
-    A sample at a time this would be thousands of products with one number; so it is computed in
-    blocks of `block` samples, as a matrix product with the filter at every shift within a block.
+    Frequencies below 0.96 `cutoff`, or `cutoff` - 100 Hz if that is lower, pass unchanged. Sample
+    by sample this would be thousands of products with one number; so it is computed in blocks of
+    `block` samples, as a matrix product with the filter at every shift within a block.
 
     Shape: [B, 1, T] → same, T a multiple of `block`.
     """
@@ -26,7 +27,7 @@ class LinearPhaseLowPass(nn.Module):
     def __init__(self, cutoff: float, *, sample_rate: int, block: int) -> None:
         super().__init__()
         width = min(max(_WIDTH * cutoff, _LEAST_HZ), cutoff) / sample_rate
-        # Kaiser's fit as in `kaiser_sinc`, whose half width this is the double of.
+        # Kaiser's formula as in `kaiser_sinc`; `width` is twice its half width.
         size = 2 * math.ceil((_ATTENUATION_DB - 7.95) / (2.285 * math.pi * 4.0 * width)) + 3
         cutoff = cutoff / sample_rate - width / 2
         taps = kaiser_sinc(size, cutoff=cutoff, half_width=width)
@@ -37,13 +38,13 @@ class LinearPhaseLowPass(nn.Module):
         self.register_buffer("matrix", matrix, persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:
-        """Filter a batch of signals; beyond their ends is silence."""
+        """Filter a batch of signals, with silence beyond their ends."""
         blocks = F.conv1d(F.pad(audio, (self.reach, self.reach)), self.matrix, stride=self.block)
         return blocks.transpose(1, 2).flatten(1)[:, None]
 
 
 class Crossover(nn.Module):
-    """A recording below `cutoff`, and above it what was made of the recording.
+    """Combines a recording below `cutoff` Hz with its extended version above.
 
     Shape: recording [B, 1, T], wide [B, 1, T] → same, T a multiple of `block`.
     """
@@ -53,6 +54,6 @@ class Crossover(nn.Module):
         self.below = LinearPhaseLowPass(cutoff, sample_rate=sample_rate, block=block)
 
     def forward(self, recording: Tensor, wide: Tensor) -> Tensor:
-        """Put the two halves together; they add up to what both hold alike."""
-        kept: Tensor = self.below(recording - wide)
-        return wide + kept
+        """Combine the two bands; content that is equal in both inputs passes unchanged."""
+        correction: Tensor = self.below(recording - wide)
+        return wide + correction

@@ -6,7 +6,7 @@ from vocoder.errors import ConfigError
 
 
 def find_device(name: str) -> torch.device:
-    """The device called "cpu", "cuda", "cuda:1", "mps" …; "auto" is the best that there is.
+    """Find a device by name: "cpu", "cuda", "cuda:1", "mps" …, or "auto" for the best available.
 
     Raises ConfigError if this machine has no such device.
     """

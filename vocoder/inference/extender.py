@@ -1,4 +1,4 @@
-"""Bandwidth extension: recordings without their upper band in, full band out.
+"""Bandwidth extension of recordings that lack an upper band.
 
 extender = load_extender()                       # the embedded one, or a model directory
 audio = extender(audio, sample_rate=8000)        # [T] or [C, T] at extender.sample_rate
@@ -27,18 +27,18 @@ from vocoder.io.bandwidth import BandwidthMeter
 from vocoder.streaming.plan import Plan, noise_examples
 
 _log = logging.getLogger(__name__)
-_FULL = 0.9  # share of the band that content reaches where nothing is missing
-_NARROW = 0.8  # share of the lowest cutoff of the training below which a warning is due
-_PIECE_SECONDS = 0.5  # computed at once where nobody waits: longer pieces leave the cache
+_FULL = 0.9  # share of the band from which on content counts as full band
+_NARROW = 0.8  # share of the lowest training cutoff below which there is a warning
+_PIECE_SECONDS = 0.5  # computed at once for whole recordings: longer pieces leave the cache
 _WINDOW_SECONDS, _OVERLAP_SECONDS = 4.0, 1.0  # for networks that cannot stream
 _BLOCK = 200  # samples, at least, that a crossover filters at once
 
 
 def load_extender(name: str | Path = EXTENDER, *, device: str = "cpu") -> "Extender":
-    """Load a bandwidth extender: a model directory, or the built-in "extender".
+    """Load a bandwidth extender from a model directory, or the built-in "extender".
 
     Raises CheckpointError if there is no such model, or it is damaged or no extender, ConfigError
-    if `device` is not there.
+    if `device` is not available.
 
     >>> import torch
     >>> extender = load_extender()
@@ -59,11 +59,10 @@ def load_extender(name: str | Path = EXTENDER, *, device: str = "cpu") -> "Exten
 
 
 class Extender(InferenceModel):
-    """A network that extends bands, ready for recordings on one device.
+    """A bandwidth extender for recordings of any rate, on one device.
 
-    `cutoff_range` are the lowest and the highest frequency in Hz at which the recordings ended that
-    it has learned from. Every method takes tensors or NumPy arrays of floats and returns the same
-    kind.
+    `cutoff_range` holds the lowest and the highest cutoff in Hz of its training data. Every method
+    takes tensors or NumPy arrays of floats and returns the same kind.
     """
 
     generator: BandwidthExtender
@@ -87,7 +86,7 @@ class Extender(InferenceModel):
         cutoff: float | None = None,
         preserve_low_band: bool = True,
     ) -> Array:
-        """A whole recording with an upper band; each channel by itself.
+        """Extend a whole recording by an upper band, each channel independently.
 
         Raises AudioError, ConfigError.
 
@@ -95,11 +94,11 @@ class Extender(InferenceModel):
 
         Args:
             audio: The recording.
-            sample_rate: Of the recording, in Hz.
-            output_rate: Of the result, in Hz; the model's by default.
-            cutoff: Frequency in Hz above which the recording holds nothing; measured by default.
-            preserve_low_band: Below the cutoff, the result is the recording itself; if false, it is
-                what the network makes of all of it.
+            sample_rate: Sample rate of the recording in Hz.
+            output_rate: Sample rate of the result in Hz; the model's by default.
+            cutoff: Frequency in Hz above which the recording has no content; measured by default.
+            preserve_low_band: Whether the result is the recording itself below the cutoff;
+                otherwise the network's output in the whole band.
         """
         signal = float_tensor(audio, "the audio", AudioError)
         if signal.ndim not in (1, 2) or signal.numel() == 0:
@@ -129,10 +128,16 @@ class Extender(InferenceModel):
         cutoff: float | None = None,
         preserve_low_band: bool = True,
     ) -> int:
-        """Extend one file into another, in constant memory; returns the number of samples written.
+        """Extend one audio file into another, in constant memory; returns the samples written.
 
-        `output_rate`, `cutoff` and `preserve_low_band` are those of a call. A file whose cutoff is
-        to be measured is read twice. Raises AudioError, ConfigError; then nothing is written.
+        Raises AudioError, ConfigError; then nothing is written.
+
+        Args:
+            source: File that is read, twice if its cutoff is measured.
+            target: File that is written.
+            output_rate: Sample rate of the result in Hz; the model's by default.
+            cutoff: Frequency in Hz above which the recording has no content; measured by default.
+            preserve_low_band: Whether the result is the recording itself below the cutoff.
         """
         info = probe(source)
         frames = math.ceil(_PIECE_SECONDS * info.sample_rate)
@@ -186,30 +191,30 @@ class Extender(InferenceModel):
         preserve_low_band: bool = True,
         arrays: type = Tensor,
     ) -> ExtensionStream[Any]:
-        """A live stream: `push` audio as it comes, then `flush`; together, what a call gives.
+        """Open a live stream: `push` audio as it arrives, then `flush`; together they equal a call.
 
         Args:
-            sample_rate: Of the audio that is pushed, in Hz.
-            channels: In every piece.
-            output_rate: Of the result, in Hz; the model's by default.
-            cutoff: As for a call, but it cannot be measured in advance: half of `sample_rate` by
-                default.
-            preserve_low_band: As for a call.
-            arrays: `torch.Tensor` or `numpy.ndarray`: what type checkers take pieces to be, and
-                what `flush` gives where nothing was pushed.
+            sample_rate: Sample rate of the input in Hz.
+            channels: Number of channels of every piece.
+            output_rate: Sample rate of the result in Hz; the model's by default.
+            cutoff: Frequency in Hz above which the input has no content; half of `sample_rate` by
+                default, as it cannot be measured in advance.
+            preserve_low_band: Whether the result is the input itself below the cutoff.
+            arrays: `torch.Tensor` or `numpy.ndarray`: the kind of pieces for type checkers, and of
+                the result of `flush` where nothing was pushed.
         """
         cutoff = sample_rate / 2 if cutoff is None else cutoff
         output_rate = output_rate or self.sample_rate
         if not 0.0 <= cutoff <= sample_rate / 2:
             raise ConfigError(
-                f"cutoff is {cutoff} Hz; at {sample_rate} Hz nothing lies above {sample_rate / 2} Hz"
+                f"cutoff is {cutoff} Hz; at {sample_rate} Hz it is at most {sample_rate / 2} Hz"
             )
         complete = preserve_low_band and cutoff >= _FULL * min(self.sample_rate, output_rate) / 2
         if complete:
             _log.warning("the content reaches %.0f Hz: nothing is missing, nothing added", cutoff)
         elif 0.0 < cutoff < _NARROW * self.cutoff_range[0]:
             _log.warning(
-                "the content ends at %.0f Hz, but %s has learned from recordings that end at "
+                "the content ends at %.0f Hz, but %s was trained on recordings that end at "
                 "%.0f Hz or above",
                 *(cutoff, self.config.name, self.cutoff_range[0]),
             )
@@ -228,7 +233,7 @@ class Extender(InferenceModel):
 
     @property
     def can_stream(self) -> bool:
-        """Whether the network can extend a live stream exactly, or only window by window."""
+        """Whether the network runs as an exact stream; otherwise it runs on overlapping windows."""
         try:
             self.plan()
         except ConfigError:
@@ -236,12 +241,12 @@ class Extender(InferenceModel):
         return True
 
     def plan(self) -> Plan:
-        """How the network runs as a stream, made once; ConfigError says why if it cannot."""
+        """Plan of the network as a stream, made once; raises ConfigError if it cannot stream."""
         hop_length = self.generator.hop_length
         return self._planned("", lambda: self._plan(self.generator, hop_length, "narrowband"))
 
     def _chains(self, cutoff: float, *, preserve_low_band: bool) -> Callable[[], Chain]:
-        """What makes a chain for each channel of a recording that ends at `cutoff`."""
+        """Constructor of the chain of one channel, for a recording that ends at `cutoff`."""
         block = self.generator.hop_length * math.ceil(_BLOCK / self.generator.hop_length)
         filters = {"sample_rate": self.sample_rate, "block": block}
         limit = crossover = None
@@ -249,9 +254,10 @@ class Extender(InferenceModel):
             limit = self._plan(LinearPhaseLowPass(self.cutoff_range[1], **filters), block, "audio")
         if preserve_low_band:
             crossover = self._plan(Crossover(cutoff, **filters), block, "recording", "wide")
-        return lambda: Chain(self._stage(), multiple=block, limit=limit, crossover=crossover)
+        return lambda: Chain(self._new_stage(), multiple=block, limit=limit, crossover=crossover)
 
-    def _stage(self) -> Stage:
+    def _new_stage(self) -> Stage:
+        """The network at the beginning of a stream: exact, or on overlapping windows."""
         if self.can_stream:
             return Planned(self.plan())
         hop, rate = self.generator.hop_length, self.sample_rate
@@ -267,7 +273,7 @@ class Extender(InferenceModel):
 
 
 def measure_cutoff(blocks: Iterable[Tensor], sample_rate: int) -> int:
-    """Where the content of a recording ends, in Hz; 0 for silence. Shape of each block: [C, T]."""
+    """Measure the cutoff of a recording in Hz; 0 for silence. Shape of each block: [C, T]."""
     meter = BandwidthMeter(sample_rate)
     for block in blocks:
         meter.add(block)

@@ -1,4 +1,4 @@
-"""What a loaded vocoder and a loaded extender have in common."""
+"""Base class of loaded models, vocoders and extenders."""
 
 import threading
 from collections.abc import Callable, Hashable
@@ -11,15 +11,16 @@ from torch import Tensor
 from vocoder.build import build
 from vocoder.checkpoint import ModelConfig, load_weights, save_model
 from vocoder.errors import CheckpointError, ConfigError
+from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
 from vocoder.nn.weight_norm import count_weights
 from vocoder.streaming.plan import Plan
 
 
 class InferenceModel:
-    """A generator ready for inference on one device, with the configuration that it came with.
+    """A generator ready for inference on one device, with its configuration.
 
-    `config` is what its config.json says, `sample_rate` that of the audio it makes, in Hz, and
+    `config` is the content of its config.json, `sample_rate` that of its output in Hz, and
     `num_parameters` the number of its weights, weight norm folded in. Plans of streams are made
     once, when they are first needed. Raises ConfigError for a device that cannot run it.
     """
@@ -30,7 +31,7 @@ class InferenceModel:
         self.config = config
         self.sample_rate = config.mel.sample_rate
         self.num_parameters = count_weights(generator)
-        # What `save` writes: freezing merges some weights and gives others another precision.
+        # For `save`: freezing merges some weights and gives others another precision.
         self._weights = generator.state_dict()
         self.generator = generator.freeze()
         self._planning = threading.Lock()
@@ -39,14 +40,14 @@ class InferenceModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model computes."""
+        """Device on which the model computes."""
         return self._device
 
     def to(self, device: torch.device | str) -> Self:
-        """Move the model, in place; streams that were made before keep their device.
+        """Move the model to a device, in place; streams that were made before keep theirs.
 
-        Raises ConfigError for a device that is not there, or that lacks the double precision which
-        some models need.
+        Raises ConfigError for a device that is not available, or that lacks the double precision
+        which some models need.
         """
         where = torch.device(device)
         if self.generator.double_precision and where.type == "mps":
@@ -61,9 +62,9 @@ class InferenceModel:
         return self
 
     def save(self, directory: str | Path) -> None:
-        """Write a model directory, which `vocoder.load` takes and training can start from.
+        """Write a model directory, for `vocoder.load` and for training to start from.
 
-        Raises CheckpointError rather than replace anything but a model.
+        An existing model is replaced. Raises CheckpointError if anything else is there.
         """
         generator = build(self.config.generator, "generator")
         assert isinstance(generator, Generator)
@@ -74,7 +75,7 @@ class InferenceModel:
         self.generator.to(device)
 
     def _planned(self, key: Hashable, make: Callable[[], Plan]) -> Plan:
-        """The plan of this key, made once; so is the ConfigError that says why there is none."""
+        """The plan for `key`, made once; one that cannot be made raises ConfigError every time."""
         with self._planning:
             if key not in self._plans:
                 try:
@@ -88,6 +89,23 @@ class InferenceModel:
 
 
 def require_finite(audio: Tensor, name: str) -> None:
-    """Raise CheckpointError if what a network makes of silence is not finite."""
+    """Raise CheckpointError if the output of the model `name` for silence is not finite."""
     if not torch.isfinite(audio).all():
         raise CheckpointError(f"{name}: its weights hold NaN or infinite values")
+
+
+def require_vocoder(generator: Generator, spec: MelSpec, name: str) -> None:
+    """Raise CheckpointError unless the generator maps the model's mel to finite audio."""
+    if generator.hop_length != spec.hop_length or "mel" not in generator.features:
+        raise CheckpointError(
+            f"{name}: config.json is inconsistent: hop_length {spec.hop_length} in its mel, "
+            f"{generator.hop_length} in its generator, which takes {', '.join(generator.features)}"
+        )
+    silence = torch.tensor(spec.silence)[None, :, None].expand(-1, -1, 4)
+    try:
+        with torch.inference_mode():
+            audio = generator(mel=silence)
+    except RuntimeError as error:
+        reason = str(error).split("\n", 1)[0]
+        raise CheckpointError(f"{name}: its generator does not take its mel ({reason})") from error
+    require_finite(audio, name)

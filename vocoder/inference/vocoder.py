@@ -21,7 +21,7 @@ from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.features.mel_conversion import convert, layout
 from vocoder.generators.base import BandwidthExtender, Generator
 from vocoder.inference.device import find_device
-from vocoder.inference.model import InferenceModel, require_finite
+from vocoder.inference.model import InferenceModel, require_vocoder
 from vocoder.inference.streams.analysis import MelStream
 from vocoder.inference.streams.synthesis import Stream, astream
 from vocoder.io.arrays import Array, float_tensor, like
@@ -34,11 +34,11 @@ _log = logging.getLogger(__name__)
 def load(
     name: str | Path = "default", *, device: str = "cpu", mel: MelSpec | None = None
 ) -> "Vocoder":
-    """Load a vocoder: a model directory, or a built-in name ("default", "griffin-lim").
+    """Load a vocoder from a model directory or by a built-in name ("default", "griffin-lim").
 
-    "griffin-lim" has no weights and works for any `mel` (without it, preset hifigan_22k_80); every
-    other model brings its own. Raises CheckpointError if there is no such model or it is damaged,
-    ConfigError if `device` is not there or `mel` is not the model's.
+    "griffin-lim" has no weights and works for any `mel` (preset hifigan_22k_80 by default); every
+    other model has its own mel settings. Raises CheckpointError if there is no such model or it is
+    damaged, ConfigError if `device` is not available or `mel` is not the model's.
 
     >>> import torch
     >>> v = load("griffin-lim")
@@ -57,13 +57,13 @@ def load(
             "vocoder.load_extender in Python"
         )
     if mel not in (None, config.mel):
-        raise ConfigError(f"{name} has a mel of its own; only {GRIFFIN_LIM} takes any")
-    _check(generator, config.mel, str(name))
+        raise ConfigError(f"{name} has its own mel settings; only {GRIFFIN_LIM} takes any")
+    require_vocoder(generator, config.mel, str(name))
     return Vocoder(generator, config, device=where)
 
 
 def griffin_lim(mel: MelSpec) -> ModelConfig:
-    """What the config.json of the built-in Griffin-Lim for this spec would say."""
+    """Configuration of the built-in Griffin-Lim for the mel settings `mel`."""
     spec = {"_target_": "vocoder.features.mel.MelSpec", **mel.to_dict()}
     return ModelConfig(
         name=GRIFFIN_LIM,
@@ -73,7 +73,7 @@ def griffin_lim(mel: MelSpec) -> ModelConfig:
 
 
 class Vocoder(InferenceModel):
-    """A generator of audio from mels, with its mel contract, ready for inference on one device.
+    """A vocoder: a generator of audio from mels, with its mel contract, on one device.
 
     Every method takes tensors or NumPy arrays of floats and returns the same kind. A call computes
     its whole input at once, so memory grows with its length.
@@ -84,14 +84,14 @@ class Vocoder(InferenceModel):
     ) -> None:
         self.spec = config.mel
         self._transform = MelSpectrogram(self.spec)
-        self._checked = False  # whether a mel on an accelerator has been looked at
+        self._checked = False  # whether a mel on an accelerator has been checked
         super().__init__(generator, config, device=device)
 
     def mel(self, audio: Array, *, sample_rate: int) -> Array:
-        """Log-mel of audio at any rate, as this model wants it.
+        """Compute the log-mel of audio at any rate, with this model's settings.
 
         Channels are averaged, the rate is converted, and zeros fill up the last frame, so that
-        vocoding the mel gives at least the samples that went in. Raises AudioError.
+        vocoding the mel gives at least the samples of the input. Raises AudioError.
         Shape: [T] or [C, T] → [M, F].
         """
         return like(self._mel(self._mono(audio, sample_rate)), audio)
@@ -104,19 +104,19 @@ class Vocoder(InferenceModel):
         lengths: Sequence[int] | None = None,
         spec: MelSpec | None = None,
     ) -> Array:
-        """Audio of one mel or of a batch.
+        """Generate audio from one mel or from a batch.
 
-        `spec` says how the mel was made, if not with this model's settings: it is converted where
-        that is exact. `f0` in Hz, 0 where unvoiced, replaces the pitch that a source-filter model
-        would estimate; other models take none. `lengths` are the frames of each item of a padded
-        batch: what lies behind them is taken as silence, and is zero in the audio. Raises
-        MelMismatchError, ConfigError for an f0 that the model has no use for.
+        `spec` has the settings of the mel, if they are not this model's: it is converted where
+        that is exact. `f0` in Hz, 0 where unvoiced, replaces the pitch estimate of a source-filter
+        model; other models take none. `lengths` are the frames of each item of a padded batch:
+        frames after them are treated as silence, and are zero in the audio. Raises
+        MelMismatchError, or ConfigError for an f0 that the model does not take.
         Shape: [M, F], or [F, M] if only that fits, → [T]; a batch [B, M, F] → [B, T]. f0: [F], or
         [B, F].
         """
-        made = spec or self.spec
-        frames = layout(float_tensor(mel, "the mel", MelMismatchError), made)
-        batch = convert(frames, made, self.spec).to(self.device)
+        given = spec or self.spec
+        frames = layout(float_tensor(mel, "the mel", MelMismatchError), given)
+        batch = convert(frames, given, self.spec).to(self.device)
         batch = batch[None] if frames.ndim == 2 else batch
         if lengths is not None:
             batch = self._silenced(batch, lengths)
@@ -127,7 +127,7 @@ class Vocoder(InferenceModel):
         return like(audio[0] if frames.ndim == 2 else audio, mel)
 
     def resynth(self, audio: Array, *, sample_rate: int) -> Array:
-        """Copy synthesis, audio to mel to audio: exactly as long as the input at the model's rate.
+        """Copy synthesis, audio to mel to audio, of the input's length at the model's rate.
 
         Shape: [T] or [C, T] → [T · self.sample_rate / sample_rate].
         """
@@ -143,23 +143,23 @@ class Vocoder(InferenceModel):
     def stream(
         self, *, f0: bool = False, spec: MelSpec | None = None, arrays: type = Tensor
     ) -> Stream[Any]:
-        """A live stream: `push` mels as they come, then `flush`; together it is what a call gives.
+        """Open a live stream: `push` mels as they arrive, then `flush`; together they equal a call.
 
         With `f0` every mel is pushed with its F0, which replaces a source-filter model's estimate.
-        `spec` says how the mels are made, if not with this model's settings. Pieces come back as
-        what was pushed; `arrays` (`torch.Tensor` or `numpy.ndarray`) tells type checkers which that
-        is, and `flush` where nothing was pushed. Raises ConfigError, naming the module, for a
-        network that needs the whole mel at once; MelMismatchError.
+        `spec` has the settings of the mels, if they are not this model's. Audio has the array kind
+        of the mel that was pushed; `arrays` (`torch.Tensor` or `numpy.ndarray`) is that kind for
+        type checkers, and for `flush` where nothing was pushed. Raises ConfigError, naming the
+        module, for a network that needs the whole mel at once; MelMismatchError.
         """
-        made = spec or self.spec
-        convert(torch.tensor(made.silence)[:, None], made, self.spec)  # now, not at the first push
+        given = spec or self.spec
+        convert(torch.tensor(given.silence)[:, None], given, self.spec)  # raises before any push
 
         def prepare(mel: Tensor) -> Tensor:
-            if mel.ndim != 2 or mel.shape[0] != made.n_mels:
+            if mel.ndim != 2 or mel.shape[0] != given.n_mels:
                 raise MelMismatchError(
-                    f"a stream takes mels [{made.n_mels}, f]; this one has {list(mel.shape)}"
+                    f"a stream takes mels [{given.n_mels}, f]; this one has {list(mel.shape)}"
                 )
-            return convert(mel, made, self.spec)
+            return convert(mel, given, self.spec)
 
         return Stream(self.plan(f0=f0), prepare, device=self.device, arrays=arrays)
 
@@ -168,24 +168,25 @@ class Vocoder(InferenceModel):
     @overload
     def mel_stream(self, *, sample_rate: int, arrays: type[Array]) -> MelStream[Array]: ...
     def mel_stream(self, *, sample_rate: int, arrays: type = Tensor) -> MelStream[Any]:
-        """`mel` of live audio at any rate: `push` audio as it comes, `flush` at the end.
+        """Open a live stream from audio at any rate to this model's mel: `push`, then `flush`.
 
-        Its frames can go straight into `stream`. Raises AudioError.
+        Its frames are those of `mel`, and can be pushed into `stream`. Raises AudioError.
         """
         return MelStream(self.spec, sample_rate=sample_rate, device=self.device, arrays=arrays)
 
     def astream(
         self, mels: AsyncIterable[Array] | Iterable[Array], *, spec: MelSpec | None = None
     ) -> AsyncIterator[Array]:
-        """Audio of mels that come one by one: `async for audio in vocoder.astream(mels)`.
+        """Generate audio from mels that arrive one by one, as an asynchronous iterator.
 
-        The network runs in another thread. Raises as `stream` and `Stream.push` do.
+        `async for audio in vocoder.astream(mels)`; the network runs in another thread. Raises as
+        `stream` and `Stream.push` do.
         """
         stream: Stream[Any] = self.stream(spec=spec)
         return astream(stream, mels)
 
     def plan(self, *, f0: bool = False) -> Plan:
-        """How this model runs as a stream, with its look-ahead and latency; made once.
+        """Plan of this model's streams, with its look-ahead and latency; made once.
 
         Raises ConfigError as `stream` does.
         """
@@ -209,7 +210,7 @@ class Vocoder(InferenceModel):
         try:
             return Plan(self.generator, *examples)
         except ConfigError as error:
-            hint = "; a stream that is given F0 (f0=True) needs no estimate"
+            hint = "; a stream with F0 (f0=True) needs no estimate"
             raise ConfigError(f"{error}{hint if takes_f0 and not f0 else ''}") from error
 
     def _mono(self, audio: Array, sample_rate: int) -> Tensor:
@@ -228,11 +229,11 @@ class Vocoder(InferenceModel):
         return signal.to(self.device)
 
     def _mel(self, signal: Tensor) -> Tensor:
-        """Zeros fill up the last frame. Shape: [T] → [M, F]."""
+        """Mel of a signal, whose last frame is filled up with zeros. Shape: [T] → [M, F]."""
         padded = F.pad(signal, (0, -len(signal) % self.spec.hop_length))
         with torch.inference_mode():
             mel: Tensor = self._transform(padded[None, None])[0]
-        return mel.clone()  # outside, so that callers may write to it
+        return mel.clone()  # outside inference mode, so that callers may write to it
 
     def _pitch(self, f0: Array, mel: Tensor) -> Tensor:
         """Check an F0 contour against the mel. Shape: [F] or [B, F], [B, M, F] → [B, F]."""
@@ -240,24 +241,24 @@ class Vocoder(InferenceModel):
             raise ConfigError(f"{self.config.name} takes no f0; a source-filter model does")
         values = float_tensor(f0, "f0", ConfigError).to(self.device)
         values = values[None] if values.ndim == 1 else values
-        wanted = (mel.shape[0], mel.shape[-1])
-        if tuple(values.shape) != wanted:
+        batch, frames = mel.shape[0], mel.shape[-1]
+        if tuple(values.shape) != (batch, frames):
             raise ConfigError(
                 f"f0 has the shape {list(values.shape)}, but the mel has "
-                f"{wanted[1]} frames (batch of {wanted[0]}): one value in Hz for each frame"
+                f"{frames} frames (batch of {batch}): one value in Hz for each frame"
             )
         return values
 
     def _generate(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
-        """Shape: [B, M, F], [B, F] → [B, T]."""
-        given = {} if f0 is None else {"f0": f0}
+        """Audio of a batch in the model's settings. Shape: [B, M, F], [B, F] → [B, T]."""
+        pitch = {} if f0 is None else {"f0": f0}
         if self.generator.samples(mel.shape[-1]) < 1:
             raise MelMismatchError(
                 f"the mel has {mel.shape[-1]} frame, too few for a sample of audio"
             )
         with torch.inference_mode():
-            audio: Tensor = self.generator(mel=mel, **given)[:, 0]
-        return audio.clone()  # outside, so that callers may write to it
+            audio: Tensor = self.generator(mel=mel, **pitch)[:, 0]
+        return audio.clone()  # outside inference mode, so that callers may write to it
 
     def _silenced(self, mel: Tensor, lengths: Sequence[int]) -> Tensor:
         """`mel` with the spec's silence from `lengths[b]` on. Shape: [B, M, F] → same."""
@@ -271,9 +272,9 @@ class Vocoder(InferenceModel):
         return torch.where(inside, mel, mel.new_tensor(self.spec.silence)[:, None])
 
     def _warn_if_impossible(self, mel: Tensor) -> None:
-        """Say so if the mel is off by more than 20 dB from what audio in [-1, 1] can give.
+        """Log a warning if the mel is more than 20 dB outside the range of audio in [-1, 1].
 
-        On an accelerator only for the first mel: the answer has to be waited for.
+        On an accelerator only the first mel is checked: reading the result waits for the device.
         """
         if mel.device.type != "cpu":
             if self._checked:
@@ -291,20 +292,3 @@ class Vocoder(InferenceModel):
                 100 * share,
                 self.config.name,
             )
-
-
-def _check(generator: Generator, spec: MelSpec, name: str) -> None:
-    """Raise CheckpointError unless the generator turns this mel into finite audio."""
-    if generator.hop_length != spec.hop_length or "mel" not in generator.features:
-        raise CheckpointError(
-            f"{name}: config.json contradicts itself: hop_length {spec.hop_length} in its mel, "
-            f"{generator.hop_length} in its generator, which takes {', '.join(generator.features)}"
-        )
-    silence = torch.tensor(spec.silence)[None, :, None].expand(-1, -1, 4)
-    try:
-        with torch.inference_mode():
-            audio = generator(mel=silence)
-    except RuntimeError as error:
-        reason = str(error).split("\n", 1)[0]
-        raise CheckpointError(f"{name}: its generator does not take its mel ({reason})") from error
-    require_finite(audio, name)

@@ -1,1 +1,1 @@
-"""Audio files and what they hold, mel files, atomic writes, and arrays of either kind."""
+"""Audio files, mel files, atomic writes, bandwidth of recordings, and array conversion."""

@@ -1,4 +1,4 @@
-"""What users hand over, tensors or NumPy arrays, as tensors we can compute with, and back."""
+"""Conversion of users' tensors and NumPy arrays to float32 tensors, and back."""
 
 from typing import Any, TypeVar
 
@@ -13,7 +13,10 @@ Array = TypeVar("Array", Tensor, NDArray[Any])
 
 
 def float_tensor(values: Tensor | NDArray[Any], name: str, error: type[VocoderError]) -> Tensor:
-    """`values` in float32, without gradient; raises `error` if they are not finite floats."""
+    """Convert to a float32 tensor without gradient; raises `error` if not all are finite floats.
+
+    `name` names the values in the message.
+    """
     if not isinstance(values, Tensor):
         array = np.asarray(values)
         if array.dtype.kind != "f":
@@ -30,13 +33,13 @@ def float_tensor(values: Tensor | NDArray[Any], name: str, error: type[VocoderEr
 
 
 def empty_array(arrays: type) -> Any:
-    """No value at all, as a tensor or a NumPy array, whichever the class `arrays` says."""
+    """An empty tensor or NumPy array, according to the class `arrays`."""
     empty = torch.empty(0)
     return empty if issubclass(arrays, Tensor) else empty.numpy()
 
 
 def like(tensor: Tensor, template: Array) -> Array:
-    """`tensor` as the caller's kind of array: NumPy, or a tensor on the device of `template`."""
+    """Convert to the array kind of `template`: NumPy, or a tensor on its device."""
     if isinstance(template, Tensor):
         return tensor.to(template.device)
     return tensor.cpu().numpy()

@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, never half of one."""
+"""Atomic writes of files and directories: readers get the old or the new one, complete."""
 
 import os
 import secrets
@@ -14,9 +14,9 @@ from vocoder.errors import VocoderError
 
 @contextmanager
 def replacing_file(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place if the block succeeds.
+    """A temporary file beside `path`, which replaces it if the block succeeds.
 
-    What keeps it from being written (permissions, a full disk) becomes a VocoderError.
+    Raises VocoderError if it cannot be written (permissions, a full disk).
     """
     with _failing_to_write(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,10 @@ def replacing_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_directory(directory: Path) -> Iterator[Path]:
-    """A temporary directory that takes the place of `directory` if the block succeeds."""
+    """A temporary directory beside `directory`, which replaces it if the block succeeds.
+
+    Raises VocoderError if it cannot be written.
+    """
     with _failing_to_write(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         temporary = _unused(directory)
@@ -58,7 +61,7 @@ def replacing_directory(directory: Path) -> Iterator[Path]:
 
 
 def _unused(path: Path) -> Path:
-    """A hidden name beside `path` that nobody else takes."""
+    """A hidden path beside `path` with a random name."""
     return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
 
 

@@ -1,7 +1,7 @@
-"""Audio files in and out, and conversion of the sample rate.
+"""Reading and writing of audio files, and conversion of the sample rate.
 
-Everything that touches audio on disk goes through here: a file is read in part or in blocks,
-checked once, and written whole or not at all.
+All audio files are accessed through this module: a file is read in part or in blocks, checked
+once, and written whole or not at all.
 """
 
 import io
@@ -27,7 +27,7 @@ StrPath = str | os.PathLike[str]
 
 
 class AudioInfo(NamedTuple):
-    """What the header of a file says; `samples` counts one channel."""
+    """Contents of the header of an audio file; `samples` counts one channel."""
 
     sample_rate: int
     channels: int
@@ -35,16 +35,16 @@ class AudioInfo(NamedTuple):
 
 
 def probe(path: StrPath) -> AudioInfo:
-    """Read the header only. Raises AudioError for what `read_audio` would not open."""
+    """Read the header of an audio file. Raises AudioError for a file that cannot be opened."""
     with _opened(Path(path)) as file:
         return AudioInfo(file.samplerate, file.channels, file.frames)
 
 
 def read_audio(path: StrPath, *, start: int = 0, frames: int | None = None) -> tuple[Tensor, int]:
-    """Read samples [start, start + frames) of every channel, and the sample rate.
+    """Read samples [start, start + frames) of every channel of a file, and its sample rate.
 
-    Only that part is decoded, and it equals the same slice of the whole file; what lies past the
-    end of the file is left off. An Ogg file is decoded from its beginning, because libsndfile
+    Only that part is decoded, and it equals the same slice of the whole file; a part that exceeds
+    the file ends with it. An Ogg file is decoded from its beginning, because libsndfile
     lands up to a block away when it seeks in one (libsndfile issue 885): prefer FLAC where short
     parts of long files are read. Raises AudioError if the path is missing, empty, not audio or
     cut short, if `start` is not a sample of the file, or if a sample is NaN or infinite.
@@ -76,9 +76,10 @@ def read_blocks(path: StrPath, *, frames: int) -> Iterator[Tensor]:
 
 
 def resample_soxr(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
-    """Convert from `orig_rate` to `new_rate` samples per second with soxr's HQ filter, without delay.
+    """Convert the sample rate from `orig_rate` to `new_rate` Hz with soxr's HQ filter.
 
-    Runs on the CPU, passes no gradient, and returns `audio` itself if the rates are equal.
+    The result has no delay. Runs on the CPU, passes no gradient, and returns `audio` itself if the
+    rates are equal.
 
     Shape: [..., T] → [..., round(T * new_rate / orig_rate)], float32 on the device of the input.
     """
@@ -94,17 +95,17 @@ def resample_soxr(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
     rows = audio.detach().cpu().float().reshape(-1, audio.shape[-1])
     columns = soxr.resample(rows.T.contiguous().numpy(), orig_rate, new_rate, quality="HQ")
     converted = torch.from_numpy(columns).T
-    # soxr rounds the length its own way: one sample more or less at the very end.
+    # soxr rounds the length differently: one sample more or less at the very end.
     exact = F.pad(converted, (0, samples - converted.shape[-1]))
     return exact.reshape(*audio.shape[:-1], samples).to(audio.device)
 
 
 def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
-    """Write 16-bit PCM, WAV or FLAC by the suffix; what exceeds [-1, 1] is clipped.
+    """Write audio as 16-bit PCM, WAV or FLAC by the suffix; values outside [-1, 1] are clipped.
 
-    The file appears complete or not at all, and what came from a 16-bit file is written back bit
-    for bit. Raises AudioError if that suffix or audio (shape, NaN, infinity) cannot be written,
-    VocoderError if the place cannot. Shape: [T] or [C, T], T ≥ 1.
+    The file appears complete or not at all, and audio from a 16-bit file is written back bit for
+    bit. Raises AudioError if that suffix or audio (shape, NaN, infinity) cannot be written,
+    VocoderError if the path cannot. Shape: [T] or [C, T], T ≥ 1.
     """
     path = Path(path)
     container = _container(path)
@@ -127,10 +128,10 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
 
 
 def write_blocks(path: StrPath, blocks: Iterable[Tensor], sample_rate: int) -> int:
-    """`write_audio` of audio that is made block by block, as long as it likes; returns the samples.
+    """Write audio of any length block by block, as `write_audio` does; returns its samples.
 
     Raises as `write_audio` does; where `blocks` raises, no file appears, or the old one stays.
-    Shape of each: [C, T], any T ≥ 0, C that of the first.
+    Shape of each block: [C, T], any T ≥ 0, C that of the first.
     """
     path = Path(path)
     container, samples = _container(path), 0
@@ -161,7 +162,10 @@ def write_blocks(path: StrPath, blocks: Iterable[Tensor], sample_rate: int) -> i
 
 
 class _Target:
-    """A file for libsndfile to write to that remembers why it could not: libsndfile does not."""
+    """A file for libsndfile to write to that stores the OSError of a failed write.
+
+    libsndfile itself reports no reason.
+    """
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("w+b")
@@ -177,7 +181,7 @@ class _Target:
             return 0
 
     def check(self) -> None:
-        """Raise what kept it from being written."""
+        """Raise the error of a failed write, if there was one."""
         try:
             self._file.flush()
         except OSError as error:
@@ -193,15 +197,15 @@ def _container(path: Path) -> str:
 
 
 def pcm16(audio: Tensor) -> Tensor:
-    """16-bit samples on the CPU, clipped.   Shape: […] → same."""
-    # Not left to soundfile, which writes 32767/32768 of the level that it reads.
+    """Convert audio to clipped 16-bit samples on the CPU.   Shape: […] → same."""
+    # soundfile itself would write 32767/32768 of the level that it reads.
     scaled = (audio.detach().cpu().double() * 32768.0).round().clamp(-32768.0, 32767.0)
     return scaled.short()
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """A soundfile.SoundFile with at least one sample; libsndfile's errors become AudioError."""
+    """Open a soundfile.SoundFile; libsndfile's errors and empty files become AudioError."""
     if path.suffix.lower() not in READ_SUFFIXES:
         raise AudioError(f"{path}: not an audio file; use {_listed(READ_SUFFIXES)}")
     try:
@@ -218,7 +222,7 @@ def _opened(path: Path) -> Iterator[Any]:
     except soundfile.LibsndfileError as error:
         raise AudioError(
             f"{path}: cannot read audio ({error.error_string.rstrip('.')}); "
-            f"it must be a sound {_listed(READ_SUFFIXES)} file"
+            f"it must be a valid {_listed(READ_SUFFIXES)} file"
         ) from error
 
 

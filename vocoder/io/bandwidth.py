@@ -27,7 +27,7 @@ _SHARP = 0.9  # the transition band of a resampler counts as content
 
 
 class BandwidthMeter:
-    """Measures up to which frequency a recording has content, block by block in constant memory.
+    """Measures the frequency up to which a recording has content, in blocks and constant memory.
 
     A band has content if its mean level is above 16-bit rounding noise and either exceeds that of
     its own quietest tenth of frames (stationary noise does not) or is close to the loudest band (as
@@ -41,7 +41,7 @@ class BandwidthMeter:
 
     def __init__(self, sample_rate: int) -> None:
         self.sample_rate = sample_rate
-        self._rest: Tensor | None = None  # [C, < _N_FFT] samples with which no frame has begun
+        self._rest: Tensor | None = None  # [C, < _N_FFT] samples of the next frame
         self._measured = False
         self._count = 0
         self._sum = torch.zeros(_BANDS, dtype=torch.float64)
@@ -66,7 +66,7 @@ class BandwidthMeter:
 
     @property
     def bandwidth_hz(self) -> int:
-        """Upper limit in Hz of the highest band with content; 0 without any.
+        """Frequency in Hz up to which the recording so far has content; 0 if it has none.
 
         A recording shorter than one frame (2048 samples) counts as full band.
         """

@@ -1,9 +1,9 @@
-"""Mel files: .npy, .pt and .safetensors, each with the contract of its mel inside.
+"""Mel files: .npy, .pt and .safetensors, each with the MelSpec of its mel inside.
 
     .safetensors   tensor "mel", the MelSpec as JSON in the metadata
     .pt            {"mel": tensor, "mel_spec": {…}}
     .npy           the mel, then a second array with the MelSpec as JSON bytes: `np.load` reads the
-                   first and ignores the rest, so other programs see an ordinary file
+                   first and ignores the rest, so other programs read an ordinary file
 
 Files of other projects hold a bare array, a bare tensor or one tensor, and no contract.
 """
@@ -28,7 +28,7 @@ _SPEC = "mel_spec"  # key of the contract in .pt and .safetensors files
 
 
 class MelFile(NamedTuple):
-    """A mel as it was stored, [M, F] or [F, M], and its contract if the file has one."""
+    """Content of a mel file: the mel, [M, F] or [F, M], and its MelSpec if the file has one."""
 
     mel: Tensor
     spec: MelSpec | None
@@ -54,7 +54,7 @@ def read_mel(path: str | Path) -> MelFile:
         raise type(error)(f"{path}: {error}") from error
     except (SafetensorError, ValueError, TypeError, EOFError, MemoryError) as error:
         reason = (str(error) or type(error).__name__).split("\n", 1)[0]
-        if "pickle" in reason:  # NumPy goes on to say how to run what is in the file
+        if "pickle" in reason:  # NumPy's message explains how to run the code in the file
             reason = "not plain numbers"
         raise VocoderError(f"{path}: damaged, or not a mel file ({reason})") from error
     if mel.ndim == 3 and len(mel) > 1:
@@ -63,7 +63,7 @@ def read_mel(path: str | Path) -> MelFile:
 
 
 def write_mel(path: str | Path, mel: Tensor, spec: MelSpec) -> None:
-    """Write a mel [M, F] and its contract; a reader sees the whole file or none of it."""
+    """Write a mel [M, F] and its MelSpec to a file, which appears complete or not at all."""
     path = Path(path)
     _, encode = _functions(path)
     content = encode(mel.detach().float().cpu().contiguous(), spec.to_dict())
@@ -72,9 +72,9 @@ def write_mel(path: str | Path, mel: Tensor, spec: MelSpec) -> None:
 
 
 def read_spec(name: str) -> MelSpec:
-    """Mel settings by the name of a preset, or from a JSON file that holds a MelSpec.
+    """Read mel settings by the name of a preset, or from a JSON file or config.json with a MelSpec.
 
-    The config.json of a model does, too. Raises ConfigError.
+    Raises ConfigError.
     """
     if name in PRESETS or not Path(name).exists():
         return MelSpec.preset(name)
@@ -151,7 +151,7 @@ SUFFIXES = tuple(_FORMATS)
 
 
 def _functions(path: Path) -> tuple[Any, Any]:
-    """How a file of this name is read, and how its bytes are made."""
+    """The functions that read a file of this suffix and encode its bytes."""
     if path.suffix.lower() not in _FORMATS:
         raise VocoderError(f"{path}: a mel file must end in {', '.join(SUFFIXES)}")
     return _FORMATS[path.suffix.lower()]

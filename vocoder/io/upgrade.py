@@ -1,8 +1,8 @@
 """Configurations and training states of earlier releases, in today's names.
 
 One table each for classes that moved, arguments and settings that were renamed, and options of
-configuration groups. What a file of an earlier release says is upgraded when it is read; what a
-person types under an old name is an error that says the new one.
+configuration groups. Files of an earlier release are upgraded when they are read; an old name on
+the command line is an error that contains the new one.
 """
 
 import re
@@ -32,12 +32,12 @@ MODULES = {
     "vocoder.generators.source_filter": "vocoder.generators.pitched.source_filter",
     "vocoder.nn.jdc": "vocoder.generators.pitched.jdc",
 }
-"""Modules of 0.1.0 whose classes a configuration may name: where they are today."""
+"""Modules of 0.1.0 whose classes a configuration may name: old path → path today."""
 
 CLASSES = {
     "vocoder.degradations.band_limits.LowPass": "vocoder.degradations.band_limits.AnalogLowPass",
 }
-"""Classes that were renamed, by their path with today's module."""
+"""Classes that were renamed: old name with today's module → path today."""
 
 _EXTENDERS = ("APBWE", "BandFiller", "DSPInformed", "EBEN", "HiFiGANBWE", "HiFiSR", "MusicHiFiBWE")
 ARGUMENTS = {
@@ -68,7 +68,7 @@ SETTINGS = {
         for name in ("lr", "betas", "eps", "weight_decay", "amsgrad")
     },
 }
-"""Settings of `vocoder train` that were renamed."""
+"""Settings of `vocoder train` that were renamed: old name → new name."""
 
 OPTIONS = {
     "system=default": "system=source_filter_22k",
@@ -81,7 +81,7 @@ OPTIONS = {
     "objective=extender": "objective=band_filler",
     "optim=ablation": "optim=vocos_small",
 }
-"""Options of configuration groups that were renamed."""
+"""Options of configuration groups that were renamed: old → new override."""
 
 FLAGS = {
     "--to": "--output-rate",
@@ -89,13 +89,13 @@ FLAGS = {
     "--keep": "--preserve-low-band",
     "--no-keep": "--no-preserve-low-band",
 }
-"""Options of the command line that were renamed."""
+"""Options of the command line that were renamed: old → new."""
 
 _NEW_ARGUMENTS = {
     # Part of the class in 0.1; torchaudio's "kaiser_best" window in the code of hifi-gan-bwe.
     "HiFiGANBWE": {"resampling": {"zeros": 16, "rolloff": 0.945, "beta": 14.769656459379492}},
 }
-"""Arguments that were none in 0.1: class → what it did then."""
+"""Arguments added since 0.1: class → argument → value that behaves as 0.1 did."""
 
 _STATE_KEYS = {"average": "ema", "disturbances": "augmentation"}
 # The sub-discriminator of Dilated, GroupedWaveform, Sliced and Weighted.
@@ -103,14 +103,14 @@ _WEIGHT = re.compile(r"(^|\.)judge\.")
 
 
 def upgrade_target(target: str) -> str:
-    """Today's path of the class that a `_target_` names."""
+    """Path today of the class that a `_target_` of any release names."""
     module, _, name = target.rpartition(".")
     moved = f"{MODULES.get(module, module)}.{name}"
     return CLASSES.get(moved, moved)
 
 
 def upgrade_config(node: Any) -> Any:
-    """A configuration with today's class paths and argument names, at every depth."""
+    """Rename class paths and arguments of an old configuration to today's, at every depth."""
     if isinstance(node, list | tuple):
         return [upgrade_config(value) for value in node]
     if not isinstance(node, Mapping):
@@ -131,7 +131,7 @@ def upgrade_config(node: Any) -> Any:
 
 
 def _upgrade_optim(values: dict[str, Any]) -> dict[str, Any]:
-    """One mapping for each network, where there were several settings for both."""
+    """Group the settings of each network, which 0.1 had side by side, in one mapping."""
     if "schedule" not in values:
         return values
     schedules = {
@@ -151,12 +151,12 @@ def _upgrade_optim(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def upgrade_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights, or anything else that is named like them, with today's names."""
+    """Rename the keys of old weights, or of other values by weight name, to today's."""
     return {_WEIGHT.sub(r"\1discriminator.", name): value for name, value in weights.items()}
 
 
 def upgrade_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """A training state with today's names of its parts, weights and settings."""
+    """Rename the parts, weights and settings of an old training state to today's names."""
     values = {_STATE_KEYS.get(key, key): value for key, value in state.items()}
     if "discriminators" in values:
         values["discriminators"] = upgrade_weights(values["discriminators"])
@@ -170,7 +170,7 @@ def upgrade_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def renamed_setting(override: str) -> str | None:
-    """What replaces a setting that was renamed; None if it was not. `override` is Hydra's."""
+    """New name of the setting in a Hydra override; None if it was not renamed."""
     key, equals, value = override.lstrip("+~").partition("=")
     if equals and f"{key}={value}" in OPTIONS:
         return OPTIONS[f"{key}={value}"]

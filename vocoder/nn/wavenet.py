@@ -92,5 +92,6 @@ class FoldedLayer(nn.Module):
 
 def _scale(conv: nn.Conv1d, weight: Tensor | float, bias: Tensor | float) -> None:
     assert conv.bias is not None
-    conv.weight *= weight
-    conv.bias *= bias
+    # New weights: others may still hold the old ones.
+    conv.weight = nn.Parameter(conv.weight * weight)
+    conv.bias = nn.Parameter(conv.bias * bias)

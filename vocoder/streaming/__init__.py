@@ -1,1 +1,1 @@
-"""Any network as an exact live stream, by rules for the operations in its traced graph."""
+"""Exact live streams of any network, by rules for the operations in its traced graph."""

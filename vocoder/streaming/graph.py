@@ -1,7 +1,7 @@
-"""A module's computation as operations on signals: traced, then run on two examples.
+"""A module's graph of operations on signals: traced, then run on two examples.
 
-Which axis of a value is time is not written anywhere, it is seen: it is the one that grows with
-the example. What does not grow is a constant.
+The time axis of a value is not declared: it is the one that is longer in the longer example. A
+value that is equal in both examples is a constant.
 """
 
 import copy
@@ -22,19 +22,20 @@ from vocoder.dsp.excitation import minimum_phase
 from vocoder.dsp.stft import istft, pad_reflect, stft
 from vocoder.errors import ConfigError
 
-_SEEN_THROUGH = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
-_LEAF_FUNCTIONS = (istft, pad_reflect, minimum_phase)  # their sizes are not to be traced
+_TRACED_MODULES = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
+_LEAF_FUNCTIONS = (istft, pad_reflect, minimum_phase)  # their sizes must not be traced
 
 
 class Slot(NamedTuple):
-    """Stands for a signal among the arguments of an operation."""
+    """Placeholder of a signal among the arguments of an operation."""
 
     position: int
+    """Index of the signal in the operation's inputs."""
 
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """A value with an axis of time: what it was in both examples."""
+    """A value with a time axis, as computed in both examples."""
 
     index: int
     axis: int
@@ -43,34 +44,36 @@ class Signal:
 
     @property
     def growth(self) -> int:
-        """Steps that the longer example has more."""
+        """Difference in steps between the longer and the shorter example."""
         return steps(self.long, self.axis) - steps(self.short, self.axis)
 
 
 @dataclass(frozen=True, eq=False)
 class Operation:
-    """One node of the graph that works on signals.
-
-    `target` is the function, the name of the tensor's method, or the module; constants are in place
-    among the arguments, and a `Slot` stands for each of `inputs`. `packs` says that another kernel
-    may be taken, which rounds otherwise.
-    """
+    """One node of the graph whose result is a signal."""
 
     where: str
+    """Module and operation, for error messages."""
     target: Callable[..., Any] | str
+    """The function, the name of the tensor's method, or the module."""
     args: tuple[Any, ...]
+    """Positional arguments: constants, and a `Slot` for each of `inputs`."""
     kwargs: dict[str, Any]
+    """Keyword arguments, likewise."""
     inputs: tuple[Signal, ...]
+    """Signals that are read."""
     output: Signal
+    """The signal that is computed."""
     packs: bool
+    """Whether a kernel with packed weights may be used, which rounds otherwise."""
 
     @cached_property
     def function(self) -> Callable[..., Any]:
-        """The operation on other values in place of its inputs; holds on to constants alone."""
+        """The operation as a function of its inputs; it holds references to constants only."""
         return self._on_values(self.target, self.args, self.kwargs)
 
     def in_double_precision(self) -> Callable[..., Any]:
-        """`function` with all weights and constants in double precision, to be verified with."""
+        """`function` with all weights and constants in double precision, for verification."""
         target = self.target
         if isinstance(target, nn.Module):
             target = copy.deepcopy(target).double()
@@ -82,13 +85,13 @@ class Operation:
         target: Callable[..., Any] | str, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Callable[..., Any]:
         run = getattr(Tensor, target) if isinstance(target, str) else target
-        places = [(place, value) for place, value in enumerate(args) if _is_slot(value)]
-        if len(places) == len(_slots((args, kwargs))):  # none in a list, as of torch.cat
+        slots = [(index, value) for index, value in enumerate(args) if _is_slot(value)]
+        if len(slots) == len(_slots((args, kwargs))):  # none in a list, as of torch.cat
 
             def call(*signals: Any) -> Any:
                 filled = list(args)
-                for place, slot in places:
-                    filled[place] = signals[slot.position]
+                for index, slot in slots:
+                    filled[index] = signals[slot.position]
                 return run(*filled, **kwargs)
 
             return call
@@ -102,18 +105,18 @@ class Operation:
         return call_nested
 
     def argument(self, position: int, name: str, default: Any = None) -> Any:
-        """What was passed at this position or by this name."""
+        """The argument that was passed at this position or by this name, else `default`."""
         if position < len(self.args):
             return self.args[position]
         return self.kwargs.get(name, default)
 
     def refuse(self, reason: str) -> ConfigError:
-        """The error that says that this operation cannot stream."""
+        """A ConfigError for an operation that cannot stream, with the reason."""
         return ConfigError(f"{self.where} cannot stream: {reason}")
 
 
 class Graph(NamedTuple):
-    """Operations in the order in which they run; signals are known by their index."""
+    """Operations in the order in which they run; signals are identified by their index."""
 
     inputs: tuple[Signal, ...]
     operations: list[Operation]
@@ -121,7 +124,7 @@ class Graph(NamedTuple):
 
 
 def steps(value: Any, axis: int) -> int:
-    """Length along time of a tensor, or of all tensors in a tuple."""
+    """Length along `axis` of a tensor, or of the tensors in a tuple, which are of equal length."""
     return tensors(value)[0].shape[axis]
 
 
@@ -133,15 +136,15 @@ def to_double(x: Tensor) -> Tensor:
 
 
 def tensors(value: Any) -> list[Tensor]:
-    """All tensors in a value."""
+    """All tensors in a nested value."""
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
 
 
 def read_graph(module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str, Tensor]) -> Graph:
-    """Trace `module` and run it on two examples of its inputs, of unlike batch and length.
+    """Trace `module` and run it on two examples of its inputs, of different batch size and length.
 
     Raises ConfigError for a value that depends on the number of steps without being a signal, and
-    for whatever has no axis of time any more, or two.
+    for an operation whose output has no time axis left, or two.
     """
     absent = {name: None for name in parameters(module) if name not in short}
     traced = symbolic_trace(module, absent)
@@ -154,7 +157,7 @@ def read_graph(module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str
 
 
 class Tracer(torch.fx.Tracer):
-    """Symbolic tracer of our networks: functions that have a rule of their own are one node each.
+    """Symbolic tracer of our networks, in which functions with a streaming rule are one node each.
 
     `torch.fx.GraphModule(network, Tracer().trace(network))` computes what the network does, for any
     number of frames.
@@ -167,7 +170,7 @@ class Tracer(torch.fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         """Whether a module is one node: convolutions are not, as their padding has a rule."""
-        if isinstance(m, _SEEN_THROUGH):
+        if isinstance(m, _TRACED_MODULES):
             return False
         return super().is_leaf_module(m, module_qualified_name)
 
@@ -175,12 +178,12 @@ class Tracer(torch.fx.Tracer):
 def symbolic_trace(
     module: nn.Module, concrete_args: dict[str, Any] | None = None
 ) -> torch.fx.GraphModule:
-    """`torch.fx.symbolic_trace` by our `Tracer`, which knows the functions of `vocoder.dsp`."""
+    """Trace a module by our `Tracer`, in which functions of `vocoder.dsp` are single nodes."""
     return torch.fx.GraphModule(module, Tracer().trace(module, concrete_args=concrete_args))
 
 
 def parameters(module: nn.Module) -> list[str]:
-    """Names of what `module` takes, in its order, which is that of a graph's inputs."""
+    """Names of the arguments of `module`, in order, which is that of a graph's inputs."""
     return list(inspect.signature(module.forward).parameters)
 
 
@@ -203,20 +206,20 @@ class _Reader:
         self.inputs: list[Signal] = []
         self.operations: list[Operation] = []
         self.output: Signal | None = None
-        self._known: dict[torch.fx.Node, Any] = {}  # a constant, a Signal, or an Unknown
+        self._values: dict[torch.fx.Node, Any] = {}  # a constant, a Signal, or an Unknown
         self._signals = 0
 
     def read(self, node: torch.fx.Node, short: Any, long: Any) -> None:
-        """Take in the next node, with its values in both examples."""
+        """Add the next node, with its values in both examples."""
         if node.op == "output":
-            self.output = self._known[cast(torch.fx.Node, node.args[0])]
+            self.output = self._values[cast(torch.fx.Node, node.args[0])]
         elif _same(short, long):
-            self._known[node] = short
+            self._values[node] = short
         elif node.op == "placeholder":
-            self._known[node] = signal = self._signal(node.name, short, long)
+            self._values[node] = signal = self._signal(node.name, short, long)
             self.inputs.append(signal)
         else:
-            self._known[node] = self._operation(node, short, long)
+            self._values[node] = self._operation(node, short, long)
 
     def _signal(self, where: str, short: Any, long: Any) -> Signal:
         axes = {
@@ -227,7 +230,7 @@ class _Reader:
         }
         if len(axes) != 1:
             shape = list(tensors(long)[0].shape)
-            found = f"{len(axes)} axes of time" if axes else "no axis of time any more"
+            found = f"{len(axes)} time axes" if axes else "no time axis left"
             raise ConfigError(f"{where} cannot stream: its output {shape} has {found}")
         self._signals += 1
         return Signal(self._signals - 1, axes.pop(), short, long)
@@ -237,9 +240,9 @@ class _Reader:
         where = _where(node, self.kind)
 
         def resolved(argument: torch.fx.Node) -> Any:
-            value = self._known[argument]
+            value = self._values[argument]
             if isinstance(value, _Unknown):
-                raise ConfigError(f"{where} cannot stream: it uses {value.what}")
+                raise ConfigError(f"{where} cannot stream: it uses {value.description}")
             if not isinstance(value, Signal):
                 return value
             return used.setdefault(argument, Slot(len(used)))
@@ -252,7 +255,7 @@ class _Reader:
         if node.op == "call_module":
             target = self.traced.get_submodule(str(node.target))
         signal = self._signal(where, short, long)
-        inputs = tuple(self._known[argument] for argument in used)
+        inputs = tuple(self._values[argument] for argument in used)
         made = Operation(
             where, target, args, kwargs, inputs, signal, packs=not self.chunk_invariant
         )
@@ -261,18 +264,18 @@ class _Reader:
 
 
 class _Unknown(NamedTuple):
-    """A number that is not the same in both examples."""
+    """A number that differs between the examples."""
 
-    what: str
+    description: str
 
 
 def _where(node: torch.fx.Node, root: type[nn.Module]) -> str:
-    """Which module does this, for the message of an error."""
+    """Module and operation of a node, for error messages."""
     stack = node.meta.get("nn_module_stack") or {"": ("", root)}
     path, kind = list(stack.values())[-1]
     name = getattr(node.target, "__name__", node.target)
-    doing = "" if node.op == "call_module" else f": {name}"
-    return f"{path or 'the network'} ({kind.__name__}{doing})"
+    operation = "" if node.op == "call_module" else f": {name}"
+    return f"{path or 'the network'} ({kind.__name__}{operation})"
 
 
 def _is_slot(value: Any) -> bool:
@@ -284,7 +287,7 @@ def _slots(value: Any) -> list[Slot]:
 
 
 def _same(a: Any, b: Any) -> bool:
-    """Whether a value does not depend on the example."""
+    """Whether a value is equal in both examples."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a is b or (a.shape == b.shape and torch.equal(a, b))
     if isinstance(a, tuple | list):

@@ -24,7 +24,7 @@ _HINT = 32  # steps that the layout is chosen for
 
 
 def packed_linear(weight: Tensor, bias: Tensor | None) -> Layer | None:
-    """`F.linear` with these weights, or None where packing is of no use.
+    """A linear layer with packed weights, or None where packing is not supported.
 
     Shape: weight [O, I]; […, I] → […, O].
     """
@@ -40,17 +40,17 @@ def packed_conv(
     groups: int,
     otherwise: Layer,
 ) -> Layer:
-    """`F.conv1d` without padding; `otherwise` where packing is of no use.
+    """A convolution without padding with packed weights, or `otherwise` where that is faster.
 
-    It is of use where the input is shorter than the weights that look at it.
+    `otherwise` is used for inputs longer than O * K, and where packing is not supported.
     Shape: weight [O, I / groups, K]; [B, I, T] → [B, O, T'].
 
     Args:
-        weight: Of the convolution.
-        bias: Of the convolution, if it has one.
-        stride: In steps of the input.
-        dilation: In steps of the input.
-        groups: Of channels.
+        weight: Weights of the convolution.
+        bias: Bias of the convolution, if it has one.
+        stride: Stride in steps of the input.
+        dilation: Dilation in steps of the input.
+        groups: Number of groups of channels.
         otherwise: The same convolution by public calls.
     """
     if not _can_pack(weight):
@@ -104,7 +104,7 @@ def _can_pack(weight: Tensor) -> bool:
 
 @functools.cache
 def kernels_agree() -> bool:
-    """Whether the private operators of this torch compute what the public calls do; tried once."""
+    """Whether the private operators of this torch give the public ones' results; cached."""
     rng = torch.Generator().manual_seed(0)
     x, bias = torch.randn(1, 8, 40, generator=rng), torch.randn(6, generator=rng)
     matrix, taps = torch.randn(6, 8, generator=rng), torch.randn(6, 4, 3, generator=rng)
@@ -119,8 +119,8 @@ def kernels_agree() -> bool:
             ]
             if all(torch.allclose(ours, public, atol=1e-4) for ours, public in pairs):
                 return True
-            reason = "they compute something else"
-    except Exception as error:  # whatever a later release makes of them
+            reason = "their results differ"
+    except Exception as error:  # a later release may raise anything
         reason = str(error).split("\n", 1)[0]
     _log.info("torch %s: packed kernels are not used (%s)", torch.__version__, reason)
     return False

@@ -1,4 +1,4 @@
-"""A module as a stream: its operations by their rules, and what its look-ahead is."""
+"""Plans: a module as a stream of its operations, with its look-ahead and latency."""
 
 import math
 from collections import Counter
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-4  # of the peak, between a stream and one call
 
 
 class _Stage(NamedTuple):
-    """One rule, the signals that it reads and makes, and those that nobody reads after it."""
+    """One rule, the signals that it reads and writes, and those that no later stage reads."""
 
     rule: Rule
     inputs: tuple[int, ...]
@@ -31,7 +31,7 @@ class _Stage(NamedTuple):
 
 
 def _fused(stages: list[_Stage]) -> list[_Stage]:
-    """The same with every chain of local operations as one: there are many, and most are small."""
+    """Merge every chain of local operations into one stage: there are many, and most are small."""
     readers = Counter(index for stage in stages for index in stage.inputs)
     fused: list[_Stage] = []
     for stage in stages:
@@ -52,7 +52,7 @@ def _fused(stages: list[_Stage]) -> list[_Stage]:
 
 
 def _released(stages: list[_Stage]) -> list[_Stage]:
-    """The same, every stage knowing which signals nobody reads after it."""
+    """Set `done` of every stage: the signals that no later stage reads."""
     last = {index: number for number, stage in enumerate(stages) for index in stage.inputs}
     return [
         stage._replace(done=tuple(i for i in dict.fromkeys(stage.inputs) if last[i] == number))
@@ -61,9 +61,9 @@ def _released(stages: list[_Stage]) -> list[_Stage]:
 
 
 def noise_examples(hop_length: int, *, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Two batches of noise to make a plan with: two signals of 4 hops, one of 7.
+    """Two batches of noise to make a plan with: two signals of 4 hops, and one of 7.
 
-    Always the same.   Shape: [2, 1, 4 * hop_length], [1, 1, 7 * hop_length].
+    The noise has a fixed seed.   Shape: [2, 1, 4 * hop_length], [1, 1, 7 * hop_length].
     """
     rng = torch.Generator().manual_seed(0)
     short = 0.1 * torch.randn(2, 1, 4 * hop_length, generator=rng)
@@ -72,15 +72,15 @@ def noise_examples(hop_length: int, *, device: torch.device) -> tuple[Tensor, Te
 
 
 class Plan:
-    """How to run `module` on inputs that arrive in pieces.
+    """Runs `module` on inputs that arrive in chunks, with the result of one call on the whole.
 
-    `short` and `long` are examples of its inputs, by name, with the batch first and another number
-    of items and of steps each; both are run once, and the stream of the longer one is compared with
-    one call. A plan holds no state, and streams that share it
-    may run in several threads. The weights are those of now: the module must be ready for
-    inference. `rate` is the number of output steps for one of input; where it is below one, as in
-    an analysis, there is no figure of look-ahead. Raises ConfigError, naming the operation, if one
-    of them cannot stream, or if the stream is not what one call gives.
+    `short` and `long` are examples of its inputs, by name, with the batch first; they differ in
+    batch size and number of steps. Both are run once, and the stream of the longer one is compared
+    with one call. A plan holds no state, and streams that share it may run in several threads. It
+    uses the weights at the time it is made: the module must be ready for inference. `rate` is the
+    number of output steps for one input step; where it is below one, as in an analysis, look-ahead
+    is undefined. Raises ConfigError, naming the operation, if one of them cannot stream, or if the
+    stream differs from one call.
     """
 
     def __init__(
@@ -101,36 +101,36 @@ class Plan:
         self._result = graph.output.index
         self._signals = max([*self._sources, *(stage.output for stage in self._stages)]) + 1
         self.rate = Fraction(graph.output.growth, graph.inputs[0].growth)
-        # With strides inside, the steps of a hop differ, and those of the next are like them.
+        # With strides inside, the steps of a hop differ; those of the next hop repeat them.
         self._period = range(_INSIDE, _INSIDE + graph.inputs[0].growth)
         self._verify(graph)
 
     def begin(self) -> list[State]:
-        """The states of a stream that has not begun."""
+        """The states at the beginning of a stream."""
         return [None] * len(self._stages)
 
     def step(
         self, states: Sequence[State], inputs: Sequence[Chunk], *, last: bool = False
     ) -> tuple[Chunk, list[State]]:
-        """What the next steps of every input make final, and the states after them.
+        """Output that is final with the next chunk of every input, and the states after it.
 
-        With `last` the inputs end behind these steps, and everything that is left is made.
+        With `last` the inputs end with these chunks, and all remaining output is returned.
         """
         values: list[Chunk] = [None] * self._signals
         for index, chunk in zip(self._sources, inputs, strict=True):
             values[index] = chunk
         after = list(states)
         for number, (rule, read, output, done) in enumerate(self._stages):
-            given = [values[index] for index in read]
-            if last or any(chunk is not None for chunk in given):
-                values[output], after[number] = rule.step(after[number], given, last=last)
+            chunks = [values[index] for index in read]
+            if last or any(chunk is not None for chunk in chunks):
+                values[output], after[number] = rule.step(after[number], chunks, last=last)
             for index in done:
                 values[index] = None
         return values[self._result], after
 
     @torch.inference_mode()
     def _verify(self, graph: Graph) -> None:
-        """Raise ConfigError unless the stream of the longer example is what one call made of it."""
+        """Raise ConfigError unless the stream of the longer example equals its one call."""
         total = steps(graph.inputs[0].long, graph.inputs[0].axis)
         cuts = sorted({0, 1, total // 2, total})
         states, made = self.begin(), None
@@ -146,49 +146,49 @@ class Plan:
         if not bool(error <= _TOLERANCE * peak):
             raise ConfigError(
                 f"the stream differs from one call by {error / peak:.1e} of the peak; "
-                "an operation has a streaming rule that does not describe it"
+                "the streaming rule of an operation does not describe it"
             )
 
     @cached_property
     def receptive_field(self) -> int | None:
-        """Steps of input that one step's worth of output depends on; None if on all before it.
+        """Steps of input on which the output of one step depends; None if on all before it.
 
-        The phase of a source and the position in a table of noise remember everything.
+        The phase of a source and the position in a table of noise depend on all earlier steps.
         """
         size = max(last - first + 1 for first, last in map(self._block, self._period))
         return int(size) if math.isfinite(size) else None
 
     @cached_property
     def lookahead(self) -> int:
-        """Steps of input behind a step until all of its output is final."""
+        """Steps of input after a step until all of its output is final."""
         return max(self._block(step)[1] - step for step in self._period)
 
     @cached_property
     def latency(self) -> int:
-        """Steps of output by which a stream stays behind its input, at most, fed step by step."""
-        self._block(_INSIDE)  # or there is none
+        """Largest delay, in steps of output, of a stream that is fed step by step."""
+        self._block(_INSIDE)  # raises where there is none
         rate = int(self.rate)
         made = range(self._period[0] * rate, (self._period[-1] + 1) * rate)
-        # While the last input that a step needs is still to come, the step is what is made next.
+        # While the last input that a step needs is missing, that step is the next output.
         return max(self._needs(step, step)[1] * rate - step for step in made)
 
     def _block(self, step: int) -> Span:
-        """What the output of one step of the input needs."""
+        """Steps of the inputs on which the output of one input step depends."""
         if self.rate.denominator > 1:
             raise ConfigError(
-                f"{self.rate} steps for each of the input have no look-ahead in steps"
+                f"look-ahead is undefined at {self.rate} output steps for each input step"
             )
         return self._needs(step * int(self.rate), (step + 1) * int(self.rate) - 1)
 
     def _needs(self, low: int, high: int) -> Span:
-        """Steps of the inputs that these steps of the output need, both included."""
+        """Steps of the inputs on which output steps `low` to `high`, both included, depend."""
         spans: dict[int, Span] = {self._result: (low, high)}
         for stage in reversed(self._stages):
             if stage.output not in spans:
                 continue
             first, last = stage.rule.needs(spans[stage.output])
             for index in stage.inputs:
-                known = spans.get(index, (math.inf, -1))
-                spans[index] = (min(first, known[0]), max(last, known[1]))
+                span = spans.get(index, (math.inf, -1))
+                spans[index] = (min(first, span[0]), max(last, span[1]))
         inputs = [spans[index] for index in self._sources if index in spans]
         return min(first for first, _ in inputs), max(last for _, last in inputs)

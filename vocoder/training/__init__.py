@@ -1,1 +1,1 @@
-"""The only place that knows optimizers, steps, ranks and Hydra."""
+"""Training: the systems, the loop over steps and ranks, optimizers, and Hydra's configuration."""

@@ -1,4 +1,4 @@
-"""The systems in configs/system as a table: what each one pits against what."""
+"""The systems in configs/system as a table of their generators, discriminators and losses."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -16,24 +16,26 @@ _SHOWN = 4  # columns that fit a terminal
 
 
 class Entry(NamedTuple):
-    """One system in words.
-
-    `weights` counts those of the generator, weight norm folded in; `input` is sample rate, bands
-    and hop of a mel, or the sample rate of audio that is extended. Discriminators and losses go by
-    the names they have in the configuration.
-    """
+    """One row of the table of systems."""
 
     system: str
+    """Name of the system."""
     generator: str
+    """Class of the generator."""
     weights: str
+    """Number of the generator's weights, weight norm folded in."""
     input: str
+    """Sample rate, bands and hop of a mel, or the sample rate of audio that is extended."""
     discriminators: str
+    """Names of the discriminators in the configuration, and of the augmentation before them."""
     adversarial: str
+    """Class of the adversarial loss."""
     losses: str
+    """Names of the other losses in the configuration."""
 
 
 def entries() -> Iterator[Entry]:
-    """Every system, in the order of their names."""
+    """One entry for each system, sorted by name."""
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         for path in sorted((config_folder() / "system").glob("*.yaml")):
             overrides = [f"system={path.stem}", "data.manifest=none"]
@@ -41,7 +43,7 @@ def entries() -> Iterator[Entry]:
 
 
 def table() -> Table:
-    """The systems for the terminal, in 80 columns; `markdown` has the other ones."""
+    """Table of the systems for the terminal, in 80 characters; `markdown` has all columns."""
     result = Table(*HEADINGS[:_SHOWN], box=None, pad_edge=False)
     for column in result.columns:
         column.no_wrap = True
@@ -51,25 +53,23 @@ def table() -> Table:
 
 
 def markdown() -> str:
-    """The systems with all columns, for the manual."""
+    """Table of the systems in Markdown, with all columns, for the manual."""
     rows = [HEADINGS, ["---"] * len(HEADINGS), *entries()]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
 def _entry(config: dict[str, Any]) -> Entry:
     mel, objective = config["mel"], config["objective"]
-    discriminators, augmentation = (
-        ", ".join(config["discriminators"]),
-        ", ".join(config["augmentation"]),
-    )
+    discriminators = ", ".join(config["discriminators"])
+    augmentation = ", ".join(config["augmentation"])
     adversarial = objective.get("adversarial")
-    taken = f"{mel['n_mels']} × {mel['hop_length']}" if "mel" in config["features"] else "audio"
+    form = f"{mel['n_mels']} × {mel['hop_length']}" if "mel" in config["features"] else "audio"
     losses = [*objective["reconstruction"], *objective.get("auxiliary", ())]
     return Entry(
         system=config["name"],
         generator=_class(config["generator"]),
         weights=_millions(config["generator"]),
-        input=f"{mel['sample_rate'] / 1000:g} kHz {taken}",
+        input=f"{mel['sample_rate'] / 1000:g} kHz {form}",
         discriminators=" behind ".join(filter(None, [discriminators, augmentation])) or "–",
         adversarial=_class(adversarial) if adversarial else "–",
         losses=", ".join(losses) or "–",
@@ -81,6 +81,6 @@ def _class(node: dict[str, Any]) -> str:
 
 
 def _millions(generator: dict[str, Any]) -> str:
-    with torch.device("meta"):  # no memory, and no time to initialise what is not used
+    with torch.device("meta"):  # saves the memory and the initialisation of the weights
         network = build(generator)
     return f"{count_weights(network) / 1e6:.3g} M"

@@ -10,7 +10,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 class EMA(Generic[Network]):
-    """A copy of `model` whose weights follow it slowly; early steps are forgotten faster."""
+    """A copy of `model` whose weights are the exponential moving average of its weights.
+
+    The average after `step` has the decay min(`decay`, (step + 1) / (step + 10)), so that early
+    steps lose their weight faster.
+    """
 
     def __init__(self, model: Network, *, decay: float) -> None:
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
@@ -18,10 +22,10 @@ class EMA(Generic[Network]):
 
     @torch.no_grad()
     def follow(self, model: nn.Module, step: int) -> None:
-        """Take in the weights of `model` after `step` (from 0)."""
+        """Update the average with the weights of `model` after `step` (from 0); copy buffers."""
         decay = min(self.decay, (step + 1) / (step + 10))
-        own: list[Tensor] = list(self.model.parameters())
-        other: list[Tensor] = list(model.parameters())
-        torch._foreach_lerp_(own, other, 1.0 - decay)  # one call for all: there are hundreds
-        for mine, theirs in zip(self.model.buffers(), model.buffers(), strict=True):
-            mine.copy_(theirs)
+        averages: list[Tensor] = list(self.model.parameters())
+        weights: list[Tensor] = list(model.parameters())
+        torch._foreach_lerp_(averages, weights, 1.0 - decay)  # one call for all: there are hundreds
+        for copied, buffer in zip(self.model.buffers(), model.buffers(), strict=True):
+            copied.copy_(buffer)

@@ -1,4 +1,4 @@
-"""A network with its optimizer, and contexts in which a network does not learn."""
+"""A network with its optimizer, and contexts in which a network is not updated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +33,10 @@ class ModelOptimizer:
         return float(self.optimizer.param_groups[0]["lr"])
 
     def backward(self, loss: Tensor, ranks: Ranks) -> float:
-        """Gradients of `loss`, averaged over ranks and clipped; returns their norm before that."""
+        """Compute gradients of `loss`, average them over ranks and clip them.
+
+        Returns the norm of the averaged gradient before clipping.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         ranks.average_gradients(self.parameters)
@@ -50,7 +53,7 @@ class ModelOptimizer:
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Within the block, gradients pass through `network` but not into its weights."""
+    """Within the block, gradients pass through `network`, but none are computed for its weights."""
     parameters = [p for p in network.parameters() if p.requires_grad]
     for parameter in parameters:
         parameter.requires_grad_(False)
@@ -63,10 +66,10 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def without_updates(network: nn.Module) -> Iterator[None]:
-    """Within the block, `network` computes without learning: no gradients, buffers are put back.
+    """Within the block, gradients are off; afterwards the buffers of `network` are restored.
 
-    It stays in training mode: in evaluation mode noise is the same in every batch, which would
-    tell a discriminator what is fake.
+    The network stays in training mode: in evaluation mode its noise is the same in every batch,
+    by which a discriminator could recognise fake audio.
     """
     buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
     try:

@@ -1,4 +1,4 @@
-"""Several processes training one model: started by torchrun, or just this one."""
+"""Data-parallel training: processes started by torchrun, or a single one."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -11,10 +11,10 @@ from vocoder.inference.device import find_device
 
 
 class Ranks:
-    """This process among `size` processes; `rank` 0 (`first`) writes and reports.
+    """The rank of this process among `size` processes, its device, and exchanges between them.
 
-    The batch size of a configuration is per rank. Gradients are averaged, so the update equals that
-    of one process with the concatenated batch.
+    Rank 0 (`first`) writes and reports. The batch size of a configuration is per rank. Gradients
+    are averaged, so the update equals that of one process with the concatenated batch.
     """
 
     def __init__(self, device: str) -> None:
@@ -31,17 +31,17 @@ class Ranks:
             dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
     def close(self) -> None:
-        """Leave the group once all ranks are here; its threads must not outlive what they serve.
+        """Wait for all ranks, then leave the process group.
 
         Rank 0 may still be writing when the others are done, and a launcher ends all of them as
-        soon as one has left.
+        soon as one has left. The threads of the group must not outlive its tensors.
         """
         if self.size > 1:
             dist.barrier()
             dist.destroy_process_group()
 
     def exchange_maximum(self, read: Callable[[], int]) -> Callable[[], int]:
-        """Begin to find the largest value over ranks; calling the result waits for it.
+        """Start an exchange of the largest value over ranks; the returned function waits for it.
 
         Every rank must call both equally often. With several ranks the value is read now, so that
         the exchange runs beside other work; a single process reads it when the result is called.

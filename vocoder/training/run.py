@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def _feature_attribute(path: str, feature: DictConfig) -> Any:
-    """An attribute of a configured feature, such as "cutoff_range", or its item, "cutoff_range.0"."""
+    """The attribute "cutoff_range" of a configured feature, or its item "cutoff_range.0"."""
     name, _, index = path.partition(".")
     value = getattr(build(OmegaConf.to_container(feature, resolve=True), "features"), name)
     if value is None:
@@ -143,7 +143,6 @@ def _train(config: DictConfig) -> None:
             sys.exit(code)
 
 
-
 def _log_above_progress(console: Console) -> None:
     """On a terminal, let log lines scroll above the progress bar instead of through it."""
     root = logging.getLogger()
@@ -179,6 +178,10 @@ def main(arguments: list[str]) -> int:
         return int(end.code or 0)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(str(error))) from error
+    except ValueError as error:
+        if "Only one of --run, --multirun" not in str(error):  # Hydra's, about its own options
+            raise
+        raise ConfigError(str(error)) from error
     finally:
         sys.argv = before[0]
         if before[1] is None:

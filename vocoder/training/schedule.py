@@ -1,4 +1,4 @@
-"""Schedules as pure functions of the step, so that resuming needs only the step."""
+"""Schedules of learning rates and adversarial training, as functions of the step alone."""
 
 import math
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from vocoder.errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class WarmupExponential:
-    """Linear warm-up to 1 over `warmup_steps`, then times `decay` every `every` steps.
+    """Learning rate factor by step: linear warm-up, hold at 1, then exponential decay.
 
     HiFi-GAN's 0.999 per epoch is `every` = steps in an epoch; BigVGAN's 0.9999996 per step is
-    `every` = 1. In between the factor stays 1 for `hold_steps`. It never falls below `floor`.
+    `every` = 1.
 
     >>> schedule = WarmupExponential(warmup_steps=1, decay=0.5)
     >>> [schedule.factor(step) for step in range(4)]
@@ -20,10 +20,15 @@ class WarmupExponential:
     """
 
     warmup_steps: int = 0
+    """Steps of the linear warm-up to 1."""
     hold_steps: int = 0
+    """Steps after the warm-up in which the factor stays 1."""
     decay: float = 1.0
+    """Factor by which the learning rate falls in `every` steps."""
     every: int = 1
+    """Steps over which the rate falls by `decay`."""
     floor: float = 0.0
+    """Least factor of the decay."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -35,28 +40,31 @@ class WarmupExponential:
             )
 
     def factor(self, step: int) -> float:
-        """What to multiply the base learning rate with at `step` (from 0)."""
-        warm = min(1.0, (step + 1) / (self.warmup_steps + 1))
-        falling = max(0, step - self.warmup_steps - self.hold_steps)
-        decayed = math.pow(self.decay, falling / self.every)
-        return warm * max(decayed, self.floor)
+        """Factor of the base learning rate at `step` (from 0)."""
+        warmup = min(1.0, (step + 1) / (self.warmup_steps + 1))
+        decay_steps = max(0, step - self.warmup_steps - self.hold_steps)
+        decay = math.pow(self.decay, decay_steps / self.every)
+        return warmup * max(decay, self.floor)
 
 
 class Phase(NamedTuple):
-    """Which networks learn in a step, and the factor of the adversarial weights."""
+    """Which networks are updated in a step, and the factor of the adversarial loss weights."""
 
     discriminators: bool
+    """Whether the discriminators are updated and used."""
     generator: bool
+    """Whether the generator is updated."""
     adversarial_weight: float
+    """Factor of the weights of the adversarial losses, from 0 to 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialSchedule:
-    """Which networks learn at which step: the generator, then the discriminators, then both.
+    """Which networks are updated by step: the generator, then the discriminators, then both.
 
-    Discriminators take part from step `start` on (None: never). For `warmup` steps they learn
+    Discriminators are used from step `start` on (None: never). For `warmup` steps they are trained
     while the generator is frozen; then the adversarial weights rise linearly over `ramp` steps, and
-    the generator learns at every `generator_every`-th.
+    the generator is updated at every `generator_every`-th.
     """
 
     start: int | None = 0
@@ -70,5 +78,5 @@ class AdversarialSchedule:
             return Phase(discriminators=False, generator=True, adversarial_weight=0.0)
         joint = step - self.start - self.warmup  # steps of both; negative during the warm-up
         adversarial_weight = min(1.0, max(0, joint + 1) / (self.ramp + 1))
-        learns = joint >= 0 and (joint + 1) % self.generator_every == 0
-        return Phase(discriminators=True, generator=learns, adversarial_weight=adversarial_weight)
+        update = joint >= 0 and (joint + 1) % self.generator_every == 0
+        return Phase(discriminators=True, generator=update, adversarial_weight=adversarial_weight)

@@ -1,4 +1,4 @@
-"""What a training run does with SIGTERM and SIGINT."""
+"""Handling of SIGTERM and SIGINT in a training run."""
 
 import signal
 import sys
@@ -30,7 +30,7 @@ def signals_ignored() -> Iterator[None]:
     The trainer handles the first one. Ranks then wait for each other, and launchers and impatient
     people send more than one: the next must not end a rank that others still need.
     """
-    # Not a function of ours, which the interpreter would take back while it ends.
+    # SIG_IGN and not a function: the interpreter resets those while it exits.
     before = {number: signal.signal(number, signal.SIG_IGN) for number in _NUMBERS}
     try:
         yield

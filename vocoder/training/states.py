@@ -1,6 +1,7 @@
-"""Training states on disk: the last few, the newest readable one, and what changed since."""
+"""Training states on disk: saving and reading them, and putting them into networks."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ from torch import Tensor, nn
 
 from vocoder.checkpoint import load_state, save_state
 from vocoder.errors import CheckpointError, ConfigError
+from vocoder.training.model_optimizer import ModelOptimizer
 
 log = logging.getLogger(__name__)
 
@@ -19,22 +21,30 @@ class TrainingStates:
         self.folder, self.keep = folder, keep
 
     def paths(self) -> list[Path]:
-        """TrainingStates from oldest to newest."""
+        """Files of the states, from oldest to newest."""
         return sorted(self.folder.glob("step-*.pt"))
 
     def save(self, state: dict[str, Any]) -> Path:
-        """Write `state` (which has a "step") and drop the oldest ones."""
+        """Write `state`, which has a "step", delete the oldest states, and return its path."""
         path = self.folder / f"step-{state['step']:08d}.pt"
         save_state(path, state)
         for old in self.paths()[: -self.keep]:
             old.unlink()
         return path
 
-    def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest state that can be read; each damaged one is reported and passed over.
+    def require_none(self) -> None:
+        """Raise ConfigError if there are states, for a run that must not resume."""
+        if self.paths():
+            raise ConfigError(
+                f"{self.folder} holds training states and trainer.resume is false; "
+                "remove it or choose another trainer.output"
+            )
 
-        CheckpointError if there are states but none is readable: starting over is for the user
-        to decide.
+    def newest(self) -> tuple[Path, dict[str, Any]] | None:
+        """The newest readable state with its path; None if there are no states.
+
+        Damaged states are logged and skipped. Raises CheckpointError if there are states but none
+        is readable: starting over is for the user to decide.
         """
         paths = self.paths()
         for path in reversed(paths):
@@ -64,8 +74,41 @@ def changed_settings(
     return changes
 
 
+def log_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
+    """Write to the log which settings differ between two configurations, a line for each."""
+    for setting, (old, new) in changed_settings(before, now).items():
+        log.info("setting changed since: %s was %s, is %s", setting, old, new)
+
+
+def collect_networks(
+    modules: Mapping[str, nn.Module], optimizers: Mapping[str, ModelOptimizer]
+) -> dict[str, Any]:
+    """The entries of a training state for modules, by name, and for "optimizers"."""
+    return {
+        **{name: module.state_dict() for name, module in modules.items()},
+        "optimizers": {name: each.optimizer.state_dict() for name, each in optimizers.items()},
+    }
+
+
+def restore_networks(
+    modules: Mapping[str, nn.Module],
+    optimizers: Mapping[str, ModelOptimizer],
+    *,
+    state: Mapping[str, Any],
+    path: Path,
+) -> None:
+    """Load the entries that `collect_networks` made; `path` names their file in errors.
+
+    Raises ConfigError if they are those of other networks.
+    """
+    for name, module in modules.items():
+        load_into(module, state.get(name, {}), path)
+    for name, each in optimizers.items():
+        each.optimizer.load_state_dict(state["optimizers"][name])
+
+
 def load_into(module: nn.Module, weights: dict[str, Tensor], path: Path) -> None:
-    """Load what a state holds for a module; ConfigError if it is that of another network."""
+    """Load a module's entry of the state at `path`; ConfigError if it is of another network."""
     try:
         module.load_state_dict(weights)
     except RuntimeError as error:

@@ -1,4 +1,4 @@
-"""One trainable system: everything that a paper specifies, built from one configuration."""
+"""A trainable system: everything that a paper specifies, built from one configuration."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from vocoder.training.schedule import AdversarialSchedule, WarmupExponential
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkOptim:
-    """How one network learns: its optimizer, the schedule of its learning rate, and clipping."""
+    """Optimization of one network: optimizer, learning rate schedule and gradient clipping."""
 
     optimizer: Callable[..., torch.optim.Optimizer]
     """Makes the optimizer from named parameters."""
@@ -31,7 +31,7 @@ class NetworkOptim:
 
 @dataclass(frozen=True, kw_only=True)
 class Optim:
-    """How the generator and the discriminators learn."""
+    """Optimization of the generator and of the discriminators."""
 
     generator: NetworkOptim
     discriminators: NetworkOptim
@@ -41,20 +41,23 @@ class Optim:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerSettings:
-    """How long a run is, what it reports and saves, and where; configs/trainer has the values."""
+    """Settings of a run: its length, reports, saved states and device.
+
+    configs/trainer has the values.
+    """
 
     output: str
     """Folder of the run."""
     max_steps: int
     """Steps after which the run ends."""
     adversarial_start: int
-    """Step from which the discriminators take part; before, reconstruction losses alone count."""
+    """Step from which discriminators are used; before, there are only reconstruction losses."""
     discriminator_warmup: int
-    """Steps from then on in which the discriminators learn alone and the generator is frozen."""
+    """Steps from then on in which only the discriminators are trained."""
     adversarial_ramp: int
     """Steps after that over which the weights of "adversarial" and "feature_matching" rise."""
     generator_every: int
-    """The generator learns at every so many steps once the discriminators take part."""
+    """Steps between updates of the generator once the discriminators are used."""
     log_every: int
     """Steps between reports of the losses."""
     validate_every: int
@@ -72,13 +75,13 @@ class TrainerSettings:
     resume: bool
     """Continue from the newest state in `output`."""
     init_from: str | None
-    """Model directory or built-in model that a new run begins with; None for random weights."""
+    """Model directory or built-in model that a new run starts from; None for random weights."""
     workers: int
     """Processes that read the data; 0 for none."""
     threads: int | None
     """Threads of torch on the CPU; None for torch's own choice."""
     device: str
-    """Where to compute: "auto" for the best device there is, or "cpu", "cuda", "cuda:1", "mps"."""
+    """Device of the networks: "auto" for the best available, or "cpu", "cuda", "cuda:1", "mps"."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
@@ -97,10 +100,10 @@ class TrainerSettings:
 
 
 class Features(nn.ModuleDict):
-    """What the generator is conditioned on, by name: modules from audio to a tensor of frames."""
+    """Features that condition the generator, by name: modules from audio to a tensor of frames."""
 
     def forward(self, audio: Tensor, given: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Those that are `given` (from files) on the device of `audio`, the others computed.
+        """Features by name: `given` ones (from files) on the device of `audio`, others computed.
 
         Shape: [B, C, T] → name: [B, …, F].
         """
@@ -114,23 +117,35 @@ class Features(nn.ModuleDict):
 
 @dataclass(frozen=True, kw_only=True)
 class System:
-    """A system that can be trained; inconsistent parts are an error here, before the first step.
+    """A system that can be trained: features, networks, losses, optimizers, data and settings.
 
-    `mel` gives the sample rate, and what results are looked at with; a vocoder takes it, too.
+    Raises ConfigError for parts that do not fit each other, before the first step.
     """
 
     name: str
+    """Name of the system, which its models get."""
     seed: int
+    """Seed of the weights, the crops and the randomness inside networks."""
     mel: MelSpec
+    """Sample rate, mel of validation and of spectrogram pictures, and a vocoder's input."""
     features: Mapping[str, nn.Module]
+    """Features of the generator, by the names of its arguments."""
     generator: Generator
+    """The network that is trained."""
     objective: Objective
+    """Losses and their weights."""
     optim: Optim
+    """Optimizers, schedules and the moving average."""
     data: Callable[..., Segments]
+    """Makes the training crops for a sample rate, a seed, a rank and the features in files."""
     trainer: TrainerSettings
+    """Settings of the run."""
     discriminators: Mapping[str, nn.Module] = field(default_factory=dict)
+    """Discriminators by name; none without an adversarial loss."""
     augmentation: Mapping[str, Augmentation] = field(default_factory=dict)
+    """Augmentations of real and fake audio before the discriminators, by name."""
     licences: Mapping[str, Any] = field(default_factory=dict)
+    """Licences of code, weights and data, saved with models."""
 
     def __post_init__(self) -> None:
         """Check that the parts fit each other."""
@@ -150,7 +165,8 @@ class System:
         if adversarial != bool(self.discriminators):
             missing = "discriminators" if adversarial else "objective.adversarial"
             raise ConfigError(
-                f"an adversarial training needs both optimizers; {missing} is missing"
+                "adversarial training needs discriminators and objective.adversarial; "
+                f"{missing} is missing"
             )
         for name, part in {**self.discriminators, **self.augmentation}.items():
             lacking = sorted(set(requested_features(part)) - self.features.keys())
@@ -163,30 +179,34 @@ class System:
             )
         if self.trainer.best_metric == "lsd" and "narrowband" not in self.features:
             raise ConfigError(
-                "trainer.best_metric is 'lsd', which scores generators that widen a narrowband; "
+                "trainer.best_metric is 'lsd', which is for bandwidth extenders; "
                 "choose log_mel, mr_stft or pesq"
             )
-        needs = {"discriminator_warmup": 0, "adversarial_ramp": 0, "generator_every": 1}
-        for name, without in needs.items():
-            if getattr(self.trainer, name) != without and not adversarial:
+        neutral = {"discriminator_warmup": 0, "adversarial_ramp": 0, "generator_every": 1}
+        for name, value in neutral.items():
+            if getattr(self.trainer, name) != value and not adversarial:
                 raise ConfigError(
-                    f"trainer.{name} needs discriminators; choose some, or set it to {without}"
+                    f"trainer.{name} needs discriminators; choose some, or set it to {value}"
                 )
 
     def _check_cutoff_range(self) -> None:
-        """What a bandwidth extender claims to have learned must be what its feature teaches."""
+        """Raise ConfigError if the cutoffs of an extender are not those of its training data."""
         feature, generator = self.features.get("narrowband"), self.generator
         if not isinstance(generator, BandwidthExtender) or self.trainer.init_from is not None:
-            return  # one that is trained further has learned from other recordings before
-        taught = getattr(feature, "cutoff_range", None)
-        if taught is not None and generator.cutoff_range != taught:
+            return  # a fine-tuned model was trained with other cutoffs before
+        trained = getattr(feature, "cutoff_range", None)
+        if trained is not None and generator.cutoff_range != trained:
             raise ConfigError(
-                f"generator.cutoff_range is {list(generator.cutoff_range)}, but the feature narrowband "
-                f"ends between {taught[0]:g} and {taught[1]:g} Hz; leave it out of the command"
+                f"generator.cutoff_range is {list(generator.cutoff_range)}, but the feature "
+                f"narrowband ends between {trained[0]:g} and {trained[1]:g} Hz; "
+                "leave it out of the command"
             )
 
     def check_segment(self, segment: int) -> None:
-        """ConfigError unless the generator makes `segment` samples from the features of as many."""
+        """Raise ConfigError unless the generator makes `segment` samples from as many.
+
+        That needs a multiple of its hop length and, for a vocoder, enough frames of the mel.
+        """
         hop_length = self.generator.hop_length
         if segment % hop_length:
             nearest = round(segment / hop_length) * hop_length
@@ -196,19 +216,19 @@ class System:
             )
         if "mel" not in self.features:
             return
-        made = self.generator.samples(self.mel.frames(segment))
-        if made < segment:
+        samples = self.generator.samples(self.mel.frames(segment))
+        if samples < segment:
             raise ConfigError(
-                f"the generator makes {made} samples from the mel of {segment}; "
+                f"the generator makes {samples} samples from the mel of {segment}; "
                 "the padding of mel and generator differ"
             )
 
     def build_discriminators(self) -> Discriminators:
-        """The discriminators as one module."""
+        """All discriminators as one module."""
         return Discriminators(self.discriminators)
 
     def adversarial_schedule(self) -> AdversarialSchedule:
-        """Who learns when."""
+        """Schedule of the updates of generator and discriminators, from the trainer's settings."""
         settings = self.trainer
         return AdversarialSchedule(
             start=settings.adversarial_start if self.discriminators else None,

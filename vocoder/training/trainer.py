@@ -24,7 +24,7 @@ from vocoder.training.ranks import Ranks
 from vocoder.training.reporting.monitor import Monitor
 from vocoder.training.reporting.validation import Validator
 from vocoder.training.signals import signals_passed_to
-from vocoder.training.states import TrainingStates, changed_settings, load_into
+from vocoder.training.states import TrainingStates, collect_networks, log_changes, restore_networks
 from vocoder.training.system import Features, System
 
 log = logging.getLogger(__name__)
@@ -135,7 +135,7 @@ class Trainer:
     def update(self, name: str, loss: Tensor, batch: Batch) -> None:
         """Make one optimizer step of a network, unless its gradient is not finite.
 
-        Raises ConfigError after 20 such gradients in a row.
+        Raises ConfigError for the 20th such gradient in a row.
         """
         optimizer = self.optimizers[name]
         norm = optimizer.backward(loss, self.ranks)
@@ -152,10 +152,7 @@ class Trainer:
             )
 
     def _limit_to_cutoffs(self, batch: Batch, *signals: Tensor) -> list[Tensor]:
-        """Remove the band above the cutoff of each recording, where there is nothing to learn.
-
-        Shape: [B, C, T] each → same.
-        """
+        """Signals [B, C, T] without the band above the cutoffs of the recordings."""
         if batch.cutoffs is None:
             return list(signals)
         rate = self.segments.sample_rate
@@ -245,11 +242,7 @@ class Trainer:
         state = {
             "step": self.step,
             "config": self.config,
-            **{name: module.state_dict() for name, module in self._modules().items()},
-            "optimizers": {
-                name: optimizer.optimizer.state_dict()
-                for name, optimizer in self.optimizers.items()
-            },
+            **collect_networks(self._modules(), self.optimizers),
             "best": self.best,
             "scores": self.scores,
         }
@@ -280,26 +273,19 @@ class Trainer:
 
     def resume(self) -> None:
         """Continue from the newest readable state; without one, start from `trainer.init_from`."""
-        if not self.settings.resume and self.states.paths():
-            raise ConfigError(
-                f"{self.states.folder} holds training states and trainer.resume is false; "
-                "remove it or choose another trainer.output"
-            )
+        if not self.settings.resume:
+            self.states.require_none()
         found = self.states.newest()
         if found is None:
             if self.settings.init_from is not None:
                 self._initialize(self.settings.init_from)
             return
         path, state = found
-        for name, module in self._modules().items():
-            load_into(module, state.get(name, {}), path)
-        for name, optimizer in self.optimizers.items():
-            optimizer.optimizer.load_state_dict(state["optimizers"][name])
+        restore_networks(self._modules(), self.optimizers, state=state, path=path)
         self.step, self.best, self.scores = state["step"], state["best"], state["scores"]
         self.saved = self.step
         log.info("resumed from %s", path)
-        for setting, (old, new) in changed_settings(state["config"], self.config).items():
-            log.info("setting changed since: %s was %s, is %s", setting, old, new)
+        log_changes(state["config"], self.config)
 
     def _initialize(self, model: str) -> None:
         initialize_from(

@@ -1,1 +1,1 @@
-"""Live streams: signals that arrive in pieces, with results as soon as they are final."""
+"""Live streams: signals arrive in pieces, and results are returned as soon as they are final."""

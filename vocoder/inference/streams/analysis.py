@@ -1,6 +1,6 @@
-"""Live analysis: audio in as it comes, resampled audio or mel frames out as they become final.
+"""Live analysis: audio arrives in pieces and is returned resampled, or as mel frames.
 
-audio → `MelStream` → `Stream` → audio is copy synthesis while the speaker still speaks.
+audio → `MelStream` → `Stream` → audio is live copy synthesis.
 """
 
 from typing import overload
@@ -19,11 +19,11 @@ from vocoder.streaming.plan import Plan, noise_examples
 
 
 class ResampleStream(LiveStream[Array]):
-    """`vocoder.io.audio.resample_soxr` of a signal that arrives in pieces, the same to the last bit.
+    """A live stream that converts the sample rate with soxr, bit-identical to `resample_soxr`.
 
-    In all, round(T * new_rate / orig_rate) samples come out. soxr filters in blocks: audio comes in
-    bursts, some 40 ms late from 16 to 48 kHz and to 24 kHz, 120 ms from 8 to 22.05 kHz. Equal rates
-    pass through at once. Raises AudioError for rates that are not positive.
+    T samples give round(T * new_rate / orig_rate) samples in all. soxr filters in blocks: audio
+    comes in bursts, some 40 ms late from 16 to 48 kHz and to 24 kHz, 120 ms from 8 to 22.05 kHz.
+    Equal rates pass without delay. Raises AudioError for rates that are not positive.
 
     Shape of a piece: [C, T], or [T] for one channel, any T ≥ 0 → same, another T.
     """
@@ -75,11 +75,11 @@ class ResampleStream(LiveStream[Array]):
 
 
 class MelStream(LiveStream[Array]):
-    """`Vocoder.mel` of audio that arrives in pieces: frames of a `MelSpec` as they become final.
+    """A live stream from audio at any rate to log-mel frames with the settings of a `MelSpec`.
 
-    Channels are averaged and the rate is converted; at the end, zeros fill up the last frame.
-    Whatever the pieces, the frames are those of the whole audio. Every piece has as many channels
-    as the first. Raises AudioError for a sample rate that is not positive.
+    Channels are averaged and the rate is converted; at the end, zeros fill up the last frame. The
+    frames equal those of `Vocoder.mel` of the whole audio, however it is cut. Every piece has as
+    many channels as the first. Raises AudioError for a sample rate that is not positive.
 
     Shape of a piece: [T] or [C, T], any T ≥ 0 → [M, f].
     """
@@ -121,7 +121,7 @@ class MelStream(LiveStream[Array]):
 
     @property
     def lookahead(self) -> int:
-        """Samples at the model's rate behind those of its own hop that a frame is made of.
+        """Samples at the model's rate after its own hop on which a frame depends.
 
         Frame f is final after (f + 1) * hop_length + lookahead samples. It takes longer only near
         the start, where the reflected beginning needs one sample more, and `ResampleStream` adds
@@ -160,11 +160,11 @@ class MelStream(LiveStream[Array]):
             mel, self._states = self._plan.step(self._states, [chunk], last=last)
         if mel is None:
             return torch.empty(self.spec.n_mels, 0)
-        return mel[0].clone()  # outside, so that callers may write to it
+        return mel[0].clone()  # outside inference mode, so that callers may write to it
 
 
 class _Analysis(nn.Module):
-    """What `MelSpectrogram` computes, without the context that torch.fx cannot trace."""
+    """A `MelSpectrogram` without the context manager that torch.fx cannot trace."""
 
     def __init__(self, transform: MelSpectrogram) -> None:
         super().__init__()

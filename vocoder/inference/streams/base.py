@@ -1,4 +1,4 @@
-"""What all live streams share: `push` pieces as they come, `flush` the end, `reset` to begin anew."""
+"""Base class of live streams: `push` pieces as they arrive, `flush` at the end, `reset`."""
 
 import threading
 from abc import ABC, abstractmethod
@@ -13,16 +13,16 @@ from vocoder.io.arrays import Array, empty_array, float_tensor, like
 
 
 class LiveStream(ABC, Generic[Array]):
-    """A signal that goes in piece by piece and comes out as soon as it is final.
+    """Base class of streams that take a signal piece by piece and return output once it is final.
 
-    Put together, the pieces that come out do not depend on how the input was cut. Memory and the
-    time for a piece do not grow with time. A piece comes back as the kind of array that was pushed,
-    on its device; the type parameter says which kind that is. One stream takes one call at a time,
-    different streams may run in different threads. A `with` block resets the stream at its end.
+    The joined output does not depend on how the input was cut. Memory and the time for a piece do
+    not grow with time. The output has the array kind of the piece that was pushed, which is the
+    type parameter, and its device. One stream takes one call at a time, different streams may run
+    in different threads. A `with` block resets the stream at its end.
     """
 
-    _content: ClassVar[str]  # what a piece is called in messages
-    _error: ClassVar[type[VocoderError]]  # what a piece that cannot be used raises
+    _content: ClassVar[str]  # name of a piece in error messages
+    _error: ClassVar[type[VocoderError]]  # raised for a piece that cannot be used
     _empty: Array  # no steps, of the kind and the shape that was pushed last
 
     def __init__(self, arrays: type) -> None:
@@ -31,17 +31,17 @@ class LiveStream(ABC, Generic[Array]):
         self.reset()
 
     def push(self, piece: Array) -> Array:
-        """Take the next piece and return what is final with it, maybe nothing.
+        """Take the next piece of the signal and return the output that is now final, maybe none.
 
         Raises ConfigError after `flush`, another VocoderError for a piece that does not fit; the
-        stream is then as it was before.
+        stream is then unchanged.
         """
         with self._lock:
             values = self._accept(piece)
             return like(self._advance(values, last=False), piece)
 
     def flush(self) -> Array:
-        """End the signal and return the rest, as the kind of array that was pushed last.
+        """End the signal and return the remaining output, as the kind of array pushed last.
 
         Afterwards only `reset` makes the stream usable again.
         """
@@ -52,7 +52,7 @@ class LiveStream(ABC, Generic[Array]):
             return like(rest, self._empty)
 
     def reset(self) -> None:
-        """Forget everything: the next piece is the first of another signal."""
+        """Return to the initial state: the next piece is the first of another signal."""
         with self._lock:
             self._ended = False
             self._empty = self._reshaped(empty_array(self._arrays))
@@ -70,36 +70,36 @@ class LiveStream(ABC, Generic[Array]):
         self.reset()
 
     def _accept(self, piece: Array) -> Tensor:
-        """Check a piece before anything moves, and remember its kind."""
+        """Check a piece before the state changes, and store its kind and shape."""
         self._require_open()
-        given = float_tensor(piece, self._content, self._error)
-        values = self._check(given)
-        self._empty = like(given[..., :0], piece)
+        tensor = float_tensor(piece, self._content, self._error)
+        values = self._check(tensor)
+        self._empty = like(tensor[..., :0], piece)
         return values
 
     def _reshaped(self, empty: Array) -> Array:
-        """An array without values in the shape of a piece; [0] unless a stream says otherwise."""
+        """An array without values in the shape of a piece, [0] unless it is overridden."""
         return empty
 
     def _require_open(self) -> None:
         if self._ended:
-            raise ConfigError("the stream was flushed; reset() lets it begin anew")
+            raise ConfigError("the stream was flushed; reset() starts a new signal")
 
     @abstractmethod
     def _check(self, values: Tensor) -> Tensor:
-        """The piece as `_advance` takes it, or an error."""
+        """Convert a piece for `_advance`, or raise an error."""
 
     @abstractmethod
     def _advance(self, values: Tensor, *, last: bool) -> Tensor:
-        """What is final with this piece; with `last`, all that is left behind it."""
+        """Output that is final with this piece; with `last`, all remaining output."""
 
     @abstractmethod
     def _restart(self) -> None:
-        """Put the state back to that of a stream that has not begun."""
+        """Set the state to that of the beginning of a stream."""
 
 
 def require_channels(values: Tensor, channels: int) -> None:
-    """Raise AudioError unless it is [channels, T], or [T] for one channel."""
+    """Raise AudioError unless `values` have the shape [channels, T], or [T] for one channel."""
     leading = list(values.shape[:-1])
     if values.ndim == 0 or (leading != [channels] and (leading or channels > 1)):
         raise AudioError(

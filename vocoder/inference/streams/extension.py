@@ -1,4 +1,4 @@
-"""Live bandwidth extension: audio in as it comes, with an upper band as soon as that is final."""
+"""Live bandwidth extension: audio arrives in pieces and is returned with an upper band."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -16,31 +16,31 @@ from vocoder.streaming.plan import Plan
 
 
 class Stage(Protocol):
-    """Something that audio runs through piece by piece. Shape: [1, 1, t] → [1, 1, t']."""
+    """Interface of a stage that processes audio piece by piece. Shape: [1, 1, t] → [1, 1, t']."""
 
     def step(self, chunk: Chunk, *, last: bool = False) -> Chunk:
-        """What is final with these samples; `last` ends the signal."""
+        """Output that is final with the next samples; `last` ends the signal."""
 
 
 class Planned:
-    """One signal on its way through a plan."""
+    """A plan with the states of one stream."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.states: list[State] = plan.begin()
 
     def step(self, *chunks: Chunk, last: bool = False) -> Chunk:
-        """What is final with these samples of every input; `last` ends them."""
+        """Output that is final with the next samples of every input; `last` ends them."""
         made, self.states = self.plan.step(self.states, chunks, last=last)
         return made
 
 
 class Chain:
-    """One channel: a low-pass filter, the network, and the crossover that preserves the low band.
+    """Extension of one channel: low-pass filter, network, and crossover with the recording.
 
-    `limit` takes away what the network has not learned from, `crossover` puts the recording back in
-    place below its cutoff; either may be left out. The signal is filled up with silence to a
-    multiple of `multiple` samples, and its end cut off again.
+    `limit` removes the band above the highest cutoff of the training data, `crossover` replaces
+    the band below the cutoff by the recording; either may be left out. The signal is padded with
+    silence to a multiple of `multiple` samples, and the output is cut to its length.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Chain:
         self.taken = self.made = 0
 
     def step(self, audio: Tensor, *, last: bool = False) -> Tensor:
-        """What is final with these samples.   Shape: [t] → [t']."""
+        """Output that is final with the next samples.   Shape: [t] → [t']."""
         self.taken += len(audio)
         total = self.taken
         if last:
@@ -73,23 +73,23 @@ class Chain:
 
 
 class ExtensionStream(LiveStream[Array]):
-    """A recording on its way through an extender, from its first sample to its last.
+    """A live stream of bandwidth extension, made by `Extender.stream`.
 
-    In all, round(T * output_rate / sample_rate) samples come out for T. Every channel is extended
-    by itself, so equal channels stay equal to the last bit. Made by `Extender.stream`.
+    T samples give round(T * output_rate / sample_rate) samples in all. Every channel is extended
+    independently, so equal channels stay equal to the last bit.
 
     Shape of a piece: [C, T], or [T] for one channel, any T ≥ 0 → same, another T.
 
     Args:
-        new_chain: Makes what one channel runs through, between conversions of the sample rate;
-            None if there is nothing to extend.
-        sample_rate: Of what is pushed, in Hz.
-        network_rate: At which the chain works, in Hz.
-        output_rate: Of what comes out, in Hz.
-        channels: In every piece.
-        device: On which the chain works.
+        new_chain: Makes the chain of one channel, between conversions of the sample rate; None if
+            there is nothing to extend.
+        sample_rate: Sample rate of the input in Hz.
+        network_rate: Sample rate of the chain in Hz.
+        output_rate: Sample rate of the output in Hz.
+        channels: Number of channels of every piece.
+        device: Device of the chain.
         resampling: Settings of the filter of the first conversion (`vocoder.dsp.resample`).
-        arrays: Kind of array that `flush` gives where nothing was pushed.
+        arrays: Kind of array that `flush` returns where nothing was pushed.
     """
 
     _content, _error = "the audio", AudioError
@@ -137,7 +137,7 @@ class ExtensionStream(LiveStream[Array]):
             rows = torch.stack(made)
         wide = self._behind.push(rows, last=last)
         if last:
-            # Two conversions may round the length otherwise than one.
+            # Two conversions may round the length differently from one.
             total = round(self._taken * self.output_rate / self.sample_rate)
             wide = F.pad(wide, (0, total - self._made - wide.shape[-1]))
         self._made += wide.shape[-1]

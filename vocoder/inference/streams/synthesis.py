@@ -1,4 +1,4 @@
-"""Live synthesis: pieces of a mel in as they come, audio out as soon as it is final."""
+"""Live synthesis: a mel arrives in pieces, and audio is returned as soon as it is final."""
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
@@ -16,17 +16,15 @@ from vocoder.streaming.chunks import Chunk, State
 from vocoder.streaming.plan import Plan
 
 Prepare = Callable[[Tensor], Tensor]
-"""Checks one piece of a mel and puts it into the model's settings. Shape: [M, F] → same."""
+"""Checks one piece of a mel and converts it to the model's settings. Shape: [M, F] → same."""
 
 
 class Stream(LiveStream[Array]):
-    """One mel on its way through a vocoder, from its first frame to its last.
+    """A live stream from mel frames to audio, made by `Vocoder.stream`.
 
-    The pieces of audio, one after the other, are what one call of the model on the whole mel would
-    give, to rounding, whatever the pieces of the mel: nothing is approximated where they meet, and
-    nothing is computed twice. `frames` and `samples` count what went in and came out.
-
-    Made by `Vocoder.stream`.
+    The joined audio equals one call of the model on the whole mel, to rounding, however the mel is
+    cut: nothing is approximated between pieces, and nothing is computed twice. `frames` counts the
+    input, `samples` the output.
     """
 
     _content, _error = "the mel", MelMismatchError
@@ -37,11 +35,11 @@ class Stream(LiveStream[Array]):
         super().__init__(arrays)
 
     def push(self, piece: Array, *, f0: Array | None = None) -> Array:
-        """Audio that becomes final with these frames of the mel, maybe none.
+        """Take the next frames of the mel and return the audio that is now final, maybe none.
 
         A stream that was made with `f0` needs it for every frame: Hz, 0 where unvoiced. Raises
-        MelMismatchError or ConfigError, and is then as it was before, for frames that are not the
-        model's or come after `flush`.
+        MelMismatchError or ConfigError for frames that do not fit the model or come after `flush`;
+        the stream is then unchanged.
 
         Shape: piece [M, f], f0 [f], any f ≥ 0 → [t].
         """
@@ -57,28 +55,28 @@ class Stream(LiveStream[Array]):
 
     def _advance(self, values: Tensor, *, last: bool) -> Tensor:
         assert last, "pieces go through push_all"
-        nothing: list[Chunk] = [None] * len(self.plan.inputs)
-        (audio,) = _advance([self], [nothing], last=True)
+        empty: list[Chunk] = [None] * len(self.plan.inputs)
+        (audio,) = _advance([self], [empty], last=True)
         return audio
 
     def _inputs(self, mel: Array, f0: Array | None) -> list[Chunk]:
         """The inputs of the plan, with a batch axis; None where there are no frames."""
         self._require_open()
         values = float_tensor(mel, self._content, self._error)
-        given = {"mel": self._prepare(values)}
-        frames = given["mel"].shape[-1]
+        inputs = {"mel": self._prepare(values)}
+        frames = inputs["mel"].shape[-1]
         if ("f0" in self.plan.inputs) != (f0 is not None):
             fault = "needs f0 with every mel" if f0 is None else "takes no f0"
-            raise ConfigError(f"this stream {fault}; Vocoder.stream(f0=…) decides")
+            raise ConfigError(f"this stream {fault}; it is set by Vocoder.stream(f0=…)")
         if f0 is not None:
-            given["f0"] = float_tensor(f0, "f0", ConfigError)
-            if list(given["f0"].shape) != [frames]:
-                shape = list(given["f0"].shape)
+            inputs["f0"] = float_tensor(f0, "f0", ConfigError)
+            if list(inputs["f0"].shape) != [frames]:
+                shape = list(inputs["f0"].shape)
                 raise ConfigError(f"f0 has the shape {shape}, the mel {frames} frames")
         self._empty = like(values[..., :0], mel)
         # Copies, as the caller may use its buffer again before these frames have been computed.
         return [
-            given[name][None].to(self._device, copy=True) if frames else None
+            inputs[name][None].to(self._device, copy=True) if frames else None
             for name in self.plan.inputs
         ]
 
@@ -89,11 +87,11 @@ def push_all(
     *,
     f0: Sequence[Array] | None = None,
 ) -> list[Array]:
-    """Push one piece into each of several streams of one model, computed together where possible.
+    """Push one mel piece into each of several streams of one model; returns the audio of each.
 
-    Streams that are in step, which all are that got as many frames and have begun some time ago,
-    are computed as a batch. Each may be flushed, reset or left out without touching the others.
-    Raises as `Stream.push` does; no stream has then moved.
+    Streams whose states have equal shapes, which they have some time after their start, are
+    computed as a batch if they get equally many frames. Each may be flushed, reset or left out
+    without affecting the others. Raises as `Stream.push` does; all streams are then unchanged.
     """
     if not len(streams) == len(mels) == len(set(map(id, streams))) or len(f0 or mels) != len(mels):
         raise ConfigError(
@@ -102,7 +100,7 @@ def push_all(
     if len({id(stream.plan) for stream in streams}) > 1:
         raise ConfigError("streams of different models cannot be pushed together")
     with ExitStack() as locked:
-        for stream in sorted(streams, key=id):  # in one order, so that no two calls wait in a ring
+        for stream in sorted(streams, key=id):  # in one order, so that calls cannot deadlock
             locked.enter_context(stream._lock)
         pitches: Sequence[Array | None] = f0 or (None,) * len(mels)
         inputs = [s._inputs(m, p) for s, m, p in zip(streams, mels, pitches, strict=True)]
@@ -111,30 +109,30 @@ def push_all(
 
 
 class _Batch:
-    """States of streams that were computed together; streams know their rows."""
+    """States of streams that were computed together; each stream has the index of its row."""
 
     def __init__(self, states: list[State], size: int = 1) -> None:
         self.states, self.size = states, size
 
     @cached_property
-    def form(self) -> Any:
-        """What must be equal of two batches for their streams to be computed together."""
-        return tuple(_form(state) for state in self.states)
+    def shapes(self) -> Any:
+        """Shapes of the states; streams of batches with equal shapes can be computed together."""
+        return tuple(_shapes(state) for state in self.states)
 
 
 def _advance(
     streams: Sequence[Stream[Array]], inputs: Sequence[list[Chunk]], *, last: bool
 ) -> list[Tensor]:
-    """One step of every stream that has new frames; those in step with each other as a batch."""
+    """One step of every stream that has new frames; streams of equal shapes form a batch."""
     made = [torch.empty(0) for _ in streams]
-    moving = [number for number, chunks in enumerate(inputs) if last or chunks[0] is not None]
-    forms: dict[Any, list[int]] = {}
-    for number in moving:
+    active = [number for number, chunks in enumerate(inputs) if last or chunks[0] is not None]
+    groups: dict[Any, list[int]] = {}
+    for number in active:
         chunk = inputs[number][0]
         frames = 0 if chunk is None else chunk.shape[-1]
-        form = streams[number]._batch.form if len(moving) > 1 else None
-        forms.setdefault((frames, form), []).append(number)
-    for (frames, _), group in forms.items():
+        shapes = streams[number]._batch.shapes if len(active) > 1 else None
+        groups.setdefault((frames, shapes), []).append(number)
+    for (frames, _), group in groups.items():
         members = [streams[number] for number in group]
         # Either every input of every member has new frames, or none has.
         chunks = [
@@ -157,7 +155,7 @@ def _gather(streams: Sequence[Stream[Array]]) -> Sequence[State]:
     batch = streams[0]._batch
     rows = [stream._row for stream in streams if stream._batch is batch]
     if rows == list(range(batch.size)) and len(rows) == len(streams):
-        return batch.states  # they were together the last time
+        return batch.states  # the streams of the last batch, in the same order
     rows_of = [tuple(_pick(s, stream._row) for s in stream._batch.states) for stream in streams]
     picked: Sequence[State] = _stack(rows_of)
     return picked
@@ -178,18 +176,20 @@ def _pick(state: State, row: int) -> State:
     return tuple(_pick(part, row) for part in state) if isinstance(state, tuple) else state
 
 
-def _form(state: State) -> Any:
+def _shapes(state: State) -> Any:
+    """Shapes of all tensors in a state, without the batch; numbers as they are."""
     if isinstance(state, Tensor):
         return tuple(state.shape[1:])
-    return tuple(map(_form, state)) if isinstance(state, tuple) else state
+    return tuple(map(_shapes, state)) if isinstance(state, tuple) else state
 
 
 async def astream(
     stream: Stream[Array], mels: AsyncIterable[Array] | Iterable[Array]
 ) -> AsyncIterator[Array]:
-    """Push every mel that comes, flush at the end, and yield what audio there is, none empty.
+    """Push mels into a stream as they arrive, flush it at the end, and yield the audio in between.
 
-    The network runs in a thread of its own, so the event loop goes on.
+    Empty audio is not yielded. The network runs in another thread, so it does not block the event
+    loop.
     """
     pieces = mels if isinstance(mels, AsyncIterable) else _as_async(mels)
     async for mel in pieces:

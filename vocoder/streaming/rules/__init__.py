@@ -1,1 +1,1 @@
-"""How operations run on signals that arrive in pieces, and which rule an operation follows."""
+"""Streaming rules: how each operation runs on signals that arrive in chunks."""

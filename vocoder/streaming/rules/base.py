@@ -1,8 +1,8 @@
-"""How operations run on a signal that arrives in pieces.
+"""Streaming rules: how operations run on a signal that arrives in chunks.
 
-Every rule emits exactly the steps of its output that are final, starting at step 0, so what is
-emitted after n steps of input does not depend on how they were cut. Rules hold no state of their
-own: `step` takes a state and returns the next, None being that of a stream which has not begun.
+Every rule emits exactly the steps of its output that are final, starting at step 0, so the output
+after n steps of input does not depend on how they were cut. Rules hold no state of their own:
+`step` takes a state and returns the next one; the state before the first step is None.
 """
 
 import math
@@ -17,30 +17,38 @@ from vocoder.streaming.chunks import Chunk, Span, State, floor, head, join, rest
 
 
 class Rule(ABC):
-    """One operation of a streamed graph.
+    """Base class of the rules by which one operation of a graph is streamed.
 
-    `held_until_flush` is the number of steps that its output emits only when the input ends, given
-    that number for the input.
+    `held_until_flush` is the number of steps that the output emits only when the input ends. The
+    constructors take the same number for the input.
     """
 
     held_until_flush: int
 
     @abstractmethod
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
-        """What the new steps of the inputs make final; everything that is left if they are `last`.
+        """Output that is final with the next chunks of the inputs, and the next state.
 
-        At least one input is new unless they are last.
+        With `last` the inputs end, and all remaining output is returned. At least one chunk is not
+        None unless they are last.
         """
 
     @abstractmethod
     def needs(self, span: Span) -> Span:
-        """Steps of the inputs that this span of the output needs, away from the ends."""
+        """Steps of the inputs on which this span of the output depends, away from the ends."""
 
 
 class Local(Rule):
-    """An operation that makes `rate` steps of each step and looks at no other.
+    """Rule of an operation that maps each input step to `rate` output steps, regardless of others.
 
-    Several inputs wait for the slowest of them. A `blank` output only has the size of its input.
+    Of several inputs, the faster ones wait for the slowest.
+
+    Args:
+        call: The operation on chunks of all inputs.
+        axes: Time axis of each input.
+        rate: Output steps for each input step.
+        held_until_flush: Steps of the input that come only when it ends.
+        blank: Whether the output depends on the size of its input alone, as that of `zeros_like`.
     """
 
     def __init__(
@@ -57,7 +65,7 @@ class Local(Rule):
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         if len(inputs) > 1:
-            inputs, state = self._together(state, inputs)
+            inputs, state = self._align(state, inputs)
         return (None if inputs[0] is None else self.call(*inputs)), state
 
     def needs(self, span: Span) -> Span:
@@ -66,29 +74,38 @@ class Local(Rule):
         return floor(span[0] / self.rate), span[1] // self.rate
 
     def then(self, other: "Local") -> "Local":
-        """Both as one operation, `other` having no input but this one's output."""
+        """One rule for this operation followed by `other`, whose only input is its output."""
         first, second = self.call, other.call
         both = Local(lambda *signals: second(first(*signals)), axes=self.axes)
         both.rate, both.held_until_flush = self.rate * other.rate, other.held_until_flush
         return both
 
-    def _together(self, waiting: State, inputs: Sequence[Chunk]) -> tuple[list[Chunk], State]:
-        """The steps that all inputs have, and those that have to wait."""
+    def _align(self, waiting: State, inputs: Sequence[Chunk]) -> tuple[list[Chunk], State]:
+        """Steps that have arrived of all inputs, and the steps that wait for other inputs."""
         waiting = waiting or (None,) * len(inputs)
         axes = self.axes
-        have = [join(w, x, a) for w, x, a in zip(waiting, inputs, axes, strict=True)]
-        sizes = [0 if x is None else x.shape[a] for x, a in zip(have, axes, strict=True)]
+        joined = [join(w, x, a) for w, x, a in zip(waiting, inputs, axes, strict=True)]
+        sizes = [0 if x is None else x.shape[a] for x, a in zip(joined, axes, strict=True)]
         ready = min(sizes)
         if ready == max(sizes):
-            return have, None
-        heads = [head(x, ready, axis) for x, axis in zip(have, axes, strict=True)]
-        return heads, tuple(rest(x, ready, axis) for x, axis in zip(have, axes, strict=True))
+            return joined, None
+        heads = [head(x, ready, axis) for x, axis in zip(joined, axes, strict=True)]
+        return heads, tuple(rest(x, ready, axis) for x, axis in zip(joined, axes, strict=True))
 
 
 class Windowed(Rule):
-    """Output step n looks at `span` steps of input, from n * stride - padding on.
+    """Rule of an operation whose output step n depends on a window of the input.
 
-    `call` does that without padding. Behind the ends the input is zero for `padding` steps.
+    The window has `span` steps from n * stride - padding on. The input is padded with `padding`
+    zeros at both ends.
+
+    Args:
+        call: The operation on a chunk, without padding.
+        axis: Time axis of the input.
+        span: Length of the window.
+        stride: Input steps from one window to the next.
+        padding: Zeros before and after the input.
+        held_until_flush: Steps of the input that come only when it ends.
     """
 
     def __init__(
@@ -109,22 +126,22 @@ class Windowed(Rule):
         (x,) = inputs
         if state is None and x is not None:
             state = zeros(x, self.padding, self.axis)
-        have = join(state, x, self.axis)
-        if have is None:
+        signal = join(state, x, self.axis)
+        if signal is None:
             return None, None
         if last:
-            have = join(have, zeros(have, self.padding, self.axis), self.axis)
-        assert have is not None
-        # A stride beyond the span would take steps that are not there yet.
+            signal = join(signal, zeros(signal, self.padding, self.axis), self.axis)
+        assert signal is not None
+        # A stride beyond the span would skip steps that have not arrived yet.
         span = self.span if last else max(self.span, self.stride)
-        size = have.shape[self.axis]
+        size = signal.shape[self.axis]
         count = (size - span) // self.stride + 1
         if count < 1:
-            return None, have
-        taken = min(count * self.stride, size)
-        seen = have.narrow(self.axis, 0, (count - 1) * self.stride + self.span)
-        # Maybe none, but not None, which would begin anew.
-        return self.call(seen), have.narrow(self.axis, taken, size - taken).clone()
+            return None, signal
+        skipped = min(count * self.stride, size)
+        windows = signal.narrow(self.axis, 0, (count - 1) * self.stride + self.span)
+        # The next state may have no step, but is not None, which would start a new stream.
+        return self.call(windows), signal.narrow(self.axis, skipped, size - skipped).clone()
 
     def needs(self, span: Span) -> Span:
         first = span[0] * self.stride - self.padding
@@ -135,9 +152,17 @@ _NOT_BEGUN: tuple[bool, Any] = (False, None)
 
 
 class Pad(Rule):
-    """Steps added at both ends by `pad(signal, left, right)`.
+    """Rule of padding at both ends.
 
-    n steps at an end are made of the n + 1 nearest ones if `reflect`, otherwise of the nearest.
+    n steps at an end are made from the n + 1 nearest ones if `reflect`, otherwise from the nearest.
+
+    Args:
+        pad: The operation: signal, left and right to the padded signal.
+        axis: Time axis of the input.
+        left: Steps added before the signal.
+        right: Steps added after it.
+        reflect: Whether the padding is made from more than the nearest step.
+        held_until_flush: Steps of the input that come only when it ends.
     """
 
     def __init__(
@@ -157,26 +182,26 @@ class Pad(Rule):
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
         (x,) = inputs
-        begun, kept = state or _NOT_BEGUN
+        begun, stored = state or _NOT_BEGUN
         if begun and not (last and self.right):
-            return x, (True, rest(join(kept, x, self.axis), -self.behind, self.axis))
-        have = join(kept, x, self.axis)
-        if have is None:
+            return x, (True, rest(join(stored, x, self.axis), -self.behind, self.axis))
+        signal = join(stored, x, self.axis)
+        if signal is None:
             return None, None
         if begun:
-            closed = self.pad(have, 0, self.right)
-            return rest(closed, kept.shape[self.axis], self.axis, copy=False), None
-        if have.shape[self.axis] < self.before and not last:
-            return None, (False, have)
-        ready = self.pad(have, self.left, self.right if last else 0)
-        return ready, (True, rest(have, -self.behind, self.axis))
+            padded = self.pad(signal, 0, self.right)
+            return rest(padded, stored.shape[self.axis], self.axis, copy=False), None
+        if signal.shape[self.axis] < self.before and not last:
+            return None, (False, signal)
+        padded = self.pad(signal, self.left, self.right if last else 0)
+        return padded, (True, rest(signal, -self.behind, self.axis))
 
     def needs(self, span: Span) -> Span:
         return span[0] - self.left, span[1] - self.left
 
 
 class Crop(Rule):
-    """The signal without its first `left` and last `right` steps."""
+    """Rule of cutting `left` steps off the beginning of a signal and `right` steps off its end."""
 
     def __init__(self, *, axis: int, left: int, right: int, held_until_flush: int = 0) -> None:
         self.axis, self.left, self.right = axis, left, right
@@ -184,36 +209,36 @@ class Crop(Rule):
         self.held_until_flush = held_until_flush + self.hold - right
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
-        skip, kept = state or (self.left, None)
-        have = join(kept, inputs[0], self.axis)
-        if have is None:
+        skip, held = state or (self.left, None)
+        signal = join(held, inputs[0], self.axis)
+        if signal is None:
             return None, None
-        end = max(have.shape[self.axis] - (self.right if last else self.hold), 0)
+        end = max(signal.shape[self.axis] - (self.right if last else self.hold), 0)
         skipped = min(skip, end)
-        ready = rest(head(have, end, self.axis), skipped, self.axis, copy=False)
-        return ready, (skip - skipped, rest(have, end, self.axis))
+        ready = rest(head(signal, end, self.axis), skipped, self.axis, copy=False)
+        return ready, (skip - skipped, rest(signal, end, self.axis))
 
     def needs(self, span: Span) -> Span:
         return span[0] + self.left, span[1] + self.left + self.hold
 
 
 class Stretch(Rule):
-    """Linear interpolation between steps to `factor` times as many, the last axis being time."""
+    """Rule of linear interpolation to `factor` times as many steps along the last axis."""
 
     def __init__(self, factor: int, *, held_until_flush: int = 0) -> None:
         self.factor = factor
-        # Up to here, or half a step before it, lie the outputs which n steps determine.
+        # Of the factor * n outputs of n steps, so many depend on the step after them.
         self.late = factor // 2
         self.held_until_flush = held_until_flush * factor + self.late
 
     def step(self, state: State, inputs: Sequence[Chunk], *, last: bool) -> tuple[Chunk, State]:
-        have = join(state, inputs[0], -1)
-        if have is None:
+        signal = join(state, inputs[0], -1)
+        if signal is None:
             return None, None
-        made = F.interpolate(have, scale_factor=float(self.factor), mode="linear")
+        made = F.interpolate(signal, scale_factor=float(self.factor), mode="linear")
         begin = 0 if state is None else self.factor - self.late
         end = made.shape[-1] - (0 if last else self.late)
-        return made[..., begin:end] if end > begin else None, have[..., -1:].clone()
+        return made[..., begin:end] if end > begin else None, signal[..., -1:].clone()
 
     def needs(self, span: Span) -> Span:
         def center(step: float) -> float:
@@ -223,7 +248,7 @@ class Stretch(Rule):
 
 
 class Cumsum(Rule):
-    """The sum of all steps so far."""
+    """Rule of a cumulative sum over steps."""
 
     def __init__(
         self, call: Callable[[Tensor], Tensor], *, axis: int, held_until_flush: int = 0

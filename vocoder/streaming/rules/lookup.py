@@ -1,7 +1,7 @@
-"""Which rule an operation follows.
+"""Lookup of the streaming rule of an operation.
 
-Operations that look along time are listed in `operations`. Everything else must be local, which is
-verified on an example: a local operation commutes with cutting its input.
+Operations along time are listed in `operations`. Every other one must be local, which is verified
+on an example: a local operation commutes with cutting its input.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ _SINGLE_TOLERANCE = 1e-6  # where an operation itself gives single precision
 
 
 def find_rule(operation: Operation, held: Sequence[int]) -> Rule:
-    """The rule of this operation, given the `held_until_flush` of its inputs.
+    """The streaming rule of an operation, given the `held_until_flush` of its inputs.
 
-    Raises ConfigError, naming the module, if the operation looks along time in another way.
+    Raises ConfigError, naming the module, if the operation combines steps in a way without a rule.
     """
     target = operation.target
     make = RULES.get(type(target) if isinstance(target, nn.Module) else target)
@@ -35,7 +35,7 @@ def _local(operation: Operation, held_until_flush: int) -> Local:
     before = steps(operation.inputs[0].long, operation.inputs[0].axis)
     after = steps(operation.output.long, operation.output.axis)
     if after % before or not _commutes(operation, before, after // before):
-        raise operation.refuse("each of its outputs depends on many steps, or on all")
+        raise operation.refuse("each output step depends on many input steps, or on all")
     axes = [signal.axis for signal in operation.inputs]
     blank = operation.target in (torch.ones_like, torch.zeros_like)
     return Local(
@@ -48,9 +48,9 @@ def _local(operation: Operation, held_until_flush: int) -> Local:
 
 
 def _commutes(operation: Operation, size: int, rate: int) -> bool:
-    """Whether a part of the input gives that part of the output, for the first and the last.
+    """Whether parts of the input give the same parts of the output: the first step, and the rest.
 
-    In double precision, where what depends on other steps cannot be taken for rounding.
+    Compared in double precision, where dependence on other steps cannot be taken for rounding.
     """
     function = operation.in_double_precision()
     inputs = [(_double(signal.long), signal.axis) for signal in operation.inputs]
@@ -62,7 +62,7 @@ def _commutes(operation: Operation, size: int, rate: int) -> bool:
             try:
                 made = function(*parts)
             except (RuntimeError, IndexError, ValueError):
-                return False  # it wants the length of the example
+                return False  # it works for the length of the example only
             if not _close(made, _cut(whole, axis, begin * rate, end * rate)):
                 return False
     return True
@@ -77,7 +77,7 @@ def _double(value: Any) -> Any:
 
 
 def _close(a: Any, b: Any) -> bool:
-    """Whether all tensors agree: NaN only with NaN, infinities with their like."""
+    """Whether all tensors agree within rounding; NaN and infinities must be equal."""
     if not isinstance(a, Tensor):
         return all(_close(x, y) for x, y in zip(a, b, strict=True))
     if a.shape != b.shape or a.dtype != b.dtype:
@@ -85,10 +85,10 @@ def _close(a: Any, b: Any) -> bool:
     if not (a.is_floating_point() or a.is_complex()):
         return torch.equal(a, b)
     finite = torch.isfinite(a) & torch.isfinite(b)
-    odd_a, odd_b = a[~finite], b[~finite]
-    if not torch.equal(odd_a.isnan(), odd_b.isnan()):
+    special_a, special_b = a[~finite], b[~finite]
+    if not torch.equal(special_a.isnan(), special_b.isnan()):
         return False
-    if not torch.equal(torch.nan_to_num(odd_a), torch.nan_to_num(odd_b)):
+    if not torch.equal(torch.nan_to_num(special_a), torch.nan_to_num(special_b)):
         return False
     if not finite.any():
         return True

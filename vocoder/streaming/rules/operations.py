@@ -1,7 +1,7 @@
-"""The rules of torch's operations that look along time: what their arguments mean.
+"""Streaming rules of torch's operations along time, from the arguments of their calls.
 
-Each function gives the rule of one operation, or None if it is local after all or goes along time
-in a way that has no rule; then it is tried as a local one.
+Each function returns the rule of one operation, or None if it is local with these arguments, or
+combines steps in a way without a rule; then it is tried as a local one.
 """
 
 import operator
@@ -151,8 +151,8 @@ def _avg_pool(operation: Operation, held_until_flush: int) -> Rule | None:
     (size,) = _each(operation.argument(1, "kernel_size"), 1)
     (stride,) = _each(operation.argument(2, "stride") or size, 1)
     (padding,) = _each(operation.argument(3, "padding", 0), 1)
-    rounded_up = operation.argument(4, "ceil_mode", False)
-    if rounded_up or (padding and not operation.argument(5, "count_include_pad", True)):
+    ceil_mode = operation.argument(4, "ceil_mode", False)
+    if ceil_mode or (padding and not operation.argument(5, "count_include_pad", True)):
         return None
     axis = operation.inputs[0].axis
 
@@ -173,7 +173,7 @@ def _pad(operation: Operation, held_until_flush: int) -> Rule | None:
     amounts = list(operation.argument(1, "pad"))
     mode, value = operation.argument(2, "mode", "constant"), operation.argument(3, "value")
     axis = operation.inputs[0].axis
-    behind = operation.inputs[0].long.ndim - 1 - axis  # axes behind time, which are padded first
+    behind = operation.inputs[0].long.ndim - 1 - axis  # axes after time, which `pad` lists first
     around = amounts[2 * behind : 2 * behind + 2]
     if not any(around) or any(amounts[: 2 * behind] + amounts[2 * behind + 2 :]):
         return None
@@ -243,7 +243,7 @@ def _cumsum(operation: Operation, held_until_flush: int) -> Rule | None:
 
 
 def _each(value: Any, dims: int) -> tuple[int, ...]:
-    """One number for each dimension, as convolutions take them."""
+    """One number for each dimension, from a number or a sequence as convolutions take it."""
     numbers = (value,) if isinstance(value, int) else tuple(value)
     return numbers * dims if len(numbers) == 1 else numbers
 
@@ -263,4 +263,4 @@ RULES: dict[Any, Callable[[Operation, int], Rule | None]] = {
     pad_reflect: _reflect_pad,
     istft: _istft,
 }
-"""Function, name of a tensor's method, or class of a module → the rule of such an operation."""
+"""Rules by function, name of a tensor's method, or class of a module."""

@@ -1,4 +1,4 @@
-"""The rule of operations whose steps spread over the output and add up there."""
+"""The streaming rule of overlap-add, for transposed convolutions and the inverse STFT."""
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -12,13 +12,21 @@ from vocoder.streaming.rules.base import Rule
 
 
 class OverlapAdd(Rule):
-    """Step n of the input adds `span` steps to the output, from n * stride - left on.
+    """Rule of overlap-add: step n of the input adds `span` steps to the output.
 
-    `spread` makes that sum for some steps in a new tensor, time being last in both, on top of what
-    earlier steps left there (maybe None). `left` and `right` steps are cut off the ends of the sum;
-    a negative `right` adds as many zeros. Then `bias` is added, one for each channel, and the sum
-    divided by `envelope(before, count)`: the level of the sum from step 0 on if the input has so
-    many steps. It is asked for `count` new ones, and for as many before them as still matter.
+    They begin at n * stride - left. Then `bias` is added to the sum, which is divided by the
+    envelope. Time is the last axis of input and output.
+
+    Args:
+        spread: Overlap-add of a chunk in a new tensor, on top of the tail of earlier steps or None.
+        stride: Output steps from one input step to the next.
+        span: Output steps that an input step adds to.
+        left: Steps cut off the beginning of the sum.
+        right: Steps cut off its end; if negative, as many zeros are added.
+        held_until_flush: Steps of the input that come only when it ends.
+        bias: One value for each channel.
+        envelope: Level of the sum from step 0 on of an input of `before` + `count` steps; `count`
+            is the size of a chunk, `before` the number of earlier steps that overlap it.
     """
 
     def __init__(
@@ -37,7 +45,7 @@ class OverlapAdd(Rule):
         self.stride, self.left = stride, left
         overlap, self.gap = max(span - stride, 0), max(stride - span, 0)
         self.right = right = right + self.gap  # no gap follows the last step
-        # Steps that are complete but may turn out to lie in what is cut off the end.
+        # Steps that are complete but may be among those cut off the end.
         self.hold = max(right - overlap - held_until_flush * stride, 0)
         self.carried = overlap + self.hold
         self.held_until_flush = held_until_flush * stride + self.carried - right

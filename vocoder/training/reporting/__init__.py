@@ -1,1 +1,1 @@
-"""What a person sees of a run: validation scores, curves, pictures and progress."""
+"""Reports of a run: validation scores, curves, pictures and progress."""

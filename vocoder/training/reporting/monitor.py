@@ -1,4 +1,4 @@
-"""What a person sees of a run: progress, TensorBoard, and the curve that stays on disk."""
+"""Reports of a run: progress bar, TensorBoard, and the file `curve.jsonl`."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ _SETTLED_SECONDS = 10.0  # the first batch always has to be waited for
 
 
 class Monitor:
-    """Reports of one run, in its folder: `curve.jsonl` and TensorBoard files."""
+    """Shows the progress of a run and writes its reports: `curve.jsonl` and TensorBoard files."""
 
     def __init__(self, folder: Path, *, first: int, last: int, console: Console) -> None:
         self.curve = folder / "curve.jsonl"
@@ -47,7 +47,7 @@ class Monitor:
         )
         self.task = self.progress.add_task("training", total=last, completed=first, note="")
         self.started, self.waited = time.monotonic(), 0.0
-        self._forget_from(first)
+        self._drop_reports_after(first)
 
     def timed(self, items: Iterable[Item]) -> Iterator[Item]:
         """Pass `items` on, counting the time spent waiting for them."""
@@ -61,7 +61,7 @@ class Monitor:
             yield item
 
     def losses(self, step: int, values: Mapping[str, float]) -> None:
-        """Report training values, and how much of the time since the last report was waiting."""
+        """Report training values, and the share of the time since the last report spent waiting."""
         elapsed = max(time.monotonic() - self.started, 1e-9)
         share = self.waited / elapsed
         self.started, self.waited = time.monotonic(), 0.0
@@ -111,8 +111,8 @@ class Monitor:
         with self.curve.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
-    def _forget_from(self, step: int) -> None:
-        """Drop what an interrupted run reported after the state that is resumed from."""
+    def _drop_reports_after(self, step: int) -> None:
+        """Remove from the curve what an interrupted run reported after the resumed state."""
         if self.curve.exists():
             lines = self.curve.read_text(encoding="utf-8").splitlines(keepends=True)
             kept = [line for line in lines if json.loads(line)["step"] <= step]

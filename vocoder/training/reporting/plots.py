@@ -1,4 +1,4 @@
-"""Pictures of audio."""
+"""Spectrogram pictures of recordings and generated audio."""
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 
 
 def spectrogram_figure(real: Tensor, fake: Tensor, mel: MelSpectrogram) -> Figure:
-    """Log-mel spectrograms of a recording and its resynthesis, one above the other, same colours.
+    """Figure of the log-mel spectrograms of a recording and its resynthesis, with equal colours.
 
     Shape: [T], [T].
     """

@@ -1,4 +1,4 @@
-"""Copy synthesis of a few fixed recordings, measured: what "better" means while training."""
+"""Validation while training: scores of the copy synthesis of a few fixed recordings."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ValidationClip:
-    """A validation recording and what the generator made of it. Shape: [T] each."""
+    """A validation recording and the generator's output for it. Shape: [T] each."""
 
     name: str
     real: Tensor
@@ -28,9 +28,9 @@ class ValidationClip:
 class Validator:
     """Scores a generator on fixed clips: "log_mel", "mr_stft" (lower is better), "pesq" (higher).
 
-    A clip is its name, audio [1, T], and features from files (as `Batch` has them, but of one).
+    A clip is its name, audio [1, T], and features from files (as in `Batch`, without batch axis).
     Log-mel error is over the model's own mel. PESQ is left out where the package cannot score any
-    clip. What widens a "narrowband" is scored by "lsd" (lower), too.
+    clip. Bandwidth extenders are scored by "lsd" (lower is better), too.
     """
 
     def __init__(
@@ -45,34 +45,37 @@ class Validator:
     def run(
         self, generator: Generator, features: nn.Module
     ) -> tuple[dict[str, float], list[ValidationClip]]:
-        """Mean scores by name, and the audio they were measured on."""
+        """Mean scores of a generator by name, and the audio they were computed from."""
         device = next(generator.parameters()).device
-        made: list[ValidationClip] = []
+        clips: list[ValidationClip] = []
         scores: list[dict[str, float]] = []
-        for name, audio, given in self.clips:
+        for name, audio, stored in self.clips:
             samples = audio.shape[-1] // generator.hop_length * generator.hop_length
             real = audio[None, :, :samples].to(device)
-            inputs = self._features(features, len(made), real, given)
+            inputs = self._inputs(features, real, stored, seed=len(clips))
             fake = generator(**inputs)[..., : real.shape[-1]]
             real = real[..., : fake.shape[-1]].cpu()
-            made.append(ValidationClip(name, real[0, 0], fake[0, 0].cpu()))
+            clips.append(ValidationClip(name, real[0, 0], fake[0, 0].cpu()))
             scores.append(self._score(real, fake.cpu(), name, extended="narrowband" in inputs))
         names = {name for score in scores for name in score}
         means = {}
         for name in sorted(names):
             values = [score[name] for score in scores if name in score]
             means[name] = sum(values) / len(values)
-        return means, made
+        return means, clips
 
     @staticmethod
-    def _features(
-        features: nn.Module, clip: int, real: Tensor, given: Mapping[str, Tensor]
+    def _inputs(
+        features: nn.Module, real: Tensor, stored: Mapping[str, Tensor], *, seed: int
     ) -> dict[str, Tensor]:
-        """Inputs of the generator; what a feature draws is another for each clip, never another."""
+        """Inputs of the generator: features from files or computed, their randomness from `seed`.
+
+        A seed for each clip makes the validations of a run comparable.
+        """
         # A narrowband from a file ends where `real` was cut; a mel has fewer frames anyway.
-        cut = {name: value[None, ..., : real.shape[-1]] for name, value in given.items()}
+        cut = {name: value[None, ..., : real.shape[-1]] for name, value in stored.items()}
         with torch.random.fork_rng():
-            torch.manual_seed(clip)
+            torch.manual_seed(seed)
             inputs: dict[str, Tensor] = features(real, cut)
         return inputs
 
