@@ -1,5 +1,6 @@
 """Fixtures for several test files: tiny models, recordings, the command line, a full disk."""
 
+import gc
 import itertools
 import resource
 from collections.abc import Callable, Iterator
@@ -40,6 +41,12 @@ SMALL = {
     "resblock_kernel_sizes": [3, 5],
     "resblock_dilations": [[1, 3], [1, 2]],
 }
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector the thousands of tests, which it would traverse every time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -96,7 +96,7 @@ def composed(system: str, *overrides: str) -> dict[str, Any]:
             "trainer.workers=0",
             "trainer.threads=1",
             "trainer.validation_clips=1",
-            "trainer.validation_seconds=1",
+            "trainer.validation_seconds=0.3",
             "trainer.adversarial_start=1",
             *quiet,
             *overrides,

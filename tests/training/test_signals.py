@@ -73,7 +73,7 @@ def check_that_all_ended_at_one_step(
     assert "Traceback" not in logs(folder)
 
 
-@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("rank", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_signal_to_one_rank_alone_ends_all_in_order(
     rank: int, ranks: list[subprocess.Popen[str]], tmp_path: Path
 ) -> None:

@@ -1,5 +1,7 @@
 """The systems in configs/system as a table of their generators, discriminators and losses."""
 
+import functools
+import json
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -68,7 +70,7 @@ def _entry(config: dict[str, Any]) -> Entry:
     return Entry(
         system=config["name"],
         generator=_class(config["generator"]),
-        weights=_millions(config["generator"]),
+        weights=_millions(json.dumps(config["generator"])),
         input=f"{mel['sample_rate'] / 1000:g} kHz {form}",
         discriminators=" behind ".join(filter(None, [discriminators, augmentation])) or "–",
         adversarial=_class(adversarial) if adversarial else "–",
@@ -80,7 +82,8 @@ def _class(node: dict[str, Any]) -> str:
     return str(node["_target_"]).rpartition(".")[2]
 
 
-def _millions(generator: dict[str, Any]) -> str:
+@functools.cache  # several systems share a generator
+def _millions(generator: str) -> str:
     with torch.device("meta"):  # saves the memory and the initialisation of the weights
-        network = build(generator)
+        network = build(json.loads(generator))
     return f"{count_weights(network) / 1e6:.3g} M"

@@ -96,7 +96,7 @@ class APBWE(BandwidthExtender):
         """
         bins = self._bins(narrowband)
         given = torch.log(bins.abs() + OFFSET)
-        # Silence, and the first and last bin, which are real: should the FFT give -0 for 0, the phase
+        # Silence and the real bins, the first and the last: should the FFT give -0 for 0, the phase
         # would be π instead of 0, or -π instead of π.
         angle = torch.atan2(bins.imag + 0.0, bins.real + 0.0)
         a, p = self.amplitude.enter(given), self.phase.enter(angle)  # [B, C, F] each
