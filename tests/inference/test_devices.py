@@ -68,7 +68,7 @@ def test_double_precision_is_refused_where_the_device_has_none(name: str) -> Non
     with pytest.raises(
         ConfigError, match="double precision, which mps devices lack; use the device cpu"
     ):
-        v.to("mps")
+        v.to(torch.device("mps"))
     assert v.device.type == "cpu"
 
 
@@ -101,3 +101,11 @@ def test_every_mel_on_the_cpu_is_checked(
         caplog.clear()
         v(torch.full((80, 4), 30.0))
         assert "outside what the settings of tiny can give" in caplog.text
+
+
+def test_a_device_that_is_not_there_is_refused(tiny_model: Path) -> None:
+    v = vocoder.load(tiny_model)
+    assert v.to("auto").device == device.best_device()
+    with pytest.raises(ConfigError, match="'nosuch' cannot be used here"):
+        v.to("nosuch")
+    assert v.device == device.best_device()

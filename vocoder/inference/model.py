@@ -13,6 +13,7 @@ from vocoder.checkpoint import ModelConfig, load_weights, save_model
 from vocoder.errors import CheckpointError, ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
+from vocoder.inference.device import find_device
 from vocoder.nn.weight_norm import count_weights
 from vocoder.streaming.plan import Plan
 
@@ -49,7 +50,7 @@ class InferenceModel:
         Raises ConfigError for a device that is not available, or that lacks the double precision
         which some models need.
         """
-        where = torch.device(device)
+        where = find_device(device) if isinstance(device, str) else device
         if self.generator.double_precision and where.type == "mps":
             raise ConfigError(
                 f"{self.config.name} computes in double precision, which mps devices lack; "
@@ -84,7 +85,7 @@ class InferenceModel:
                     self._plans[key] = ConfigError(f"{self.config.name}: {error}")
             plan = self._plans[key]
         if isinstance(plan, ConfigError):
-            raise ConfigError(str(plan)) from plan.__cause__
+            raise ConfigError(str(plan))
         return plan
 
 

@@ -166,16 +166,15 @@ class Trainer:
 
     def run(self) -> int:
         """Train to `max_steps`; returns the exit code (128 + signal when one ended the run)."""
-        self.resume()
-        settings, monitor = self.settings, None
-        batches = loader(
-            self.segments,
-            start=self.step,
-            steps=max(0, settings.max_steps - self.step),
-            workers=settings.workers,
-        )
+        settings, monitor, stop = self.settings, None, 0
         with signals_passed_to(self._stop_after_step):
-            stop = 0
+            self.resume()
+            batches = loader(
+                self.segments,
+                start=self.step,
+                steps=max(0, settings.max_steps - self.step),
+                workers=settings.workers,
+            )
             try:
                 if self.ranks.first:
                     monitor = Monitor(
