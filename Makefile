@@ -10,10 +10,10 @@ demo: .venv/.installed  ## turn the example mels into audio with the embedded mo
 
 # One thread for each test process: threads that wait for each other's cores cost minutes.
 test: .venv/.tested  ## run the tests
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --dist worksteal
 
 slow: .venv/.tested  ## run the tests that take longer
-	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 hooks: .venv/.tested  ## check every commit before it is made
 	$(BIN)/pre-commit install
