@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import torch
@@ -11,6 +11,7 @@ from torch.overrides import handle_torch_function, has_torch_function_unary
 
 from vocoder.errors import ConfigError
 from vocoder.streaming import packed
+from vocoder.streaming.graph import to_double
 from vocoder.streaming.plan import Plan
 from vocoder.streaming.rules import operations
 from vocoder.streaming.rules.base import Crop, Rule
@@ -112,3 +113,20 @@ def test_private_kernels_with_other_results_are_not_used(
     assert packed.packed_linear(weight, None) is None
     settings = {"stride": 1, "dilation": 1, "groups": 1}
     assert packed.packed_conv(weight[..., None], None, **settings, otherwise=public) is public
+
+
+class OnMps:
+    """As much of a tensor on an mps device, which has no double precision, as is asked for."""
+
+    device = torch.device("mps")
+
+    def cpu(self) -> Tensor:
+        return torch.ones(2)
+
+    def double(self) -> Tensor:
+        raise TypeError("Cannot convert a MPS Tensor to float64 dtype")
+
+
+def test_verification_of_a_network_on_mps_runs_on_the_cpu() -> None:
+    verified = to_double(cast(Tensor, OnMps()))
+    assert (verified.device.type, verified.dtype) == ("cpu", torch.float64)

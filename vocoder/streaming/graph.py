@@ -76,7 +76,7 @@ class Operation:
         """`function` with all weights and constants in double precision, for verification."""
         target = self.target
         if isinstance(target, nn.Module):
-            target = copy.deepcopy(target).double()
+            target = copy.deepcopy(target)._apply(to_double)
         args, kwargs = tree_map_only(Tensor, to_double, (self.args, self.kwargs))
         return self._on_values(target, args, kwargs)
 
@@ -129,7 +129,12 @@ def steps(value: Any, axis: int) -> int:
 
 
 def to_double(x: Tensor) -> Tensor:
-    """Floats in float64, complex numbers in complex128, others as they are."""
+    """Floats in float64, complex numbers in complex128, others as they are.
+
+    On the device of `x`, but for mps, which has neither type: then on the CPU.
+    """
+    if x.device.type == "mps":
+        x = x.cpu()
     if x.is_complex():
         return x.to(torch.complex128)
     return x.double() if x.is_floating_point() else x
