@@ -76,7 +76,7 @@ class Operation:
         """`function` with all weights and constants in double precision, for verification."""
         target = self.target
         if isinstance(target, nn.Module):
-            target = copy.deepcopy(target)._apply(to_double)
+            target = copy.deepcopy(target)._apply(to_double)  # type: ignore[no-untyped-call]
         args, kwargs = tree_map_only(Tensor, to_double, (self.args, self.kwargs))
         return self._on_values(target, args, kwargs)
 
