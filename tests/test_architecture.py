@@ -18,7 +18,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 LAYERS = (
     {"errors"},
     {"io"},
-    {"build", "dsp"},
+    {"build", "checks", "dsp"},
     {"features", "kernels", "nn"},
     {"io.mel_file"},
     {"degradations"},

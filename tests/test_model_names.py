@@ -1,11 +1,13 @@
 """Names of models: folders of the working directory hide no built-in model."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import vocoder
-from vocoder.checkpoint import ALIASES, GRIFFIN_LIM, builtin_models, find_model
+from vocoder.checkpoint import ALIASES, CONFIG_NAME, GRIFFIN_LIM, builtin_models, find_model
 from vocoder.errors import CheckpointError
 
 
@@ -37,6 +39,32 @@ def test_name_with_a_separator_is_a_path(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(CheckpointError, match="no such|config.json"):
         vocoder.load(name)
+
+
+GARBAGE: dict[str, Callable[[Path], object]] = {
+    "empty": lambda path: path.mkdir(),
+    "no_json": lambda path: (path.mkdir(), (path / CONFIG_NAME).write_bytes(b"\xff\x00{")),
+    "deep": lambda path: (path.mkdir(), (path / CONFIG_NAME).write_text("[" * 100_000)),
+    "list": lambda path: (path.mkdir(), (path / CONFIG_NAME).write_text("[1]")),
+    "folder": lambda path: (path / CONFIG_NAME).mkdir(parents=True),
+    "file": lambda path: path.write_bytes(b"PK"),
+    "long": lambda path: None,
+}
+
+
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_directory_of_anything_is_one_line(
+    kind: str, tmp_path: Path, vocoder_command: Callable[..., Any]
+) -> None:
+    name = str(tmp_path / (kind if kind != "long" else "x" * 5000))
+    GARBAGE[kind](Path(name))
+    result = vocoder_command("info", name)
+    assert result.code == 2
+    assert result.err.startswith(f"error: {name}") or kind == "file"
+    assert len(result.err.splitlines()) == 1
+    for load in (vocoder.load, vocoder.load_extender):
+        with pytest.raises(CheckpointError):
+            load(name)
 
 
 def test_aliases_are_built_in_models() -> None:

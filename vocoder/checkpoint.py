@@ -9,21 +9,23 @@ target and renamed, so readers get the old or the new one, complete.
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vocoder.build import build
+from vocoder.checks.arguments import check, printable
+from vocoder.checks.budget import build_network
+from vocoder.checks.saved_state import require_start, require_state
 from vocoder.errors import CheckpointError, VocoderError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
 from vocoder.io.atomic import replacing_directory, replacing_file
+from vocoder.io.untrusted import load_safetensors, load_torch, read_json
 from vocoder.io.upgrade import upgrade_config, upgrade_state, upgrade_weights
 
 FORMAT = 1
@@ -33,6 +35,8 @@ START_NAME = "start.pt"
 DEFAULT, EXTENDER = "default", "extender"  # names of the models that are loaded by default
 ALIASES = {DEFAULT: "source_filter_22k", EXTENDER: "band_filler_48k"}  # of the embedded models
 GRIFFIN_LIM = "griffin-lim"  # built in, without weights: vocoder.inference.vocoder makes it
+Result = TypeVar("Result")
+_FLOATS = {torch.float16, torch.bfloat16, torch.float32, torch.float64}
 _ASSETS = Path(__file__).parent / "assets"
 
 
@@ -62,27 +66,24 @@ class ModelConfig:
         """Build from the plain values of `to_dict`, also of an earlier release.
 
         `origin` names the file in errors. Raises CheckpointError for another format version, and
-        for missing, unknown or malformed entries.
+        for missing or unknown entries, ConfigError for malformed ones.
         """
         values = dict(values)
         version = values.pop("format", None)
         if version != FORMAT:
             raise CheckpointError(
-                f"{origin}: format {version!r}, but this release reads format {FORMAT}; "
+                f"{origin}: format {version!r:.40}, but this release reads format {FORMAT}; "
                 "update vocoder, or import the checkpoint again"
             )
         missing = {"name", "mel", "generator"} - values.keys()
         unknown = values.keys() - cls.__dataclass_fields__.keys()
-        wrong = {
-            key
-            for key in ("mel", "generator", "licences", "training", "scores")
-            if not isinstance(values.get(key, {}), dict)
-        }
-        if missing or unknown or wrong:
+        if missing or unknown:
             raise CheckpointError(
                 f"{origin}: not a model configuration (missing {sorted(missing)}, "
-                f"unknown {sorted(unknown)}, not a mapping {sorted(wrong)})"
+                f"unknown {sorted(unknown)})"
             )
+        for name, value in values.items():
+            check(value, str if name == "name" else Mapping[str, Any], f"{origin}: {name}")
         mel = MelSpec.from_dict(values.pop("mel"), f"{origin}: mel")
         return cls(mel=mel, **upgrade_config(values))
 
@@ -117,10 +118,10 @@ def find_model(name: str | Path) -> Path:
 
 def _is_directory(name: str | Path) -> bool:
     """Whether a name means a model directory, or a file in one, rather than a built-in model."""
-    path, text = Path(name), str(name)
+    path, text = Path(name), str(name)  # os.path: Path.exists raises if a name is too long
     separated = isinstance(name, Path) or any(mark in text for mark in (os.sep, os.altsep) if mark)
     named = text in ALIASES or text == GRIFFIN_LIM or text in builtin_models()
-    return path.exists() and (separated or (path / CONFIG_NAME).is_file() or not named)
+    return os.path.exists(path) and (separated or os.path.isfile(path / CONFIG_NAME) or not named)
 
 
 def save_model(
@@ -161,23 +162,14 @@ def save_model(
 def load_config(directory: Path) -> ModelConfig:
     """Read the `config.json` of a model directory; raises CheckpointError if it is not valid."""
     path = directory / CONFIG_NAME
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
+    if not os.path.isfile(path):
         raise CheckpointError(
-            f"{path}: cannot be read ({error.strerror}); a model directory holds "
-            f"{CONFIG_NAME} and {WEIGHTS_NAME}"
-        ) from error
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON ({error})") from error
+            f"{path}: no such file; a model directory holds {CONFIG_NAME} and {WEIGHTS_NAME}"
+        )
+    values = _read(read_json, path)
     if not isinstance(values, dict):
         raise CheckpointError(f"{path}: not a model configuration")
-    try:
-        return ModelConfig.from_dict(values, str(path))
-    except CheckpointError:
-        raise
-    except (VocoderError, TypeError) as error:
-        raise CheckpointError(f"{path}: {error}") from error
+    return _read(ModelConfig.from_dict, values, str(path))
 
 
 def load_model(directory: Path) -> tuple[Generator, ModelConfig]:
@@ -186,22 +178,18 @@ def load_model(directory: Path) -> tuple[Generator, ModelConfig]:
     Raises CheckpointError, which names the file, if one is missing, damaged or does not fit.
     """
     config = load_config(directory)
-    try:
-        generator = build(config.generator, "generator")
-    except VocoderError as error:
-        raise CheckpointError(f"{directory / CONFIG_NAME}: {error}") from error
-    if not isinstance(generator, Generator):
-        raise CheckpointError(
-            f"{directory / CONFIG_NAME}: its generator is a {type(generator).__name__}, "
-            "not a class of vocoder.generators"
-        )
     path = directory / WEIGHTS_NAME
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise CheckpointError(f"{path}: no such file; the model directory is incomplete")
+    weights = _read(load_safetensors, path)[0]
+    origin = f"{directory / CONFIG_NAME}: generator"
     try:
-        weights = load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or cut short ({error}); copy it again") from error
+        generator = build_network(config.generator, weights, origin, kind=Generator)
+    except VocoderError as error:
+        raise CheckpointError(str(error)) from error
+    except Exception as error:  # what a constructor raises for sizes that nobody thought of
+        raise CheckpointError(f"{origin}: cannot be built ({_reason(error)})") from error
+    assert isinstance(generator, Generator)
     load_weights(generator, weights, str(path))
     return generator.eval(), config
 
@@ -216,9 +204,8 @@ def load_start(directory: Path) -> dict[str, Any] | None:
     path = directory / START_NAME
     if not path.exists():
         return None
-    start = _load_plain(path, "fine-tuning state")
-    if not isinstance(start, dict) or not {"discriminators", "optimizers"} <= start.keys():
-        raise CheckpointError(f"{path}: not a fine-tuning state")
+    start = _read(load_torch, path, "fine-tuning state")
+    require_start(start, path)
     members = {name: upgrade_weights(each) for name, each in start["discriminators"].items()}
     moments = {name: upgrade_weights(each) for name, each in start["optimizers"].items()}
     return {**start, "discriminators": members, "optimizers": moments}
@@ -229,20 +216,19 @@ def load_weights(
     weights: dict[str, Tensor],
     origin: str,
     *,
-    shown: Callable[[str], str] = str,
+    shown: Callable[[str], str] = printable,
 ) -> None:
     """Load weights into `model`; raises CheckpointError that lists differing names and shapes.
 
     `origin` names the file in the message; `shown` maps the name of a weight to that in the list.
     """
     expected = model.state_dict()
-    common = expected.keys() & weights.keys()
+    common = sorted(expected.keys() & weights.keys())
     problems = {
         "missing": sorted(expected.keys() - weights.keys()),
         "unknown": sorted(weights.keys() - expected.keys()),
-        "of another shape": sorted(
-            name for name in common if expected[name].shape != weights[name].shape
-        ),
+        "of another shape": [n for n in common if expected[n].shape != weights[n].shape],
+        "of another type": [n for n in common if not _converts(weights[n], expected[n])],
     }
     if any(problems.values()):
         listed = "; ".join(
@@ -252,6 +238,18 @@ def load_weights(
         )
         raise CheckpointError(f"{origin}: weights do not fit {type(model).__name__} ({listed})")
     model.load_state_dict(weights)
+    # One sum each is faster than looking at each value; only sums of huge values overflow, too.
+    sums = [value.sum(dtype=torch.float32) for value in expected.values()]
+    if sums and not torch.stack(sums).isfinite().all():
+        broken = [name for name in common if not weights[name].isfinite().all()]
+        if broken:
+            listed = ", ".join(map(shown, broken[:5])) + (" …" if len(broken) > 5 else "")
+            raise CheckpointError(f"{origin}: NaN or infinite values in {listed}")
+
+
+def _converts(given: Tensor, expected: Tensor) -> bool:
+    """Whether a weight has a type that can be loaded: floats of 16 to 64 bits for floats."""
+    return given.dtype in (_FLOATS if expected.dtype in _FLOATS else {expected.dtype})
 
 
 def save_state(path: Path, state: dict[str, Any]) -> None:
@@ -262,20 +260,26 @@ def save_state(path: Path, state: dict[str, Any]) -> None:
 
 def load_state(path: Path) -> dict[str, Any]:
     """Read a training state; raises CheckpointError for anything but tensors and plain values."""
-    state = _load_plain(path, "training state")
-    if not isinstance(state, dict) or "step" not in state:
-        raise CheckpointError(f"{path}: not a training state of this toolkit")
-    return upgrade_state(state)
-
-
-def _load_plain(path: Path, kind: str) -> Any:
+    state = _read(load_torch, path, "training state")
+    require_state(state, path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such {kind}") from error
-    except Exception as error:  # torch.load raises many kinds for a damaged file
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: damaged {kind} ({reason})") from error
+        return upgrade_state(state)
+    except Exception as error:  # from a configuration of any form
+        raise CheckpointError(f"{path}: config cannot be read ({_reason(error)})") from error
+
+
+def _read(read: Callable[..., Result], *arguments: Any) -> Result:
+    """The result of a reader; what it raises becomes CheckpointError."""
+    try:
+        return read(*arguments)
+    except CheckpointError:
+        raise
+    except VocoderError as error:
+        raise CheckpointError(str(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def _empty(directory: Path) -> bool:

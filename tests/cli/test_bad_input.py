@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from vocoder.features.mel import MelSpec
-from vocoder.io.mel_file import SUFFIXES, write_mel
+from vocoder.io.mel_file import write_mel
 
 Command = Callable[..., Any]
 Make = Callable[[Path], None]
@@ -53,7 +53,7 @@ def cut(make: Make, share: float) -> Make:
 def mel_with(**changes: Any) -> Make:
     """A mel file whose contract differs from the model's."""
     spec = MelSpec.from_dict(SPEC.to_dict() | changes)
-    return lambda path: write_mel(path, torch.zeros(spec.n_mels, 5), spec)
+    return lambda path: write_mel(path, torch.full((spec.n_mels, 5), -5.0), spec)
 
 
 def nothing(path: Path) -> None:
@@ -64,10 +64,10 @@ GOOD_MEL = mel_with()
 NAN = np.full((80, 5), np.nan, dtype=np.float32)
 BAD_MELS: dict[str, tuple[str, Make, str]] = {
     "missing": ("x.npy", nothing, "no such file"),
-    "empty file": ("x.npy", text(""), "damaged"),
-    "directory": ("x.npy", Path.mkdir, "no .npy, .pt, .safetensors file there"),
-    "not a mel": ("x.npy", text("hello"), "damaged, or not a mel file"),
-    "other suffix": ("x.txt", text("hello"), "must end in .npy, .pt, .safetensors"),
+    "empty file": ("x.npy", text(""), "the file is empty"),
+    "directory": ("x.npy", Path.mkdir, "no .npy, .npz, .pt, .pth, … file there"),
+    "not a mel": ("x.npy", text("hello"), "not a mel file"),
+    "other suffix": ("x.txt", text("hello"), "not a mel file; .npy, .npz, safetensors and"),
     "NaN": ("x.npy", array(NAN), "400 of 400 values that are NaN or infinite"),
     "infinity": ("x.npy", array(np.where(np.eye(80), np.inf, NAN[:1, :1] * 0 + 1)), "infinite"),
     "bands": ("x.npy", array(np.zeros((81, 5), "f4")), "n_mels is 80"),
@@ -79,7 +79,16 @@ BAD_MELS: dict[str, tuple[str, Make, str]] = {
     "integers": ("x.npy", array(np.zeros((80, 5), "i4")), "holds int32 values; give floats"),
     "contract": ("x.npy", mel_with(hop_length=300), "hop_length 300 (model: 256)"),
     "contract bands": ("x.npy", mel_with(n_mels=100), "n_mels 100 (model: 80)"),
-    **{f"cut {end}": (f"x{end}", cut(GOOD_MEL, 0.5), "damaged") for end in SUFFIXES},
+    **{
+        f"cut {end}": (f"x{end}", cut(make, 0.5), "cut short")
+        for end, make in {
+            ".npy": GOOD_MEL,
+            ".npz": lambda path: np.savez(path, mel=np.full((80, 5), -5.0, "f4")),
+            ".pt": GOOD_MEL,
+            ".pth": lambda path: torch.save(torch.full((80, 5), -5.0), path),
+            ".safetensors": GOOD_MEL,
+        }.items()
+    },
 }
 
 QUIET = np.zeros(5000, dtype=np.float32)
@@ -87,10 +96,10 @@ BAD_AUDIO: dict[str, tuple[str, Make, str]] = {
     "missing": ("x.wav", nothing, "cannot open (No such file or directory)"),
     "empty file": ("x.wav", text(""), "the file is empty"),
     "not audio": ("x.wav", text("hello" * 100), "cannot read audio"),
-    "other suffix": ("x.txt", text("hello"), "not an audio file"),
+    "other suffix": ("x.txt", text("hello"), "cannot read audio, this is text"),
     "no samples": ("x.wav", recording(QUIET[:0]), "holds no samples"),
     "NaN": ("x.wav", recording(QUIET * np.nan), "NaN or infinite"),
-    "directory": ("x.wav", Path.mkdir, "no .flac, .mp3, .ogg, .wav file there"),
+    "directory": ("x.wav", Path.mkdir, "no .wav, .flac, .mp3, .ogg, … file there"),
     "cut": (
         "x.flac",
         cut(lambda path: soundfile.write(path, np.sin(np.arange(30000.0)), 22050), 0.5),
@@ -200,7 +209,7 @@ def broken_models() -> dict[str, tuple[Callable[[Path], Any], str]]:
 
     return {
         "missing": (shutil.rmtree, "no such model directory"),
-        "no config": (lambda model: (model / "config.json").unlink(), "config.json: cannot be"),
+        "no config": (lambda model: (model / "config.json").unlink(), "config.json: no such file"),
         "no weights": (lambda model: weights(model).unlink(), "directory is incomplete"),
         "cut weights": (
             lambda model: weights(model).write_bytes(weights(model).read_bytes()[:999]),
@@ -241,7 +250,7 @@ def test_bad_model(
 def test_full_disk(
     vocoder_command: Command, tmp_path: Path, tiny_model: Path, full_disk: Any, command: str
 ) -> None:
-    write_mel(tmp_path / "x.npy", torch.zeros(80, 100), SPEC)
+    write_mel(tmp_path / "x.npy", torch.full((80, 100), -5.0), SPEC)
     recording(np.sin(np.arange(25600.0)))(tmp_path / "x.wav")
     source = tmp_path / ("x.npy" if command == "vocode" else "x.wav")
     with full_disk():

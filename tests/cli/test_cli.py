@@ -20,7 +20,7 @@ from vocoder.checkpoint import ALIASES, ModelConfig, save_model
 from vocoder.cli.describe import builtin_table, describe
 from vocoder.data.manifest import read_manifest
 from vocoder.features.mel import MelSpec
-from vocoder.io.audio import probe, read_audio
+from vocoder.io.audio import probe, read_audio, write_audio
 from vocoder.io.mel_file import read_mel, write_mel
 
 Command = Callable[..., Any]
@@ -222,11 +222,10 @@ def test_preset_gives_the_settings_of_mels_from_elsewhere(
 
 def test_warning_names_the_file(vocoder_command: Command, tmp_path: Path, tiny_model: Path) -> None:
     torch.save(torch.full((80, 9), 50.0), tmp_path / "100% loud.pt")
-    result = vocoder_command(
-        "vocode", tmp_path / "100% loud.pt", "-o", tmp_path / "out", "--model", tiny_model
-    )
+    stated = ("--model", tiny_model, "--normalisation", "ln")
+    result = vocoder_command("vocode", tmp_path / "100% loud.pt", "-o", tmp_path / "out", *stated)
     assert result.code == 0
-    assert result.err.startswith(f"warning: {tmp_path}/100% loud.pt: 100 % of the mel's values")
+    assert result.err.startswith(f"warning: {tmp_path}/100% loud.pt: the mel is probably")
     assert result.err.count("\n") == 1
 
 
@@ -311,7 +310,9 @@ def test_info_refuses_a_damaged_extender(vocoder_command: Command, small_extende
     save_file(broken, small_extender / "model.safetensors")
     result = vocoder_command("info", small_extender)
     assert result.code == 2
-    assert result.err == f"error: {small_extender}: its weights hold NaN or infinite values\n"
+    found = f"error: {small_extender}/model.safetensors: NaN or infinite values in backbone."
+    assert result.err.startswith(found)
+    assert result.err.count("\n") == 1
 
 
 def test_info_lists_the_built_in_models_with_their_aliases(vocoder_command: Command) -> None:
@@ -448,4 +449,69 @@ def test_a_file_may_have_the_name_of_a_renamed_option(
     common = ("-o", tmp_path / "out", "--model", small_extender)
     result = vocoder_command("extend", *common, "--", "--to")
     assert result.code == 2
-    assert result.err.startswith("error: --to: not an audio file")
+    assert result.err.startswith("error: --to: cannot open")
+
+
+def test_files_of_one_name_are_named_and_the_rest_is_done(
+    vocoder_command: Command, tmp_path: Path, speech: Path, tiny_model: Path
+) -> None:
+    recording, _ = read_audio(speech / "a" / "one.flac")
+    write_audio(speech / "a" / "one.wav", recording, 22050)
+    out = tmp_path / "out"
+    result = vocoder_command("mel", speech, "-o", out, "--model", tiny_model)
+    assert result.code == 2
+    assert files_below(out) == ["b/two.npy"]
+    (line,) = result.err.splitlines()
+    assert str(speech / "a" / "one.flac") in line
+    assert str(speech / "a" / "one.wav") in line
+    assert "rename one of them" in line
+
+
+@pytest.mark.parametrize("pattern", ["", "**/*", "**/*.wav"])
+def test_every_name_of_a_file_has_an_output_and_dead_links_are_named(
+    vocoder_command: Command, tmp_path: Path, speech: Path, tiny_model: Path, pattern: str
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    recording, rate = read_audio(speech / "a" / "one.flac", frames=5000)
+    write_audio(folder / "target.wav", recording, rate)
+    (folder / "alias.wav").symlink_to("target.wav")
+    (tmp_path / "far").mkdir()
+    write_audio(tmp_path / "far" / "other.wav", recording, rate)
+    (folder / "sub").symlink_to("../far")
+    (folder / "up").symlink_to("..")
+    (folder / "lost.wav").symlink_to("nowhere.wav")
+    out = tmp_path / "out"
+    result = vocoder_command("mel", folder / pattern, "-o", out, "--model", tiny_model)
+    assert result.code == 2
+    made = files_below(out)
+    assert {"alias.npy", "sub/other.npy", "target.npy"} <= set(made)
+    assert not any(name.count("up/") > 1 for name in made)
+    assert [line for line in result.err.splitlines() if "in/lost.wav" in line]
+    assert "leads nowhere" in result.err
+
+
+def test_odd_names_are_one_printable_line(
+    vocoder_command: Command, tmp_path: Path, speech: Path, tiny_model: Path
+) -> None:
+    recording, rate = read_audio(speech / "a" / "one.flac", frames=5000)
+    good, bad = tmp_path / "two\nlines\udce9.wav", tmp_path / "no\naudio\udce9.wav"
+    write_audio(good, 3.0 * recording / recording.abs().max(), rate)
+    bad.write_text("text")
+    result = vocoder_command("mel", good, bad, "-o", tmp_path / "out", "--model", tiny_model)
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "no\\naudio\\xe9.wav: cannot read audio" in result.err
+    assert "two\\nlines\\xe9.npy" in result.out
+
+
+def test_clipping_is_a_warning_that_names_the_file(
+    vocoder_command: Command, tmp_path: Path, tiny_model: Path
+) -> None:
+    path = tmp_path / "loud.wav"
+    soundfile.write(path, 2.7 * torch.sin(0.3 * torch.arange(48000)).numpy(), 48000, "FLOAT")
+    result = vocoder_command("extend", path, "-o", tmp_path / "out.wav")
+    assert result.code == 0
+    clipping = [line for line in result.err.splitlines() if "clipped" in line]
+    assert len(clipping) == 1
+    assert clipping[0].startswith(f"warning: {path}: {tmp_path / 'out.wav'}: ")

@@ -1,7 +1,10 @@
 """Streams between pipes: the bytes are those of one call however they are split, or an error."""
 
+import errno
 import io
 import json
+import os
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -44,6 +47,16 @@ class Pipe(io.BufferedIOBase):
         return data
 
 
+class BrokenFile(io.RawIOBase):
+    """A file on a disk that fails."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, _: Any, /) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
 class SlowPipe(io.BytesIO):
     """Accepts three bytes at a time, as a pipe that is full may."""
 
@@ -56,6 +69,11 @@ def npy(*arrays: NDArray[Any]) -> bytes:
     for array in arrays:
         np.save(file, array)
     return file.getvalue()
+
+
+def npy_header(text: str) -> bytes:
+    """The head of an .npy array with this header, and 8 bytes."""
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode() + bytes(8)
 
 
 def raw(mel: NDArray[Any]) -> bytes:
@@ -125,6 +143,24 @@ def test_arrays_may_hold_any_floats_in_any_order(
     assert made(vocoder, npy(stored), read_npy) == plain
 
 
+def test_arrays_may_have_the_other_layouts(vocoder: Vocoder, mel: NDArray[np.float32]) -> None:
+    plain = made(vocoder, npy(mel), read_npy)
+    first, second = np.split(mel, 2, axis=1)
+    assert made(vocoder, npy(first.T, second.T), read_npy) == plain
+    assert made(vocoder, npy(first[None], second.T[None].swapaxes(1, 2)), read_npy) == plain
+
+
+def test_square_arrays_are_taken_as_those_before(
+    vocoder: Vocoder, mel: NDArray[np.float32]
+) -> None:
+    plain = made(vocoder, npy(mel), read_npy)
+    pieces = [mel[:, :10], mel[:, 10:30], mel[:, 30:50], mel[:, 50:]]  # of 20 bands
+    assert made(vocoder, npy(*pieces), read_npy) == plain
+    assert made(vocoder, npy(*(piece.T for piece in pieces)), read_npy) == plain
+    with pytest.raises(MelMismatchError, match=r"array 2: .* were taken as \[20, f\]"):
+        made(vocoder, npy(mel[:, 10:30].T, mel[:, :10].T), read_npy)
+
+
 def test_contracts_of_mel_files_may_lie_between(vocoder: Vocoder, mel: NDArray[np.float32]) -> None:
     first, second = np.split(mel, 2, axis=1)
     data = npy(first, contract(vocoder), second, contract(vocoder))
@@ -183,6 +219,25 @@ def test_a_pipe_that_accepts_a_part_gets_the_rest() -> None:
     assert plain.getvalue() == slow.getvalue()
 
 
+def test_samples_beyond_full_scale_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    audio = np.array([0.0, 1.0, -1.0, 1.5, -2.0, 0.9], dtype=np.float32)
+    for floats in (False, True):
+        writer = PcmWriter(io.BytesIO(), sample_rate=8000, floats=floats)
+        for part in np.split(audio, 2):
+            writer.write(part)
+        writer.clipping.warn()
+    assert caplog.messages == [
+        "stdout: 2 of 6 samples (33 %) are beyond full scale, up to 2.00 times, and were clipped"
+    ]
+
+
+def test_input_that_cannot_be_read_is_one_line(vocoder: Vocoder) -> None:
+    for read in (read_npy, read_f32):
+        mels = read(io.BufferedReader(BrokenFile()), spec=vocoder.spec, chunk=CHUNK)
+        with pytest.raises(VocoderError, match=r"stdin: cannot be read \(Input/output error\)"):
+            next(mels)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_audio_that_is_not_finite_is_not_written(value: float) -> None:
     out = io.BytesIO()
@@ -210,22 +265,33 @@ def test_audio_is_written_before_the_next_mel_is_read(
 
 
 def bad_arrays(vocoder: Vocoder) -> dict[str, tuple[bytes, str]]:
-    good = npy(np.zeros((20, 5), "f4"))
+    good, objects = npy(np.zeros((20, 5), "f4")), npy(np.array([None]))
     wrong = npy(contract(vocoder, log="log10"))
     return {
-        "no array": (b"hello, world", "array 1: not a complete .npy array.*magic"),
+        "no array": (b"hello, world", "array 1: not an .npy array; .*raw floats need"),
         "raw floats": (raw(np.zeros((20, 5))), "raw floats need --mel-format f32"),
-        "cut magic": (good + good[:4], "array 2: not a complete"),
-        "cut header": (good + good[:40], "array 2: not a complete"),
-        "cut data": (good[:-1], "array 1: not a complete .*expected 400 bytes got 399"),
-        "objects": (npy(np.array([None])), "array 1: .*numbers"),
-        "impossible size": (good.replace(b"(20, 5)", b"(9e9,5)"), "array 1: not a complete"),
+        "cut magic": (good + good[:4], "array 2: cut short"),
+        "cut header": (good + good[:40], "array 2: cut short"),
+        "cut data": (good[:-1], "array 1: cut short, 399 of 400 bytes"),
+        "impossible size": (good.replace(b"(20, 5)", b"(9e9,5)"), "array 1: damaged"),
         "larger than the data": (
             good.replace(b"(20, 5), }  ", b"(2000, 5), }"),
-            "array 1: not a complete",
+            "array 1: cut short, 400 of 40000 bytes",
         ),
         "bands": (good + npy(np.zeros((21, 5), "f4")), r"array 2: has the shape \[21, 5\]"),
-        "transposed": (npy(np.zeros((5, 20), "f4")), r"\[5, 20\]; a stream takes mels \[20, f\]"),
+        "others": (npy(np.zeros((5, 21), "f4")), r"\[5, 21\]; .* mels \[20, f\] or \[f, 20\]"),
+        "batch": (npy(np.zeros((2, 20, 5), "f4")), r"array 1: has the shape \[2, 20, 5\]"),
+        "two layouts": (
+            good + npy(np.zeros((5, 20), "f4")),
+            r"array 2: has the shape \[5, 20\], but the arrays before were taken as \[20, f\]",
+        ),
+        "objects": (good + objects, "array 2: holds Python objects; give floats"),
+        "garbage after": (good + b"tail of it", "array 2: not an .npy array"),
+        "deep": (npy_header(8000 * "("), "array 1: damaged, its .npy header"),
+        "320 GB": (
+            npy_header("{'descr': '<f4', 'fortran_order': False, 'shape': (80, 1000000000)}"),
+            "array 1: cut short, 8 of 320000000000 bytes are there",
+        ),
         "one axis": (npy(np.zeros(20, "f4")), r"array 1: has the shape \[20\]"),
         "no axis": (npy(np.float32(1.0)), r"array 1: has the shape \[\]"),
         "integers": (npy(np.zeros((20, 5), "i4")), "frames 1 to 5: .*int32 values; give floats"),

@@ -15,14 +15,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 import soundfile
+import torch
 from numpy.typing import NDArray
 
 from vocoder.build import build
 from vocoder.checkpoint import ModelConfig, save_model
 from vocoder.cli.app import main
+from vocoder.features.mel_conversion import convert
+from vocoder.inference.streams.synthesis import Stream as LiveStream
 from vocoder.inference.vocoder import load
+from vocoder.io.audio import read_audio
 
-EXAMPLE = Path(__file__).parents[2] / "egs" / "stream.py"
+EXAMPLES = Path(__file__).parents[2] / "egs"
+EXAMPLE, RECORDING = EXAMPLES / "stream.py", EXAMPLES / "clips" / "gd" / "taiwan.flac"
 
 
 class Result(NamedTuple):
@@ -116,6 +121,46 @@ def test_mels_of_other_settings_are_converted(
     assert close(result.out, vocoder(in_log10, spec=other))
 
 
+@pytest.mark.parametrize("pieces", [1, 60])
+@pytest.mark.parametrize(("form", "write"), [("npy", npy), ("f32", raw)])
+def test_mels_of_another_normalisation_are_refused_unless_it_is_stated(
+    stream: Stream, tiny_model: Path, form: str, write: Callable[..., bytes], pieces: int
+) -> None:
+    vocoder = load(tiny_model)
+    audio, rate = read_audio(RECORDING, frames=40_000)
+    mel = vocoder.mel(audio.numpy(), sample_rate=rate)
+    other = vocoder.spec.normalised("keithito")
+    scaled = convert(torch.from_numpy(mel), vocoder.spec, other).numpy()
+    data = b"".join(write(part) for part in np.array_split(scaled, pieces, axis=1))
+    result = stream(data, "--mel-format", form)
+    one_line(result, "stdin: the mel is probably dB scaled to [0, 1]", "--normalisation keithito")
+    assert result.out == b"" or pieces > 1
+    result = stream(data, "--mel-format", form, "--normalisation", "keithito")
+    assert result.code == 0
+    assert close(result.out, vocoder(scaled, spec=other))
+
+
+def test_mels_with_frames_first_are_turned(
+    stream: Stream, tiny_model: Path, mel: NDArray[np.float32]
+) -> None:
+    result = stream(npy(mel.T))
+    assert (result.code, result.err) == (0, "")
+    assert close(result.out, load(tiny_model)(mel))
+
+
+def test_clipping_is_counted_at_the_end(
+    stream: Stream,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    mel: NDArray[np.float32],
+) -> None:
+    push = LiveStream.push
+    monkeypatch.setattr(LiveStream, "push", lambda live, mel: push(live, mel) + 2.0)
+    assert stream(npy(mel)).code == 0
+    (message,) = caplog.messages
+    assert message.startswith("stdout: ") and " are beyond full scale" in message
+
+
 def test_buffer_health_goes_to_stderr(stream: Stream, mel: NDArray[np.float32]) -> None:
     result = stream(npy(mel), "--realtime")
     assert result.code == 0
@@ -128,8 +173,12 @@ def test_buffer_health_goes_to_stderr(stream: Stream, mel: NDArray[np.float32]) 
     ("data", "arguments", "words"),
     [
         (b"", (), "stdin: no mel frame arrived"),
-        (b"hello", (), "stdin, array 1: not a complete .npy array"),
-        (npy(np.zeros((81, 5), "f4")), (), "has the shape [81, 5]; a stream takes mels [80, f]"),
+        (b"hello", (), "stdin, array 1: not an .npy array"),
+        (
+            npy(np.zeros((81, 5), "f4")),
+            (),
+            "has the shape [81, 5]; a stream takes mels [80, f] or [f, 80]",
+        ),
         (npy(np.full((80, 5), np.nan)), (), "stdin, frames 1 to 5: the mel has 400 of 400"),
         (raw(np.zeros((80, 5)))[:-3], ("--mel-format", "f32"), "ends 317 bytes into frame 5"),
         (npy(np.zeros((80, 5), "f4")), ("--preset", "no_such"), "no mel preset 'no_such'"),

@@ -212,8 +212,8 @@ def test_index_selects_and_describes(faulty: Path) -> None:
         "original.wav": ("test", "anna", "CC0-1.0"),
     }
     assert [(p.path.name, p.kind) for p in problems] == [
+        ("index.csv", "no file"),
         ("band_limited.wav", "low bandwidth"),
-        ("gone.wav", "unreadable"),
     ]
 
 

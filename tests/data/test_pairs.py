@@ -12,11 +12,12 @@ import torch
 
 from vocoder.data.audit import Audit, audit
 from vocoder.data.crops import read_with_mel, read_with_narrowband
+from vocoder.data.loader import loader
 from vocoder.data.manifest import Clip, write_manifest
 from vocoder.data.pairs import read_paired_mel
-from vocoder.data.segments import Segments, loader, validation_clips
+from vocoder.data.segments import Segments, validation_clips
 from vocoder.errors import AudioError, ConfigError, MelMismatchError
-from vocoder.features.mel import MelSpec
+from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.io.audio import read_audio, resample_soxr
 from vocoder.io.mel_file import write_mel
 
@@ -28,6 +29,13 @@ SEGMENT = 8 * HOP
 
 def random_mel(frames: int, spec: MelSpec = SPEC) -> torch.Tensor:
     return torch.randn(spec.n_mels, frames, generator=torch.manual_seed(frames))
+
+
+def mel_of(recording: Path, spec: MelSpec = SPEC, *, off: int = 0) -> torch.Tensor:
+    """The mel of a recording, its end repeated or cut so that it has `off` frames more."""
+    audio, rate = read_audio(recording)
+    mel = MelSpectrogram(spec)(resample_soxr(audio, rate, spec.sample_rate)[None])[0]
+    return torch.cat([mel, mel[:, -20:]], dim=-1)[:, : mel.shape[-1] + off]
 
 
 def record(path: Path, samples: int, *, rate: int = RATE, channels: int = 1) -> Path:
@@ -86,10 +94,11 @@ def test_mels_are_found_by_path_or_by_a_name_that_is_unique(tmp_path: Path) -> N
     for number, name in enumerate(recordings):
         record(tmp_path / "wavs" / name, 4000 + number)
     stray = ["c/2.npy", "x/3.npy", "y/3.npy", "a/4.npy", "a/4.pt", "a/.6.npy", "a/7.npy"]
-    for name in [*filter(None, recordings.values()), *stray]:
+    sources = {mel: name for name, mel in recordings.items() if mel}
+    for name in [*sources, *stray]:
         path = tmp_path / "mels" / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_mel(path, random_mel(62), SPEC)
+        write_mel(path, mel_of(tmp_path / "wavs" / sources.get(name, "a/5.wav")), SPEC)
     clips, problems, trimmed = audited(tmp_path, mel_spec=None)
     found = {clip.path.relative_to(tmp_path / "wavs").as_posix(): clip.mel for clip in clips}
     expected = {name: tmp_path / "mels" / mel for name, mel in recordings.items() if mel}
@@ -115,7 +124,7 @@ def test_one_frame_off_is_trimmed_and_more_is_an_error_by_name(
         record(tmp_path / f"wavs/{off}.wav", 4000, rate=rate)
         noise = np.random.default_rng(number).uniform(-0.5, 0.5, 4000)
         soundfile.write(tmp_path / f"wavs/{off}.wav", noise, rate)
-        bare(tmp_path / f"mels/{off}.npy", random_mel(expected + off, spec))
+        bare(tmp_path / f"mels/{off}.npy", mel_of(tmp_path / f"wavs/{off}.wav", spec, off=off))
     clips, problems, trimmed = audited(tmp_path, mel_spec=spec)
     assert {clip.path.stem for clip in clips} == {"-1", "0", "1"}
     assert all(clip.mel_spec == spec for clip in clips)
@@ -131,7 +140,8 @@ def test_a_file_that_cannot_be_a_mel_is_named(tmp_path: Path) -> None:
     faults = {"damaged": "damaged", "shape": "n_mels is 6", "nan": "NaN", "good": ""}
     for number, name in enumerate(faults):
         record(tmp_path / f"wavs/{name}.wav", 4000 + number)
-        bare(tmp_path / f"mels/{name}.npy", random_mel(62) / (name != "nan"))
+        bare(tmp_path / f"mels/{name}.npy", mel_of(tmp_path / f"wavs/{name}.wav"))
+    bare(tmp_path / "mels/nan.npy", torch.full((6, 62), torch.nan))
     bare(tmp_path / "mels/shape.npy", torch.zeros(5, 62))
     (tmp_path / "mels/damaged.npy").write_bytes(b"nothing")
     clips, problems, _ = audited(tmp_path)
@@ -145,8 +155,9 @@ def test_a_file_that_cannot_be_a_mel_is_named(tmp_path: Path) -> None:
 def test_mel_settings_are_in_the_file_or_given(tmp_path: Path) -> None:
     for number, name in enumerate("ab"):
         record(tmp_path / f"wavs/{name}.wav", 4000 + number)
-    write_mel(bare(tmp_path / "mels/a.npy", random_mel(63)), random_mel(63), CENTERED)
-    mel = bare(tmp_path / "mels/b.npy", random_mel(62))
+    stated = mel_of(tmp_path / "wavs/a.wav", CENTERED)
+    write_mel(bare(tmp_path / "mels/a.npy", stated), stated, CENTERED)
+    mel = bare(tmp_path / "mels/b.npy", mel_of(tmp_path / "wavs/b.wav"))
     with pytest.raises(ConfigError, match=rf"{mel}: does not state how.*--preset"):
         audited(tmp_path, mel_spec=None)
     # What the file states takes precedence over the settings given.
@@ -157,7 +168,7 @@ def test_mel_settings_are_in_the_file_or_given(tmp_path: Path) -> None:
         audited(tmp_path, mels=None)
     with pytest.raises(ConfigError, match="with a mel or with a narrowband file"):
         audited(tmp_path, narrowband=tmp_path / "mels")
-    with pytest.raises(ConfigError, match=r"absent: no \.npy"):
+    with pytest.raises(ConfigError, match=r"absent: no mel files there.*\.npy"):
         audited(tmp_path, mels=tmp_path / "absent")
 
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings, strategies as st
 
 from vocoder.data.audit import audit
 from vocoder.data.crops import read_crop
+from vocoder.data.loader import loader
 from vocoder.data.manifest import Clip, read_manifest, write_manifest
-from vocoder.data.segments import Batch, Segments, loader, validation_clips
+from vocoder.data.segments import Batch, Segments, validation_clips
 from vocoder.errors import AudioError, ConfigError
 from vocoder.io.audio import read_audio, resample_soxr
 
@@ -240,7 +241,7 @@ def test_band_limited_clips_are_left_out_with_a_warning(
     assert set(data[0].names) == {str(clip.path) for clip in clips[1:]}
     with pytest.raises(ConfigError, match="none of 3 clips in split 'train'.*9000 Hz"):
         segments(tmp_path / "m.csv", sample_rate=24000)
-    with pytest.raises(ConfigError, match="none of 0 clips in split 'valid'"):
+    with pytest.raises(ConfigError, match="split 'valid' is empty .3 clips"):
         segments(tmp_path / "m.csv", sample_rate=RATE, split="valid")
 
 

@@ -16,14 +16,8 @@ from torch import Tensor
 
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING
-from vocoder.evaluation.report import (
-    FileScore,
-    Report,
-    ScoredPair,
-    evaluate,
-    find_pairs,
-    score_pair,
-)
+from vocoder.evaluation.pairing import ScoredPair, find_pairs
+from vocoder.evaluation.report import FileScore, Report, evaluate, score_pair
 from vocoder.io.audio import read_audio, resample_soxr, write_audio
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
@@ -243,9 +237,6 @@ def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) ->
     (tmp_path / "empty").mkdir()
     with pytest.raises(AudioError, match="pair up by relative path without suffix"):
         evaluate(reference, tmp_path / "empty")
-    write(estimate / "silent.flac", torch.zeros(1, RATE))
-    with pytest.raises(AudioError, match="keep one of them"):
-        evaluate(reference, estimate)
     (tmp_path / "torn.json").write_text('{"metrics": {}')
     with pytest.raises(ConfigError, match=r"torn\.json: not an evaluation report"):
         Report.load(tmp_path / "torn.json")
@@ -255,3 +246,109 @@ def test_on_file_is_called_with_each_name(folders: tuple[Path, Path]) -> None:
     seen: list[str] = []
     evaluate(*folders, metrics=["log_mel"], on_file=seen.append)
     assert seen == ["a/good", "broken", "silent"]
+
+
+def noisy(seconds: float, level: float = 0.1, seed: int = 0) -> Tensor:
+    return level * torch.randn(1, round(seconds * RATE), generator=torch.manual_seed(seed))
+
+
+def test_a_nearly_silent_reference_is_a_counted_skip(tmp_path: Path) -> None:
+    """16-bit dither: its scores are numbers, in the thousands, and mean nothing."""
+    write(tmp_path / "ref/a.wav", noisy(1.0, level=2e-5))
+    write(tmp_path / "ref/b.wav", speech())
+    write(tmp_path / "est/a.wav", speech()[:, :RATE])
+    write(tmp_path / "est/b.wav", speech())
+    report = evaluate(tmp_path / "ref", tmp_path / "est")
+    assert report.files[0].scores.keys() == {"log_mel"}
+    assert "the reference is silent" in report.files[0].skipped["stft"]
+    assert report.summary["stft"].mean == pytest.approx(0.0, abs=1e-6)
+    assert (report.summary["stft"].files, report.summary["stft"].skipped) == (1, 1)
+
+
+@pytest.mark.parametrize("seconds", [0.5, 1.5, 5.0])
+@pytest.mark.parametrize("share", [0.8, 1.25])
+def test_an_estimate_of_another_length_says_so(
+    seconds: float, share: float, tmp_path: Path, vocoder_command: Callable[..., Any]
+) -> None:
+    audio = noisy(6.25)
+    write(tmp_path / "ref/a.wav", audio[:, : round(seconds * RATE)])
+    write(tmp_path / "est/a.wav", audio[:, : round(share * seconds * RATE)])
+    scores = ("--metrics", "lsd", "-o", tmp_path / "scores.json")
+    result = vocoder_command("evaluate", tmp_path / "ref", tmp_path / "est", *scores)
+    text = " ".join(result.out.split())
+    gap = json.loads((tmp_path / "scores.json").read_text())["gaps"]["a"]
+    assert gap == pytest.approx(1.0 - share)
+    if share < 1.0:
+        assert "est: 1 of 1 files lack up to 20% of the reference (a)" in text
+    else:
+        assert "est: 1 of 1 files are up to 25% longer" in text
+        assert "are the folders swapped?" in text
+
+
+@pytest.mark.parametrize(("seconds", "lost"), [(0.5, 900), (3.0, 2048), (30.0, 4000), (3.0, -2048)])
+def test_a_window_at_the_end_is_no_gap(seconds: float, lost: int) -> None:
+    kept = round(seconds * RATE) - max(0, lost)
+    score = FileScore(
+        name="a", sample_rate=RATE, seconds=kept / RATE, extra_samples=-lost, scores={}, skipped={}
+    )
+    assert score.gap == 0.0
+
+
+def test_a_name_that_two_files_have_is_skipped_and_the_rest_scored(
+    folders: tuple[Path, Path], vocoder_command: Callable[..., Any]
+) -> None:
+    reference, estimate = folders
+    two = (write(estimate / "silent.flac", torch.zeros(1, RATE)), estimate / "silent.wav")
+    report = evaluate(reference, estimate, metrics=["log_mel"])
+    assert [file.name for file in report.files] == ["a/good"]
+    named = f"{two[0]} and {two[1]} have the same name"
+    assert report.unscored["silent"] == f"{named}; keep one of them"
+    result = vocoder_command("evaluate", reference, estimate, "--metrics", "log_mel")
+    assert result.code == 2
+    assert "estimate: 4 files are not scored" in " ".join(result.out.split())
+
+
+def test_links_that_lead_nowhere_are_named(folders: tuple[Path, Path]) -> None:
+    reference, estimate = folders
+    (estimate / "gone.wav").symlink_to(estimate / "nothing.wav")
+    report = evaluate(reference, estimate, metrics=["log_mel"])
+    assert f"{estimate}/gone.wav is a link that leads nowhere" in report.unscored["gone.wav"]
+
+
+def test_folders_that_do_not_pair_show_names_and_the_fix(tmp_path: Path) -> None:
+    write(tmp_path / "ref/a/x.wav", noisy(0.2))
+    write(tmp_path / "est/y.wav", noisy(0.2))
+    with pytest.raises(AudioError, match=r"pair up .*: such as y and a/x$"):
+        evaluate(tmp_path / "ref", tmp_path / "est")
+    write(tmp_path / "est/x.wav", noisy(0.2))
+    with pytest.raises(AudioError, match=r"est/x\.wav and .*a/x\.wav have one name in different"):
+        evaluate(tmp_path / "ref", tmp_path / "est")
+
+
+def test_reports_of_earlier_versions_load(report: Report, tmp_path: Path) -> None:
+    report.save(tmp_path / "new.json")
+    content = json.loads((tmp_path / "new.json").read_text())
+    del content["gaps"]  # since 0.3
+    (tmp_path / "old.json").write_text(json.dumps(content))
+    assert Report.load(tmp_path / "old.json") == report
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    for text in ('{"metrics": 1}', "[]", "null"):
+        (tmp_path / "wrong.json").write_text(text)
+        for name in ("deep", "wrong"):
+            with pytest.raises(ConfigError, match=rf"{name}\.json: not an evaluation report"):
+                Report.load(tmp_path / f"{name}.json")
+
+
+def test_a_folder_named_by_a_dot_saves_by_its_name(
+    folders: tuple[Path, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    vocoder_command: Callable[..., Any],
+) -> None:
+    reference, estimate = folders
+    monkeypatch.chdir(estimate)
+    vocoder_command("evaluate", reference, ".", "--metrics", "log_mel", "-o", tmp_path / "scores")
+    assert sorted(path.name for path in (tmp_path / "scores").iterdir()) == [
+        "estimate.csv",
+        "estimate.json",
+    ]

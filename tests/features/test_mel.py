@@ -73,12 +73,15 @@ def test_preset_is_librosas_mel(name: str, clip: str) -> None:
     ours = MelSpectrogram(spec)(audio[None])[0].double().numpy()
     linear = reference_mel(audio[0].double().numpy(), spec)
     theirs = np.log(np.maximum(linear, spec.log_floor)) / PER_UNIT[spec.log]
+    scale = np.array(spec.scale or [1.0])[:, None]
+    theirs = (theirs - np.array(spec.mean or [0.0])[:, None]) / scale
     assert ours.shape == theirs.shape
     loudest = np.maximum(linear, spec.log_floor).max(axis=0)
     clear = linear > 10 ** (-50 / 20) * loudest
     assert clear.mean() > 0.5
     np.testing.assert_allclose(ours[clear], theirs[clear], rtol=0.0, atol=1e-4)
-    difference = np.exp(ours * PER_UNIT[spec.log]) - np.maximum(linear, spec.log_floor)
+    expanded = spec.expand(torch.from_numpy(ours)).numpy()
+    difference = expanded - np.maximum(linear, spec.log_floor)
     assert (np.abs(difference) / loudest).max() < 1e-6
 
 
@@ -254,7 +257,7 @@ def test_from_dict_names_unknown_and_missing_keys() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"log": "log2"}, r"mel\.log is 'log2'; choose from \('ln', 'log10', 'db'\)"),
+        ({"log": "log2"}, r"mel\.log is 'log2'; choose from \('ln', 'log10', 'db', 'linear'\)"),
         ({"mel_scale": "bark"}, r"mel\.mel_scale .* choose from"),
         ({"norm": "area"}, r"mel\.norm .* choose from"),
         ({"padding": "valid"}, r"mel\.padding .* choose from"),
@@ -268,12 +271,38 @@ def test_from_dict_names_unknown_and_missing_keys() -> None:
         ({"log_floor": 0.0}, r"mel\.log_floor is 0\.0; it must be positive"),
         ({"mean": (0.0,) * 79}, r"mel\.mean has 79 values, not 80"),
         ({"scale": (1.0,)}, r"mel\.scale has 1 values, not 80"),
+        ({"scale": 0.0}, r"mel\.scale is 0\.0; it must be positive"),
+        ({"scale": (1.0,) * 79 + (True,)}, r"mel\.scale is True; it is a number"),
+        ({"mean": "5"}, r"mel\.mean is '5'; it is a number, or one for each band"),
+        ({"mean": math.nan}, r"mel\.mean is nan; it is a number"),
+        ({"n_fft": 2**21}, r"mel\.n_fft is 2097152; at most 1048576 is possible"),
+        ({"n_fft": 10**400}, r"mel\.n_fft is a?.*0…; at most"),
+        ({"n_fft": 1024.5}, r"mel\.n_fft is 1024\.5; it is a whole number"),
+        ({"n_mels": True}, r"mel\.n_mels is True; it is a whole number"),
+        ({"n_mels": "80"}, r"mel\.n_mels is '80'; it is a whole number"),
+        ({"n_mels": 514}, r"mel\.n_mels 514 is too many for n_fft 1024"),
+        ({"n_fft": 2**20, "n_mels": 80}, r"mel\.n_mels 80 is too many for n_fft 1048576"),
+        ({"sample_rate": math.inf}, r"mel\.sample_rate is inf; it is a whole number"),
+        ({"f_min": -1.0}, r"mel\.f_min is -1\.0; it must lie from 0 to"),
+        ({"f_max": math.nan}, r"mel\.f_max is nan; it is a number"),
+        ({"log_floor": 1e-300}, r"mel\.log_floor is 1e-300; it must lie from 1e-30 to"),
+        ({"power_floor": []}, r"mel\.power_floor is \[\]; it is a number"),
+        ({"power": True}, r"mel\.power is True; choose from"),
+        ({"norm": ["slaney"]}, r"mel\.norm .* choose from"),
     ],
     ids=str,
 )
 def test_an_impossible_spec_names_the_field(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         dataclasses.replace(BASE, **change)
+
+
+def test_one_mean_and_scale_are_those_of_every_band() -> None:
+    values = {**BASE.to_dict(), "mean": -5.5, "scale": 2}
+    spec = MelSpec.from_dict(values)
+    assert spec.mean == (-5.5,) * 80
+    assert spec.scale == (2.0,) * 80
+    assert dataclasses.replace(BASE, mean=np.full(80, -5.5)).mean == spec.mean
 
 
 def test_unknown_preset_lists_the_known_ones() -> None:

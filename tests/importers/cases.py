@@ -31,6 +31,13 @@ VOCODERS = {
     "hiftnet": ("g_00000010", "yl4579/HiFTNet"),
     "speecht5": ("", "transformers"),
     "fastspeech2": ("model.safetensors", "transformers"),
+    "melgan": ("best_netG.pt", "descriptinc/melgan-neurips"),
+    "speechbrain": ("", "speechbrain"),
+}
+# Vocoders without a pitch network, which need F0.
+PITCHED = {
+    "nsf_hifigan": ("", "openvpi/SingingVocoders"),
+    "mini_nsf_hifigan": ("model", "openvpi/SingingVocoders"),
 }
 EXTENDERS: dict[str, tuple[str, str]] = {
     "ap_bwe": ("g_8kto48k", "yxlu-0102/AP-BWE"),
@@ -39,7 +46,7 @@ EXTENDERS: dict[str, tuple[str, str]] = {
     "hifi_sr": ("g_00000010", "modelscope/ClearerVoice-Studio"),
     "vibravox": ("", "jhauret/vibravox"),
 }
-CASES = VOCODERS | EXTENDERS
+CASES = VOCODERS | PITCHED | EXTENDERS
 
 
 class Case(NamedTuple):
@@ -67,7 +74,7 @@ def audio_of(generator: Generator, case: Case) -> Tensor:
         missing = -samples % generator.hop_length
         features = {"narrowband": F.pad(case.arrays["narrowband"], (0, missing))[None, None]}
     else:
-        features = {"mel": case.arrays["mel"][None]}
+        features = {name: case.arrays[name][None] for name in ("mel", "f0") if name in case.arrays}
     if "noise" in generator.features:
         features["noise"] = case.arrays["noise"][None]
     elif "noise" in case.arrays:  # of HiFTNet's source: one row per harmonic

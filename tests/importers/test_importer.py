@@ -11,9 +11,10 @@ import torch
 from torch import Tensor
 
 from vocoder.checkpoint import load_model
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, ConfigError
 from vocoder.generators.base import Generator
-from vocoder.importers.common.weights import find_file, read, unwrap
+from vocoder.importers.common.state_dict import unwrap
+from vocoder.importers.common.weights import find_file, read
 from vocoder.importers.importer import PROJECTS, import_checkpoint
 from vocoder.inference.vocoder import load
 from vocoder.io.audio import read_audio
@@ -23,6 +24,7 @@ from vocoder.nn.weight_norm import fold_weight_norm
 from .cases import (
     CASES,
     FIXTURES,
+    PITCHED,
     VOCODERS,
     Case,
     Command,
@@ -84,6 +86,30 @@ def test_a_vocoder_of_another_project_vocodes_and_streams(
             torch.testing.assert_close(samples[0], expected, rtol=0.0, atol=0.55 / 32768)
 
 
+@pytest.mark.parametrize("name", PITCHED)
+def test_a_vocoder_without_a_pitch_network_takes_and_needs_f0(
+    name: str,
+    vocoder_command: Command,
+    tmp_path: Path,
+    streaming_error: Callable[..., float],
+) -> None:
+    case = case_of(name)
+    made = vocoder_command("import", case.checkpoint, "-o", tmp_path / "model")
+    assert made.code == 0, made.err
+    model = load(tmp_path / "model")
+    mel, f0 = case.arrays["mel"], case.arrays["f0"]
+    assert model(mel, f0=f0).shape == case.arrays["wav"].shape
+    assert streaming_error(model, f0=True) < 1e-5
+    with pytest.raises(ConfigError, match=r"no pitch estimator; .*f0=…"):
+        model(mel)
+    write_mel(tmp_path / "mel.npy", mel, model.spec)
+    refused = vocoder_command(
+        "vocode", tmp_path / "mel.npy", "-o", tmp_path, "--model", tmp_path / "model"
+    )
+    assert refused.code != 0
+    assert "no pitch estimator" in refused.err
+
+
 def parametrized(weights: Weights) -> Weights:
     """Weight norm in torch's present spelling."""
     now = {"weight_g": "parametrizations.weight.original0"}
@@ -112,7 +138,25 @@ def distributed(weights: Weights) -> Weights:
     return {f"module.{name}": value for name, value in weights.items()}
 
 
-@pytest.mark.parametrize("spelling", [parametrized, folded, distributed])
+def compiled(weights: Weights) -> Weights:
+    return {f"_orig_mod.{name}": value for name, value in weights.items()}
+
+
+def distributed_and_compiled(weights: Weights) -> Weights:
+    return distributed(compiled(weights))
+
+
+def compiled_layer_by_layer(weights: Weights) -> Weights:
+    return {"._orig_mod.".join(name.rsplit(".", 1)): value for name, value in weights.items()}
+
+
+SPELLINGS = [
+    *(parametrized, folded, distributed),
+    *(compiled, distributed_and_compiled, compiled_layer_by_layer),
+]
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("name", ["hifigan_v3", "bigvgan_v2", "pwg_melgan", "pwg_parallel_wavegan"])
 def test_every_spelling_of_weight_norm_gives_the_same_model(
     name: str, spelling: Callable[[Weights], Weights], tmp_path: Path
@@ -190,7 +234,7 @@ def test_weights_that_do_not_fit_are_listed_by_their_names_in_the_file(
 def test_the_other_half_of_a_checkpoint_must_lie_beside_it(tmp_path: Path) -> None:
     path = copy_of("hifi_sr", tmp_path)
     (path.parent / "m_00000010").unlink()
-    with pytest.raises(CheckpointError, match="m_00000010: cannot be read"):
+    with pytest.raises(CheckpointError, match="m_00000010: no such"):
         import_checkpoint(path)
 
 
@@ -225,7 +269,7 @@ def test_the_code_of_torchscript_is_not_run_and_the_error_has_advice(tmp_path: P
 def test_hifi_gan_bwe_at_another_rate_is_refused(tmp_path: Path) -> None:
     path = copy_of("hifi_gan_bwe", tmp_path)
     edit_weights(path, add("sample_rate", torch.tensor(44100)))
-    with pytest.raises(CheckpointError, match=r"ckpt-0200k\.pt: sample_rate is 44100; only 48000"):
+    with pytest.raises(CheckpointError, match=r"ckpt-0200k\.pt: .* is \[44100\]; only 48000"):
         import_checkpoint(path)
     edit_weights(path, drop("sample_rate"))
     assert import_checkpoint(path).config.mel.sample_rate == 48000
@@ -237,6 +281,8 @@ def test_hifi_gan_bwe_at_another_rate_is_refused(tmp_path: Path) -> None:
         ({"net.weight": torch.zeros(1)}, ["no known project", "net.weight", "jik876/hifi-gan"]),
         ({"mpd": {}, "optim_g": {}}, ["no named weights", "mpd, optim_g"]),
         ({}, ["no named weights", "none"]),
+        ({"mpd": {}, "optim_g": {}}, ["give the file of the generator"]),
+        ({"param_groups": [], "state": {}}, ["no named weights", "the state of an optimizer"]),
         ([torch.zeros(1)], ["list"]),
     ],
 )
@@ -257,8 +303,6 @@ def test_a_damaged_file_is_an_error_that_names_it(name: str, tmp_path: Path) -> 
         import_checkpoint(tmp_path / name)
     with pytest.raises(CheckpointError, match="no such file"):
         import_checkpoint(tmp_path / "nowhere" / name)
-    with pytest.raises(CheckpointError, match=r"name the checkpoint file"):
-        import_checkpoint(tmp_path)
 
 
 def test_every_checkpoint_is_recognised_by_one_project_alone() -> None:

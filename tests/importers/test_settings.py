@@ -114,11 +114,11 @@ def test_statistics_are_found_wherever_they_are(
 
 def test_wrong_or_missing_statistics_are_named(tmp_path: Path) -> None:
     path = copy_of("pwg_melgan", tmp_path)
-    np.save(path.parent / "stats.npy", np.zeros((2, 3)))
+    np.save(path.parent / "stats.npy", np.ones((2, 3)))
     with pytest.raises(ConfigError, match=r"config\.yml: mel\.mean has 3 values"):
         import_checkpoint(path)
     (path.parent / "stats.npy").write_bytes(b"nothing")
-    with pytest.raises(CheckpointError, match="statistics cannot be read"):
+    with pytest.raises(VocoderError, match=r"stats\.npy: "):
         import_checkpoint(path)
     (path.parent / "stats.npy").unlink()
     with pytest.raises(CheckpointError, match=r"stats\.h5: no such file; put"):
@@ -130,7 +130,7 @@ def test_a_missing_package_is_named(
     name: str, module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match=rf"needs {module}: pip install 'vocoder\[import\]'"):
+    with pytest.raises(ConfigError, match=rf"{module}: pip install 'vocoder\[import\]'"):
         import_checkpoint(case_of(name).checkpoint)
 
 

@@ -240,7 +240,7 @@ def test_only_impossible_mels_give_a_warning(
     for other in (mel * 20 / math.log(10), SPEC.expand(mel) * 1000):  # decibels; no logarithm
         caplog.clear()
         tiny(other)
-        assert "lie outside what the settings of tiny can give" in caplog.text
+        assert "the mel is probably" in caplog.text
 
 
 def test_weight_norm_is_folded_without_changing_the_audio(tiny_model: Path) -> None:
@@ -288,7 +288,7 @@ def test_weights_that_are_not_finite_are_refused(tiny_model: Path) -> None:
     weights = load_file(path)
     weights["conv_post.bias"][:] = math.nan
     save_file(weights, path)
-    with pytest.raises(CheckpointError, match=f"{tiny_model}: its weights hold NaN"):
+    with pytest.raises(CheckpointError, match="model.safetensors: NaN or infinite values in"):
         vocoder.load(tiny_model)
 
 

@@ -1,6 +1,7 @@
 """Atomic writes: complete files with default permissions, and an unchanged umask."""
 
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -50,3 +51,14 @@ def test_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         fail()
     assert (tmp_path / "file").read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("name", ["n" * 251 + ".npy", "ü" * 125 + ".wav", "短" * 84 + ".w"])
+def test_names_up_to_the_limit_of_the_system_are_written(name: str, tmp_path: Path) -> None:
+    with replacing_file(tmp_path / name) as temporary:
+        temporary.write_text("whole")
+        assert re.fullmatch(r"\..*\.[0-9a-f]{16}", temporary.name)
+        assert len(os.fsencode(temporary.name)) <= 255
+    with replacing_directory(tmp_path / name[::-1]) as folder:
+        (folder / "weights").touch()
+    assert {path.name for path in tmp_path.iterdir()} == {name, name[::-1]}

@@ -1,8 +1,12 @@
 """Audio files: exact parts, lossless writing, resampling, and errors that name the file."""
 
+import logging
 import math
+import os
 import resource
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,13 +17,13 @@ from torch import Tensor
 
 from vocoder.errors import AudioError, VocoderError
 from vocoder.io.audio import (
-    READ_SUFFIXES,
     WRITE_SUFFIXES,
     probe,
     read_audio,
     read_blocks,
     resample_soxr,
     write_audio,
+    write_blocks,
 )
 
 CLIP = Path(__file__).parents[2] / "egs/clips/lj/LJ001-0013.flac"
@@ -39,7 +43,7 @@ def encoded(folder: Path, suffix: str) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", sorted(READ_SUFFIXES))
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".mp3", ".aiff", ".au", ".caf"])
 def test_part_equals_slice_of_whole(suffix: str, tmp_path: Path) -> None:
     path = encoded(tmp_path, suffix)
     whole, rate = read_audio(path)
@@ -60,7 +64,12 @@ def test_part_equals_slice_of_whole(suffix: str, tmp_path: Path) -> None:
     torch.testing.assert_close(blocks, whole, atol=1e-6, rtol=0)
 
 
-@pytest.mark.parametrize("suffix", sorted(WRITE_SUFFIXES))
+def in_blocks(path: Path, audio: Tensor, sample_rate: int) -> None:
+    """What `write_audio` does, by way of `write_blocks`."""
+    write_blocks(path, torch.tensor_split(audio, 2, dim=-1), sample_rate)
+
+
+@pytest.mark.parametrize("suffix", WRITE_SUFFIXES)
 @pytest.mark.parametrize("shape", [(1, 500), (2, 500), (1, 1)])
 def test_sixteen_bit_audio_is_written_and_read_bit_for_bit(
     suffix: str, shape: tuple[int, int], tmp_path: Path
@@ -74,10 +83,20 @@ def test_sixteen_bit_audio_is_written_and_read_bit_for_bit(
     assert soundfile.info(path).subtype == "PCM_16"
 
 
-def test_mono_is_one_channel_and_loud_is_clipped(tmp_path: Path) -> None:
-    write_audio(tmp_path / "a.wav", torch.tensor([2.0, -2.0, 0.25]), 8000)
-    read, _ = read_audio(tmp_path / "a.wav")
-    assert read.tolist() == [[32767 / 32768, -1.0, 0.25]]
+@pytest.mark.parametrize("write", [write_audio, in_blocks])
+def test_mono_is_one_channel_and_loud_is_clipped_and_counted(
+    write: Callable[[Path, Tensor, int], Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "a.wav"
+    write(path, torch.tensor([[1.0, -1.0, 0.25]]), 8000)
+    assert not caplog.records
+    write(path, torch.tensor([[2.0, -2.7, 0.25, 0.0]]), 8000)
+    assert read_audio(path)[0].tolist() == [[32767 / 32768, -1.0, 0.25, 0.0]]
+    assert [(record.name, record.levelno) for record in caplog.records] == [
+        ("vocoder.io.pcm", logging.WARNING)
+    ]
+    assert f"{path}: 2 of 4 samples (50 %)" in caplog.text
+    assert "2.70 times" in caplog.text
 
 
 @given(st.integers(1, 5000), st.sampled_from(RATES), st.sampled_from(RATES))
@@ -126,9 +145,11 @@ def broken(fault: str, folder: Path) -> Path:
         soundfile.write(path, np.array([0.0, -np.inf, 0.0]), 8000, subtype="FLOAT")
     elif fault == "folder":
         path.mkdir()
-    elif fault == "suffix":
-        path = folder / "x.txt"
-        path.write_bytes(CLIP.read_bytes())
+    elif fault == "pipe":
+        os.mkfifo(path)
+    elif fault == "headerless":
+        path = folder / "x.raw"
+        path.write_bytes(bytes(1000))
     elif fault == "cut short":
         path = folder / "x.flac"
         path.write_bytes(CLIP.read_bytes()[:30000])
@@ -137,7 +158,17 @@ def broken(fault: str, folder: Path) -> Path:
     return path
 
 
-FAULTS = ["missing", "empty", "text", "no samples", "nan", "infinite", "folder", "suffix"]
+FAULTS = [
+    "missing",
+    "empty",
+    "text",
+    "no samples",
+    "nan",
+    "infinite",
+    "folder",
+    "pipe",
+    "headerless",
+]
 
 
 @pytest.mark.parametrize("fault", [*FAULTS, "cut short", "below a file"])

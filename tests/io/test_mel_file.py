@@ -13,9 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from vocoder.errors import ConfigError, MelMismatchError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
-from vocoder.io.mel_file import SUFFIXES, read_mel, read_spec, write_mel
+from vocoder.io.mel_file import read_mel, read_spec, write_mel
 
 SPEC = MelSpec.preset("pwg_22k_80")
+SUFFIXES = (".npy", ".pt", ".safetensors")  # those that are written
 NORMALISED = dataclasses.replace(SPEC, mean=tuple(0.1 * band for band in range(80)))
 
 
@@ -141,7 +142,7 @@ def test_pickles_are_not_executed(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize("content", [{"wav": torch.zeros(3)}, {"mel": [1.0]}, [torch.zeros(3)], 1])
 def test_pt_without_a_mel_is_refused(tmp_path: Path, content: Any) -> None:
     torch.save(content, tmp_path / "a.pt")
-    with pytest.raises(VocoderError, match=r'a\.pt: holds neither a tensor nor \{"mel"'):
+    with pytest.raises(VocoderError, match=r"a\.pt: holds no array that can be a mel: "):
         read_mel(tmp_path / "a.pt")
 
 
@@ -153,11 +154,103 @@ def test_spec_with_an_unknown_field_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a", "a.npz"])
-def test_other_suffixes_are_refused(tmp_path: Path, name: str) -> None:
-    with pytest.raises(VocoderError, match=r"must end in \.npy, \.pt, \.safetensors"):
-        read_mel(tmp_path / name)
+def test_other_suffixes_are_not_written(tmp_path: Path, name: str) -> None:
     with pytest.raises(VocoderError, match=r"must end in \.npy, \.pt, \.safetensors"):
         write_mel(tmp_path / name, torch.zeros(80, 7), SPEC)
+
+
+def _npz(path: Path, compressed: bool = False, **arrays: Any) -> None:
+    with path.open("wb") as file:
+        (np.savez_compressed if compressed else np.savez)(file, **arrays)
+
+
+def _npy(path: Path, *arrays: Any, tail: bytes = b"") -> None:
+    with path.open("wb") as file:
+        for array in arrays:
+            np.save(file, array)
+        file.write(tail)
+
+
+MEL = np.random.default_rng(0).normal(size=(80, 7)).astype(np.float32)
+F0, TENSOR = MEL[0], torch.from_numpy(MEL)
+FOREIGN: dict[str, tuple[str, Any]] = {
+    "npz": ("a.npz", lambda path: _npz(path, anything=MEL)),
+    "npz, packed": ("a.npz", lambda path: _npz(path, compressed=True, mel=0 * MEL + 1, text="a")),
+    "npz, called otherwise": ("a.bin", lambda path: _npz(path, mel=MEL, linear=MEL)),
+    "two arrays in an npy": ("a.npy", lambda path: _npy(path, MEL, F0)),
+    "mel and a count": ("a.npy", lambda path: _npy(path, MEL, np.int64(3))),
+    "npy, called pt": ("a.pt", lambda path: _npy(path, MEL)),
+    "pth": ("a.pth", lambda path: torch.save(TENSOR, path)),
+    "mel": ("a.mel", lambda path: torch.save(TENSOR[None], path)),
+    "no suffix": ("a", lambda path: torch.save(TENSOR, path)),
+    "torch, called npy": ("a.npy", lambda path: torch.save(TENSOR, path)),
+    "torch, called safetensors": ("a.safetensors", lambda path: torch.save(TENSOR, path)),
+    "torch before 1.6": (
+        "a.pt",
+        lambda path: torch.save({"x": TENSOR}, path, _use_new_zipfile_serialization=False),
+    ),
+    "NumPy in torch": (
+        "a.pt",
+        lambda path: torch.save({"m": MEL, "n": np.float64(1), "id": "u1", "f0": F0}, path),
+    ),
+    "a list of one": ("a.pt", lambda path: torch.save([TENSOR, F0, 3], path)),
+    "a known name": ("a.pt", lambda path: torch.save({"mels": TENSOR, "align": TENSOR.T}, path)),
+    "mel among others": ("a.pt", lambda path: torch.save({"mel": TENSOR, "mels": MEL}, path)),
+    "nested": ("a.pt", lambda path: torch.save({"out": {"post": [TENSOR]}, "f0": F0}, path)),
+    "a mel called mel_spec": ("a.pt", lambda path: torch.save({"mel_spec": TENSOR}, path)),
+    "one of two tensors": (
+        "a.bin",
+        lambda path: save_file({"m": TENSOR, "f0": torch.zeros(7)}, path),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+def test_content_decides_where_one_reading_is_right(tmp_path: Path, case: str) -> None:
+    name, write = FOREIGN[case]
+    write(tmp_path / name)
+    loaded = read_mel(tmp_path / name)
+    assert loaded.spec is None
+    expected = 0 * MEL + 1 if case == "npz, packed" else MEL
+    np.testing.assert_array_equal(loaded.mel.numpy(), expected)
+
+
+AMBIGUOUS: dict[str, tuple[Any, str]] = {
+    "two in a torch file": (
+        lambda path: torch.save({"mel_a": TENSOR, "mel_b": MEL, "f0": F0}, path),
+        r"holds 2 arrays that can be a mel: mel_a float32 \[80, 7\], mel_b float32 \[80, 7\], "
+        r'f0 float32 \[7\]; store the mel alone, or as "mel"',
+    ),
+    "two in an npy": (lambda path: _npy(path, MEL, MEL), r"array 1 float32 .*, array 2 float32"),
+    "two in an npz": (lambda path: _npz(path, a=MEL, b=MEL), "holds 2 arrays .* a float32"),
+    "only others": (
+        lambda path: _npz(path, f0=F0, ids=np.zeros((80, 7), dtype=np.int16)),
+        r"holds no array that can be a mel: f0 float32 \[7\], ids int16 \[80, 7\]",
+    ),
+    "many": (
+        lambda path: torch.save({f"w{n}": TENSOR for n in range(9)}, path),
+        "holds 9 arrays .* and 4 more",
+    ),
+    "a name with line breaks": (
+        lambda path: torch.save({"a\nb": TENSOR, "c": TENSOR}, path),
+        r"'a\\nb' float32",
+    ),
+    "an mp3": (lambda path: path.write_bytes(b"ID3" + bytes(99)), r"not a mel file; \.npy, \.npz"),
+    "bytes after the mel": (
+        lambda path: _npy(path, MEL, tail=b"more bytes"),
+        "array 2: not an .npy array",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", AMBIGUOUS)
+def test_content_is_listed_where_no_reading_is_right(tmp_path: Path, case: str) -> None:
+    write, words = AMBIGUOUS[case]
+    write(tmp_path / "a.mel")
+    with pytest.raises(VocoderError, match=words) as error:
+        read_mel(tmp_path / "a.mel")
+    assert str(error.value).startswith(f"{tmp_path / 'a.mel'}: ")
+    assert "\n" not in str(error.value)
 
 
 def test_missing_file_and_directory_are_named(tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Batches of files: the part that the commands `mel`, `vocode`, `resynth` and `extend` share."""
 
+import fnmatch
 import glob
 import itertools
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -14,6 +16,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from vocoder.errors import VocoderError
+from vocoder.io.folder import Found, find_files
 
 # An output with such a suffix is a file, never a directory of that name.
 _FILE_SUFFIXES = frozenset(
@@ -37,42 +40,52 @@ class Job(NamedTuple):
     target: Path
 
 
+class JobPlan(NamedTuple):
+    """The files to make, and a message for each group of sources that would share one."""
+
+    jobs: list[Job]
+    problems: list[str]
+
+
 def find_sources(
     arguments: Iterable[str], suffixes: Iterable[str]
 ) -> tuple[list[Source], list[str]]:
-    """The files that `arguments` name, each once, and a message for every argument without any.
+    """The files that `arguments` name, each once, and a message for whatever names none.
 
     An argument is a file, a directory with files of these `suffixes` at any depth, or a pattern
-    (`*`, `?`, `[…]`, `**`); the outputs of the last two keep the sub-folders.
+    (`*`, `?`, `[…]`, `**`); the outputs of the last two keep the sub-folders. A file has as many
+    outputs as it has names, by links to it or to a folder above it. Links that lead nowhere and
+    folders that cannot be read have a message.
     """
     suffixes = tuple(suffixes)
-    sources: dict[Path, Source] = {}
+    sources: dict[str, Source] = {}
     problems = []
     for argument in arguments:
         path = Path(argument)
         if path.is_dir():
-            base, found = path, _below(path, suffixes)
-        elif not path.exists() and glob.has_magic(argument):
-            base = _fixed_part(path)
-            found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
-            found = [entry for entry in found if entry.is_file()]
+            base, found = path, find_files(path, suffixes)
+        elif not os.path.lexists(path) and glob.has_magic(argument):
+            base, found = _fixed_part(path), _expand(path)
         else:
-            base, found = path.parent, [path]
-        if not found:
-            problems.append(f"{argument}: no {', '.join(sorted(suffixes))} file there")
-        for file in found:
+            base, found = path.parent, Found([path], {})
+        if not found.files:
+            listed = ", ".join(suffixes[:4]) + (", …" if len(suffixes) > 4 else "")
+            problems.append(f"{argument}: no {listed} file there")
+        problems += [f"{skipped}: {reason}" for skipped, reason in found.skipped.items()]
+        for file in found.files:
             name = file.relative_to(base).with_suffix("").as_posix()
-            sources.setdefault(file.resolve(), Source(file, name))
+            sources.setdefault(os.path.abspath(file), Source(file, name))
     return list(sources.values()), problems
 
 
 def plan(
     sources: Sequence[Source], output: Path, *, formats: Sequence[str], chosen: str | None = None
-) -> list[Job]:
+) -> JobPlan:
     """Pair each source with its target: a file below the directory `output`, or that file itself.
 
     `formats` are suffixes without the dot, `chosen` is one of them or None (that of the file, or
-    the first). Raises VocoderError if two sources would share a file or one would be overwritten.
+    the first). Sources that would share a target, or overwrite a source, have a problem instead.
+    Raises VocoderError if `output` is a file of another format, or one file for several sources.
     """
     suffix = output.suffix.lower()
     if suffix in _FILE_SUFFIXES and not output.is_dir():
@@ -85,15 +98,29 @@ def plan(
     else:
         ending = chosen or formats[0]
         jobs = [Job(source.path, output / f"{source.name}.{ending}") for source in sources]
-    owners: dict[Path, Path] = {source.path.resolve(): source.path for source in sources}
+    inputs = {os.path.realpath(source.path): source.path for source in sources}
+    makers: dict[str, list[Job]] = {}
     for job in jobs:
-        owner = owners.setdefault(job.target.resolve(), job.source)
-        if owner is not job.source or job.target.resolve() == job.source.resolve():
-            raise VocoderError(
-                f"{job.source}: would be written to {job.target}, which is or comes from {owner}; "
-                "name another directory, or give the folder that holds all inputs"
-            )
-    return jobs
+        makers.setdefault(os.path.realpath(job.target), []).append(job)
+    planned = JobPlan([], [])
+    for target, group in makers.items():
+        if problem := _conflict(group, inputs.get(target)):
+            planned.problems.append(problem)
+        else:
+            planned.jobs.extend(group)
+    return planned
+
+
+def _conflict(group: Sequence[Job], overwritten: Path | None) -> str | None:
+    """Why the jobs of one target cannot be done."""
+    (first, target), names = group[0], [str(job.source) for job in group]
+    if overwritten:
+        return f"{first}: would be written over the input {overwritten}; name another directory"
+    if len(group) == 1:
+        return None
+    here = all(job.source.parent == first.parent for job in group)
+    advice = "rename one of them" if here else "give the folder that holds them all, or rename one"
+    return f"{names[0]}: would be written to {target}, as {' and '.join(names[1:])}; {advice}"
 
 
 def run(
@@ -132,8 +159,19 @@ def report(problems: Sequence[str]) -> int:
     if len(problems) > len(shown):
         shown.append(f"and {len(problems) - len(shown)} more")
     for problem in shown:
-        sys.stderr.write(f"error: {' '.join(problem.split())}\n")
+        sys.stderr.write(f"error: {printable(problem)}\n")
     return 2 if problems else 0
+
+
+def printable(text: str) -> str:
+    """A text in one line for the terminal: what cannot be shown, as in some names, is escaped."""
+    return "".join(sign if sign.isprintable() else _escape(sign) for sign in text)
+
+
+def _escape(sign: str) -> str:
+    if "\udc80" <= sign <= "\udcff":  # stands for a byte that is no UTF-8
+        return f"\\x{ord(sign) & 0xFF:02x}"
+    return sign.encode("unicode_escape").decode()
 
 
 def make_directory(directory: Path) -> None:
@@ -144,13 +182,36 @@ def make_directory(directory: Path) -> None:
         raise VocoderError(f"{directory}: cannot be made ({error.strerror})") from error
 
 
-def _below(directory: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """Files under a directory with one of the suffixes, apart from hidden ones."""
-    return [
-        path
-        for path in sorted(directory.rglob("*"))
-        if path.suffix.lower() in suffixes and path.is_file() and not path.name.startswith(".")
-    ]
+def _expand(pattern: Path) -> Found:
+    """The files that match a pattern, apart from hidden ones."""
+    if "**" in pattern.parts:  # glob would follow links in circles
+        base = _fixed_part(pattern)
+        wanted = pattern.relative_to(base).parts
+        every = find_files(base, [""])
+
+        def fits(path: Path) -> bool:
+            return _matches(path.relative_to(base).parts, wanted)
+
+        skipped = {path: why for path, why in every.skipped.items() if path.is_dir() or fits(path)}
+        return Found(list(filter(fits, every.files)), skipped)
+    names = map(Path, sorted(glob.glob(str(pattern))))
+    entries = [name for name in names if not name.is_dir()]
+    files = [entry for entry in entries if entry.is_file()]
+    lost = set(entries).difference(files)
+    return Found(files, dict.fromkeys(sorted(lost), "is a link that leads nowhere"))
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether the parts of a path match those of a pattern, of which `**` is any number."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
+    return (
+        bool(parts)
+        and fnmatch.fnmatchcase(parts[0], pattern[0])
+        and _matches(parts[1:], pattern[1:])
+    )
 
 
 def _fixed_part(pattern: Path) -> Path:
@@ -172,15 +233,25 @@ def progress_bar(console: Console) -> Progress:
 
 
 def _line(name: str, seconds: float, took: float) -> str:
-    return f"{name}  {seconds:.2f} s  {seconds / max(took, 1e-9):.1f} x real time"
+    return f"{printable(name)}  {seconds:.2f} s  {seconds / max(took, 1e-9):.1f} x real time"
+
+
+class _WarningLine(logging.Formatter):
+    """Warnings as one line each that names a file."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable(f"warning: {self.path}: {record.getMessage()}")
 
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
     """Errors and warnings raised inside this context name `path`."""
     handler = logging.StreamHandler()
-    escaped = str(path).replace("%", "%%")
-    handler.setFormatter(logging.Formatter(f"warning: {escaped}: %(message)s"))
+    handler.setFormatter(_WarningLine(path))
     logger = logging.getLogger("vocoder")
     logger.addHandler(handler)
     try:

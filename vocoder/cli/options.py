@@ -1,12 +1,16 @@
 """Options, arguments and file formats that several commands share."""
 
+import dataclasses
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vocoder.errors import ConfigError, VocoderError
+
+if TYPE_CHECKING:
+    from vocoder.features.mel import MelSpec
 
 
 class AudioFormat(StrEnum):
@@ -29,6 +33,35 @@ def missing_extra(what: str, error: ModuleNotFoundError) -> VocoderError:
     if (error.name or "").split(".")[0] == "vocoder":
         raise error
     return ConfigError(f"{what} needs {error.name}: pip install 'vocoder[train]'")
+
+
+def mel_settings(
+    preset: str | None, normalisation: str | None, *, model: str = "default"
+) -> "MelSpec | None":
+    """The mel settings that --preset and --normalisation state; None if neither is given.
+
+    A normalisation changes those of the preset or, without it, of `model`. Raises ConfigError for
+    unknown names and unreadable files, CheckpointError if there is no such model.
+    """
+    from vocoder.checkpoint import GRIFFIN_LIM, find_model, is_builtin, load_config
+    from vocoder.features.mel import MelSpec
+    from vocoder.io.mel_file import read_spec
+    from vocoder.io.statistics import STATISTICS_SUFFIXES, read_statistics
+
+    settings = read_spec(preset) if preset else None
+    if normalisation is None:
+        return settings
+    if settings is None and is_builtin(model, GRIFFIN_LIM):
+        settings = MelSpec.preset("hifigan_22k_80")
+    settings = settings or load_config(find_model(model)).mel
+    path = Path(normalisation)
+    if path.suffix.lower() not in STATISTICS_SUFFIXES:
+        return settings.normalised(normalisation)
+    try:
+        statistics = read_statistics(path)
+        return dataclasses.replace(settings, mean=statistics["mean"], scale=statistics["scale"])
+    except ConfigError as error:
+        raise ConfigError(f"--normalisation {error}") from error
 
 
 def _set_threads(count: int | None) -> int | None:
@@ -65,6 +98,15 @@ Preset = Annotated[
         "--mel",
         metavar="PRESET",
         help="Mel settings: the name of a preset, or a JSON file with them.",
+    ),
+]
+Normalisation = Annotated[
+    str | None,
+    typer.Option(
+        "--normalisation",
+        metavar="NAME",
+        help="What was done to the mel values: ln, log10, db, linear, keithito, rayhane, … (the "
+        "manual lists them), or a file with mean and scale (npy, npz, h5).",
     ),
 ]
 AudioFormatOption = Annotated[AudioFormat | None, typer.Option("--format", help="Instead of wav.")]

@@ -1,17 +1,18 @@
 """A stream between two pipes: mel frames in, PCM out, and its lead over playback.
 
-npy   .npy arrays [M, f], one after another, as `numpy.save` writes them; the mel settings in our
-      own mel files are compared with those of the stream
+npy   .npy arrays [M, f], or [f, M] or [1, M, f] where only that fits, one after another, as
+      `numpy.save` writes them; the mel settings in our own mel files are compared with those of
+      the stream
 f32   little-endian float32, the M values of each frame in turn
 """
 
 import itertools
-import json
+import math
 import struct
 import time
 from collections.abc import Callable, Iterable, Iterator
 from io import BufferedIOBase
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import torch
@@ -21,59 +22,89 @@ from vocoder.errors import AudioError, MelMismatchError, VocoderError
 from vocoder.features.mel import MelSpec
 from vocoder.features.mel_conversion import differences
 from vocoder.inference.streams.synthesis import Stream
-from vocoder.io.audio import pcm16
+from vocoder.io.pcm import Clipping, pcm16
+from vocoder.io.untrusted import NPY_MAGIC, load_npy, parse_json
 
 Floats = NDArray[np.float32]
-_MAGIC = b"\x93NUMPY"
+Check = Callable[[NDArray[Any]], None]
 _ENDLESS = 0xFFFFFFFF  # the size in the header of a WAV file of unknown length
 
 
-def read_npy(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[NDArray[Any]]:
+def read_npy(
+    file: BufferedIOBase, *, spec: MelSpec, chunk: int, check: Check | None = None
+) -> Iterator[NDArray[Any]]:
     """Read mels from .npy arrays; each is yielded when complete, in pieces of `chunk` frames.
 
-    Nothing in them is executed. Raises VocoderError for what is no array or is cut short,
-    MelMismatchError for one that is no mel [M, f] of `spec`.
+    `check` is called with every whole mel before. Nothing in the arrays is executed. Raises
+    VocoderError for what is no array or is cut short, MelMismatchError for one that is no mel of
+    `spec`, and what `check` raises.
     """
-    source = _Counted(file)
+    source, turned = _Counted(file), None
     for number in itertools.count(1):
-        begin = source.position
+        begin, where = source.position, f"stdin, array {number}"
         try:
-            array = np.lib.format.read_array(source, allow_pickle=False)
-        except (ValueError, TypeError, OverflowError, MemoryError) as error:
-            if source.position == begin:
+            array = load_npy(cast(BinaryIO, source), None, where, MelMismatchError)
+        except VocoderError as error:
+            if source.ended and source.position == begin:
                 return
-            reason = str(error).split("\n", 1)[0]
-            raise VocoderError(
-                f"stdin, array {number}: not a complete .npy array of numbers ({reason}); "
-                "numpy.save writes one, raw floats need --mel-format f32"
-            ) from error
+            if number == 1 and not source.head.startswith(NPY_MAGIC):
+                raise VocoderError(f"{error}, raw floats need --mel-format f32") from error
+            raise
         if array.dtype == np.uint8 and array.ndim == 1:
-            _compare(array.tobytes(), spec, f"stdin, array {number}")
+            _compare(array.tobytes(), spec, where)
             continue
-        if array.ndim != 2 or len(array) != spec.n_mels:
-            raise MelMismatchError(
-                f"stdin, array {number}: has the shape {list(array.shape)}; "
-                f"a stream takes mels [{spec.n_mels}, f]"
-            )
-        for start in range(0, array.shape[1], chunk):
-            yield array[:, start : start + chunk]
+        mel, turned = _bands_first(array, spec, turned, where)
+        if check and mel.dtype.kind == "f":
+            check(mel)
+        for start in range(0, mel.shape[1], chunk):
+            yield mel[:, start : start + chunk]
 
 
-def read_f32(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[Floats]:
+def _bands_first(
+    array: NDArray[Any], spec: MelSpec, turned: bool | None, where: str
+) -> tuple[NDArray[Any], bool]:
+    """The array as a mel [M, f], and whether it came as [f, M].
+
+    `turned` tells that of the arrays before. A square one is taken as they were.
+    """
+    shape, bands = array.shape[1:] if array.ndim == 3 else array.shape, spec.n_mels
+    if len(shape) != 2 or array.size != math.prod(shape) or bands not in shape:
+        raise MelMismatchError(
+            f"{where}: has the shape {list(array.shape)}; "
+            f"a stream takes mels [{bands}, f] or [f, {bands}]"
+        )
+    square = shape[0] == shape[1]
+    now = bool(turned) if square else shape[1] == bands
+    if turned is not None and now != turned:
+        raise MelMismatchError(
+            f"{where}: has the shape {list(array.shape)}, but the arrays before were taken as "
+            f"{f'[{bands}, f]' if now else f'[f, {bands}]'}; write all of them in one layout"
+        )
+    mel = array.reshape(shape)
+    return (mel.T if now else mel), now
+
+
+def read_f32(
+    file: BufferedIOBase, *, spec: MelSpec, chunk: int, check: Check | None = None
+) -> Iterator[Floats]:
     """Read mels from raw floats; whole frames are yielded as they arrive, at most `chunk` at once.
 
-    Raises MelMismatchError if the last frame is cut short or the bytes are an .npy array.
+    `check` is called with them before. Raises MelMismatchError if the last frame is cut short or
+    the bytes are an .npy array.
     """
     size = 4 * spec.n_mels
     held, frames = b"", 0
-    while data := file.read1(chunk * size - len(held)):
+    while data := _received(file.read1, chunk * size - len(held)):
         held += data
-        if not frames and held.startswith(_MAGIC):
+        if not frames and held.startswith(NPY_MAGIC):
             raise MelMismatchError("stdin: is an .npy array; leave out --mel-format f32")
         whole = len(held) // size
         if whole:
             values = np.frombuffer(held, dtype="<f4", count=whole * spec.n_mels)
-            yield values.reshape(whole, spec.n_mels).T
+            mel = values.reshape(whole, spec.n_mels).T
+            if check:
+                check(mel)
+            yield mel
         held, frames = held[whole * size :], frames + whole
     if held:
         raise MelMismatchError(
@@ -85,7 +116,8 @@ def read_f32(file: BufferedIOBase, *, spec: MelSpec, chunk: int) -> Iterator[Flo
 class PcmWriter:
     """Writes mono PCM to an unbuffered `file`: little-endian 16-bit integers, or `floats` (32-bit).
 
-    16-bit samples are those that `write_audio` writes. `wav` puts a header in front, of unknown
+    16-bit samples are those that `write_audio` writes; what they cannot hold is counted in
+    `clipping`, which is to be told at the end. `wav` puts a header in front, of unknown
     length. Raises VocoderError if the file cannot be written, BrokenPipeError if its reader has
     gone, AudioError for audio that is not finite.
     """
@@ -94,6 +126,7 @@ class PcmWriter:
         self, file: IO[bytes], *, sample_rate: int, floats: bool = False, wav: bool = False
     ) -> None:
         self._file, self._floats = file, floats
+        self.clipping = Clipping("stdout")
         if wav:
             self._send(_wav_header(sample_rate, floats))
 
@@ -101,12 +134,14 @@ class PcmWriter:
         """Write samples at once. Shape: [t], nominally in [-1, 1]."""
         if not len(audio):
             return
-        if not np.isfinite(audio).all():
-            raise AudioError("stdout: the audio has NaN or infinite samples; are the mels right?")
         if self._floats:
+            if not np.isfinite(audio).all():
+                raise AudioError("stdout: the audio has NaN or infinite samples")
             self._send(audio.astype("<f4").tobytes())
-        else:
-            self._send(pcm16(torch.from_numpy(audio)).numpy().astype("<i2").tobytes())
+            return
+        samples = torch.from_numpy(audio)
+        self.clipping.add(samples)
+        self._send(pcm16(samples).numpy().astype("<i2").tobytes())
 
     def _send(self, data: bytes) -> None:
         try:
@@ -217,22 +252,30 @@ def run(
 
 
 class _Counted:
-    """A pipe that counts its bytes and only has `read`: NumPy would seek in a real file."""
+    """A pipe that counts its bytes, keeps the first of them, and tells when it has ended."""
 
     def __init__(self, file: BufferedIOBase) -> None:
-        self._file, self.position = file, 0
+        self._file, self.position, self.head, self.ended = file, 0, b"", False
 
-    def read(self, size: int = -1, /) -> bytes:
-        data = self._file.read(size)
+    def read(self, size: int, /) -> bytes:
+        data = _received(self._file.read, size)
+        self.head, self.ended = self.head or data, not data
         self.position += len(data)
         return data
+
+
+def _received(read: Callable[[int], bytes], size: int) -> bytes:
+    try:
+        return read(size)
+    except OSError as error:
+        raise VocoderError(f"stdin: cannot be read ({error.strerror or error})") from error
 
 
 def _compare(contract: bytes, spec: MelSpec, where: str) -> None:
     """Raise MelMismatchError unless `contract`, the settings in a mel file of ours, is `spec`."""
     try:
-        stated = MelSpec.from_dict(json.loads(contract), "mel_spec")
-    except (ValueError, VocoderError) as error:
+        stated = MelSpec.from_dict(parse_json(contract, "JSON"), "mel_spec")
+    except VocoderError as error:
         raise MelMismatchError(f"{where}: neither a mel nor its settings ({error})") from error
     differing = differences(stated, spec)
     if differing:

@@ -1,37 +1,29 @@
 """Audit of a folder of recordings: measure every file, report its faults, list what is usable."""
 
-import hashlib
-import math
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-import torch
-
-from vocoder.data.manifest import FULL_BAND, Clip, read_table, require_split, splits_by_name
-from vocoder.data.pairs import CompanionFile, pairing
+from vocoder.data.corpus.companions import Mels, Narrowbands, pairing
+from vocoder.data.corpus.index import read_index
+from vocoder.data.corpus.measure import EXCLUDING, Fault, Measurement, faults_of, measure
+from vocoder.data.manifest import SPLITS, Clip, splits_by_name
+from vocoder.data.pairs import CompanionFile
 from vocoder.errors import AudioError, ConfigError, MelMismatchError
 from vocoder.features.mel import MelSpec
-from vocoder.io.audio import READ_SUFFIXES, StrPath, probe, read_blocks
-from vocoder.io.bandwidth import BandwidthMeter
+from vocoder.io.audio import READ_SUFFIXES, StrPath
+from vocoder.io.containers.opening import UnscaledAudioError
+from vocoder.io.folder import find_files
 
-Fault = Literal[
-    "unreadable", "too short", "silent", "duplicate", "clipped", "low bandwidth", "stereo"
-]
-Kind = Fault | Literal["unpaired", "no recording"]
-EXCLUDING: frozenset[Fault] = frozenset({"unreadable", "too short", "silent", "duplicate"})
-
-_BLOCK = 2**18  # samples read at a time: a few seconds, so that memory does not grow with a file
-_FULL_SCALE = 32767 / 32768  # the largest positive 16-bit sample
-_CLIPPED_RUN = 3
-_SILENT_PEAK_DBFS = -60.0
-_SILENT_RMS_DBFS = -70.0
+Kind = Fault | Literal["unpaired", "no recording", "no file", "skipped"]
+# Kinds that concern the folder or the index as a whole, not one recording.
+OVERALL: frozenset[Kind] = frozenset({"no recording", "no file", "skipped"})
 
 
 class Problem(NamedTuple):
-    """A fault of one file, and whether the file was left out because of it."""
+    """A fault of one file, or of all (see `OVERALL`), and whether something was left out."""
 
     path: Path
     kind: Kind
@@ -49,27 +41,12 @@ class Audit(NamedTuple):
     problems: list[Problem]
     trimmed: int = 0
 
-
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """The measured properties of one audio file.
-
-    Levels are over all channels; `digest` identifies the samples, whatever the container.
-    """
-
-    sample_rate: int
-    channels: int
-    samples: int
-    peak_dbfs: float
-    rms_dbfs: float
-    clipped_runs: int
-    bandwidth_hz: int
-    digest: str
-
     @property
-    def seconds(self) -> float:
-        """Duration in seconds."""
-        return self.samples / self.sample_rate
+    def empty_splits(self) -> list[str]:
+        """The splits that have no clips, if training needs one of them."""
+        used = {clip.split for clip in self.clips}
+        empty = [split for split in SPLITS if split not in used]
+        return empty if {"train", "valid"} & set(empty) else []
 
 
 def audit(
@@ -108,9 +85,8 @@ def audit(
         raise AudioError(f"{folder}: no such folder; name the folder that holds the recordings")
     if only and index is None:
         raise ConfigError(f"only={dict(only)} selects rows of an index; give index as well")
-    entries = _walk(root) if index is None else _read_index(Path(index), root, only or {})
+    entries, problems = _entries(root, index, only or {})
     companions = pairing(root, entries, mels=mels, mel_spec=mel_spec, narrowband=narrowband)
-    problems: list[Problem] = []
     usable: dict[Path, tuple[Measurement, CompanionFile | None]] = {}
     first: dict[str, Path] = {}
     for done, path in enumerate(sorted(entries), start=1):
@@ -125,13 +101,8 @@ def audit(
         if progress:
             progress(done, len(entries))
     if not usable:
-        fatal = [problem for problem in problems if problem.excluded]
-        reason = "".join(f"; {path.name}: {text}" for path, _, text, _ in fatal[:1])
-        raise AudioError(f"{folder}: no usable audio among {len(entries)} audio files{reason}")
-    if companions and companions.orphans:
-        count, example = len(companions.orphans), companions.orphans[0]
-        note = f"{count} {companions.kind} files have no recording, such as {example}"
-        problems.append(Problem(companions.folder, "no recording", note, True))
+        raise AudioError(f"{folder}: {_why_nothing(root, len(entries), problems)}")
+    problems += _unmatched(companions)
     splits = splits_by_name([path.relative_to(root) for path in usable])
     clips = [
         _clip(path, root, measured, entries[path], splits, pair)
@@ -141,31 +112,45 @@ def audit(
     return Audit(clips, problems, trimmed)
 
 
-def measure(path: StrPath) -> Measurement:
-    """Measure one audio file in a single pass. Raises AudioError if it cannot be read."""
-    info = probe(path)
-    digest = hashlib.blake2b(str(info.sample_rate).encode(), digest_size=16)
-    peak, energy, runs = 0.0, 0.0, 0
-    tail = torch.zeros(info.channels, _CLIPPED_RUN, dtype=torch.bool)
-    meter = BandwidthMeter(info.sample_rate)
-    for block in read_blocks(path, frames=_BLOCK):
-        digest.update(block.T.contiguous().numpy().tobytes())
-        peak = max(peak, float(block.abs().max()))
-        energy += float(block.double().square().sum())
-        # The end of the last block goes before this one, so that runs across the seam count once.
-        full = torch.cat([tail, block.abs() >= _FULL_SCALE], dim=-1)
-        run = full.unfold(-1, _CLIPPED_RUN, 1).all(-1)
-        runs += int((run[:, 1:] & ~run[:, :-1]).sum())
-        tail = full[:, -_CLIPPED_RUN:]
-        meter.add(block)
-    return Measurement(
-        **info._asdict(),
-        peak_dbfs=_decibels(peak**2),
-        rms_dbfs=_decibels(energy / (info.samples * info.channels)),
-        clipped_runs=runs,
-        bandwidth_hz=meter.bandwidth_hz,
-        digest=digest.hexdigest(),
-    )
+def _entries(
+    root: Path, index: StrPath | None, only: Mapping[str, Collection[str]]
+) -> tuple[dict[Path, dict[str, str]], list[Problem]]:
+    """The recordings, with what the index says of each, and what was left out in finding them."""
+    if index is not None:
+        listed, notes = read_index(Path(index), root, only)
+        return listed, [Problem(Path(index), "no file", note, True) for note in notes]
+    found = find_files(root, READ_SUFFIXES)
+    return {path: {} for path in found.files}, _skipped(root, found.skipped)
+
+
+def _skipped(folder: Path, skipped: Mapping[Path, str]) -> list[Problem]:
+    if not skipped:
+        return []
+    path, reason = next(iter(skipped.items()))
+    note = f"{len(skipped)} entries are skipped, such as {path}: it {reason}"
+    return [Problem(folder, "skipped", note, True)]
+
+
+def _why_nothing(root: Path, count: int, problems: list[Problem]) -> str:
+    """Why an audit of `count` files found nothing usable, in one line."""
+    reason = next((f"; {p.path.name}: {p.explanation}" for p in problems if p.excluded), "")
+    if not count and not reason:
+        suffixes = Counter(path.suffix for path in root.rglob("*") if path.is_file())
+        there = "".join(f"it has {n} {suffix} files; " for suffix, n in suffixes.most_common(1))
+        reason = f"; {there}convert what else is audio to wav or flac"
+    return f"no usable audio among {count} audio files{reason}"
+
+
+def _unmatched(companions: Mels | Narrowbands | None) -> list[Problem]:
+    """Files of the paired folder that no recording needs, and what could not be searched there."""
+    if not companions:
+        return []
+    problems = _skipped(companions.folder, companions.skipped)
+    if companions.orphans:
+        count, example = len(companions.orphans), companions.orphans[0]
+        note = f"{count} {companions.kind} files have no recording, such as {example}"
+        problems.append(Problem(companions.folder, "no recording", note, True))
+    return problems
 
 
 def _examine(
@@ -175,8 +160,9 @@ def _examine(
     try:
         measured = measure(path)
     except AudioError as error:
-        return [Problem(path, "unreadable", str(error).removeprefix(f"{path}: "), True)], None
-    faults = _faults(measured, min_seconds)
+        kind: Fault = "not scaled" if isinstance(error, UnscaledAudioError) else "unreadable"
+        return [Problem(path, kind, str(error).removeprefix(f"{path}: "), True)], None
+    faults = faults_of(measured, min_seconds)
     if not EXCLUDING & faults.keys():
         original = first.setdefault(measured.digest, path)
         if original != path:
@@ -187,56 +173,6 @@ def _examine(
         Problem(path, kind, text, kind in EXCLUDING) for kind, text in (serious or faults).items()
     ]
     return problems, None if serious else measured
-
-
-def _faults(measured: Measurement, min_seconds: float) -> dict[Fault, str]:
-    faults: dict[Fault, str] = {}
-    if measured.seconds < min_seconds:
-        faults["too short"] = f"lasts {measured.seconds:.3f} s, less than {min_seconds} s"
-    if measured.peak_dbfs < _SILENT_PEAK_DBFS or measured.rms_dbfs < _SILENT_RMS_DBFS:
-        faults["silent"] = f"peak {measured.peak_dbfs:.1f}, RMS {measured.rms_dbfs:.1f} dBFS"
-    if measured.clipped_runs:
-        faults["clipped"] = (
-            f"{measured.clipped_runs} runs of {_CLIPPED_RUN} or more full-scale samples; "
-            "record it with less gain"
-        )
-    if measured.bandwidth_hz < FULL_BAND * measured.sample_rate / 2:
-        faults["low bandwidth"] = (
-            f"content ends at {measured.bandwidth_hz} Hz of {measured.sample_rate // 2} Hz; "
-            "it may have been upsampled, find the original or train at a lower rate"
-        )
-    if measured.channels > 1:
-        faults["stereo"] = (
-            f"{measured.channels} channels; training takes one of them at random, "
-            "their mean if it is paired with another file"
-        )
-    return faults
-
-
-def _walk(root: Path) -> dict[Path, dict[str, str]]:
-    return {
-        path: {}
-        for path in root.rglob("*")
-        if path.suffix.lower() in READ_SUFFIXES and path.is_file()
-    }
-
-
-def _read_index(
-    index: Path, root: Path, only: Mapping[str, Collection[str]]
-) -> dict[Path, dict[str, str]]:
-    """The selected rows that lie in `root`: path → its split, speaker and licence."""
-    entries: dict[Path, dict[str, str]] = {}
-    for line, row in read_table(index, required={"path"} | only.keys()):
-        path = Path(os.path.abspath(index.parent / row["path"]))
-        selected = all(row[column] in values for column, values in only.items())
-        if not selected or not path.is_relative_to(root):
-            continue
-        carried = {name: row.get(name, "") for name in ("split", "speaker", "licence")}
-        if carried["split"]:
-            require_split(carried["split"], f"{index}:{line}: split")
-        if entries.setdefault(path, carried) != carried:
-            raise ConfigError(f"{index}:{line}: {row['path']} is listed twice, differently")
-    return entries
 
 
 def _clip(
@@ -264,7 +200,3 @@ def _clip(
         mel_spec=pair.spec if pair else None,
         narrowband=pair.narrowband if pair else None,
     )
-
-
-def _decibels(mean_square: float) -> float:
-    return 10.0 * math.log10(mean_square) if mean_square > 0.0 else -math.inf

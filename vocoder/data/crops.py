@@ -1,6 +1,8 @@
 """Crops of recordings at any sample rate, with their paired mel or narrow-band copy."""
 
 import math
+import os
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -13,6 +15,21 @@ from vocoder.io.audio import read_audio, resample_soxr
 
 # Samples at the lower rate that soxr's HQ filter spans on either side: 128 leave an error of 1e-7.
 _FILTER_REACH = 256
+
+
+def require_files(clips: Sequence[Clip]) -> None:
+    """Raise AudioError, which names one and counts all, if files of clips are missing."""
+    optional = [path for clip in clips for path in (clip.path, clip.mel, clip.narrowband)]
+    paths = [path for path in optional if path is not None]
+    folders = {path.parent for path in paths}  # listed once each: faster than a look at every file
+    listed = {folder: set(os.listdir(folder) if folder.is_dir() else ()) for folder in folders}
+    names = (path for path in paths if path.name not in listed[path.parent])
+    missing = [path for path in names if not path.exists()]  # spelt as in the folder or not
+    if missing:
+        raise AudioError(
+            f"{missing[0]}: no such file ({len(missing)} of {len(paths)} are missing); "
+            "run `vocoder prepare` again"
+        )
 
 
 def read_crop(

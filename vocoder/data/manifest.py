@@ -13,16 +13,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from vocoder.errors import ConfigError
+from vocoder.data.table import read_table, shortened
+from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.io.atomic import replacing_file
 from vocoder.io.audio import StrPath
+from vocoder.io.untrusted import parse_json
 
 logger = logging.getLogger(__name__)
 
 SPLITS = ("train", "valid", "test")
 # Share of Nyquist that content must reach: a model trained on less leaves the upper band empty.
 FULL_BAND = 0.75
+_TOO_MANY = 2**53  # what a float64 counts to exactly; no recording is as long
 _HELD_OUT = 0.02  # share of the clips in each of valid and test
 
 
@@ -54,8 +57,12 @@ class Clip:
         """Check that the values can describe a recording."""
         require_split(self.split, "split")
         for name in ("samples", "sample_rate", "channels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it must be positive")
+            if not 1 <= getattr(self, name) < _TOO_MANY:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}; it must be positive, and below 2⁵³"
+                )
+        if not 0.0 <= self.seconds < math.inf:
+            raise ConfigError(f"seconds is {self.seconds}; it must be a number, 0 or more")
         if not math.isfinite(self.peak_dbfs):
             raise ConfigError(f"peak_dbfs is {self.peak_dbfs}; leave silent files out")
         if self.mel and self.narrowband:
@@ -155,6 +162,11 @@ def target_clips(
     clips = [clip for clip in listed if clip.split == split]
     kept = [clip for clip in clips if allow_band_limited or clip.full_band(sample_rate)]
     needed = FULL_BAND * sample_rate / 2
+    if not clips:
+        raise ConfigError(
+            f"{manifest}: split {split!r} is empty ({len(listed)} clips in the others); name it in "
+            "the column split of some clips, or cut a long recording into files and prepare again"
+        )
     if not kept:
         raise ConfigError(
             f"{manifest}: none of {len(clips)} clips in split {split!r} has content up to "
@@ -191,38 +203,6 @@ def write_manifest(path: StrPath, clips: Iterable[Clip]) -> None:
             table.writerow({name: _text(getattr(clip, name), folder) for name in table.fieldnames})
 
 
-def read_table(
-    path: Path, *, required: Iterable[str], optional: Iterable[str] | None = None
-) -> list[tuple[int, dict[str, str]]]:
-    """Read the rows of a CSV file with a header, each with its line number.
-
-    Raises ConfigError if it cannot be read, lacks a required column, has one that is neither
-    required nor `optional` (None: any may be there), or has a ragged row.
-    """
-    needed = list(required)
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            found = set(table.fieldnames or ())
-            missing = sorted(set(needed) - found)
-            unknown = [] if optional is None else sorted(found.difference(needed, optional))
-            if missing or unknown:
-                raise ConfigError(
-                    f"{path}: missing columns {missing}, unknown columns {unknown}; needs {needed}"
-                )
-            rows = [(table.line_num, row) for row in table]
-    except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot read ({error.strerror}); `vocoder prepare` makes a manifest"
-        ) from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise ConfigError(f"{path}: is not a CSV file in UTF-8 ({error})") from error
-    for line, row in rows:
-        if None in row or None in row.values():
-            raise ConfigError(f"{path}:{line}: has more or fewer fields than the header")
-    return rows
-
-
 def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
     values: dict[str, str | int | float | Path | MelSpec] = {name: row[name] for name in COLUMNS}
     values["path"] = Path(os.path.abspath(path.parent / row["path"]))
@@ -235,7 +215,7 @@ def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
                 values[name] = int(row[name]) if kind is int else float(row[name])
             except ValueError as error:
                 raise ConfigError(
-                    f"{path}:{line}: {name} is {row[name]!r}, not a number"
+                    f"{path}:{line}: {name} is {shortened(row[name])}, not a number"
                 ) from error
     try:
         if row.get("mel_spec"):
@@ -264,6 +244,7 @@ def _mel_spec(text: str) -> MelSpec:
     if not text.startswith("{"):
         return MelSpec.preset(text)
     try:
-        return MelSpec.from_dict(json.loads(text), "mel_spec")
-    except ValueError as error:
+        values = parse_json(text, "mel_spec")
+    except VocoderError as error:
         raise ConfigError(f"mel_spec is not JSON ({error})") from error
+    return MelSpec.from_dict(values, "mel_spec")

@@ -4,9 +4,8 @@ The crops of a step follow from (seed, step, rank) alone. So resuming needs the 
 and nothing else, and neither the number of workers nor earlier steps can change the data.
 """
 
-import signal
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import chain, islice, zip_longest
 from types import MappingProxyType
 from typing import NamedTuple
@@ -15,12 +14,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
-from vocoder.data.crops import read_crop, read_with_mel, read_with_narrowband
+from vocoder.data.crops import read_crop, read_with_mel, read_with_narrowband, require_files
 from vocoder.data.manifest import Clip, target_clips
 from vocoder.data.tones import gliding_tone
-from vocoder.errors import ConfigError, VocoderError
+from vocoder.errors import AudioError, ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.io.audio import StrPath
 
@@ -130,6 +129,7 @@ class Segments(Dataset[Batch]):
             takes=takes,
             allow_band_limited=allow_band_limited,
         )
+        require_files(self.clips)
         self.paired = self.clips[0].paired
         if self.paired and tuple(speed) != (1.0, 1.0):
             raise ConfigError(
@@ -232,48 +232,6 @@ class Segments(Dataset[Batch]):
         return round(clip.sample_rate * factor / _RATE_STEP) * _RATE_STEP
 
 
-def loader(segments: Segments, *, start: int, steps: int, workers: int) -> Iterator[Batch]:
-    """Iterate over the batches of steps [start, start + steps), read ahead by `workers` processes.
-
-    With 0 workers, this process reads them. Each worker computes on one thread (torch's own rule).
-    Batches are in pinned memory if there is a GPU. An error in a worker is raised here unchanged.
-    """
-    batches = DataLoader(
-        _Outcomes(segments),
-        sampler=range(start, start + steps),
-        batch_size=None,  # an item is a whole batch
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_leave_signals_to_parent,
-        generator=torch.Generator(),  # the loader draws a seed: not from the global random state
-    )
-    for outcome in batches:
-        if isinstance(outcome, VocoderError):
-            raise outcome
-        yield outcome
-
-
-class _Outcomes(Dataset[Batch | VocoderError]):
-    """Segments that return errors as items: raised in a worker, they would come as a traceback."""
-
-    def __init__(self, segments: Segments) -> None:
-        self.segments = segments
-
-    def __getitem__(self, step: int) -> Batch | VocoderError:
-        try:
-            return self.segments[step]
-        except VocoderError as error:
-            return error
-
-
-def _leave_signals_to_parent(_worker: int) -> None:
-    # Ctrl-C and a scheduler's SIGTERM reach the whole process group. The trainer then finishes its
-    # step and saves, for which the workers must live; they end with it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-
-
 def validation_clips(
     manifest: StrPath,
     *,
@@ -281,6 +239,7 @@ def validation_clips(
     split: str = "valid",
     limit: int,
     max_seconds: float,
+    least: int = 1,
     mel: MelSpec | None = None,
     narrowband: bool = False,
 ) -> list[tuple[str, Tensor, Mapping[str, Tensor]]]:
@@ -288,7 +247,8 @@ def validation_clips(
 
     Speakers alternate in the order of their names, each with its clips in the order of paths. The
     audio is the first channel, of paired clips the mean, converted to `sample_rate`. Raises
-    ConfigError if the split has no clip with enough bandwidth.
+    ConfigError if the split has no clip with enough bandwidth, AudioError for one that is too short
+    or cannot be read.
 
     Shape of each: [1, T], "mel" [M, F] or "narrowband" [1, T].
 
@@ -298,6 +258,7 @@ def validation_clips(
         split: The split of the manifest that is read.
         limit: The number of clips, at most.
         max_seconds: Length of a clip, at most; its beginning is taken.
+        least: Samples at `sample_rate` that a clip must have.
         mel: The mel that the model takes, to which paired mels are converted; None if it takes
             none.
         narrowband: Whether the model takes narrow-band copies.
@@ -310,10 +271,17 @@ def validation_clips(
     turns = chain.from_iterable(zip_longest(*speakers.values()))
     chosen = islice((clip for clip in turns if clip is not None), limit)
     most = int(max_seconds * sample_rate)
-    return [
-        (f"{clip.speaker}/{clip.path.stem}", *_beginning(clip, most, sample_rate, mel))
-        for clip in chosen
-    ]
+    beginnings = []
+    for clip in chosen:
+        audio, features = _beginning(clip, most, sample_rate, mel)
+        if audio.shape[-1] < least:
+            raise AudioError(
+                f"{clip.path}: {audio.shape[-1]} samples at {sample_rate} Hz are too short for "
+                f"validation, which needs {least} ({least / sample_rate:.3f} s); take it out of "
+                f"split {split!r} of {manifest}, or prepare with a higher --min-seconds"
+            )
+        beginnings.append((f"{clip.speaker}/{clip.path.stem}", audio, features))
+    return beginnings
 
 
 def _beginning(

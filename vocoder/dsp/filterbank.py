@@ -1,5 +1,6 @@
 """Mel filterbanks, computed in double precision."""
 
+import math
 from typing import Literal
 
 import torch
@@ -11,7 +12,7 @@ MelScale = Literal["slaney", "htk"]
 _LINEAR_HZ = 200.0 / 3.0
 _BREAK_HZ = 1000.0
 _BREAK_MEL = _BREAK_HZ / _LINEAR_HZ
-_LOG_STEP = torch.log(torch.tensor(6.4, dtype=torch.float64)).item() / 27.0
+_LOG_STEP = math.log(6.4) / 27.0
 
 
 def hz_to_mel(hz: Tensor, scale: MelScale) -> Tensor:

@@ -26,10 +26,10 @@ def pqmf_filters(
 
     Shape: [bands, 1, taps + 1].
     """
-    if bands < 1 or taps < 2 or taps % 2 or not 0.0 < cutoff < 1.0:
+    if not 1 <= bands <= 256 or not 2 <= taps <= 4096 or taps % 2 or not 0.0 < cutoff < 1.0:
         raise ConfigError(
-            f"PQMF has {bands} bands, {taps} taps and cutoff {cutoff}; choose at least one band, "
-            "an even number of taps and a cutoff between 0 and 1"
+            f"PQMF has {bands} bands, {taps} taps and cutoff {cutoff}; choose 1 to 256 bands, "
+            "an even number of taps up to 4096 and a cutoff between 0 and 1"
         )
     return _modulated(bands, taps + 1, cutoff=cutoff, beta=beta)
 
@@ -64,10 +64,10 @@ def even_pqmf_filters(bands: int = 4, *, size: int = 32, cutoff: float = 0.15886
 
     Shape: [bands, 1, size].
     """
-    if bands < 2 or size < 1 or size % (2 * bands) or not 0.0 < cutoff < 1.0:
+    if bands < 2 or not 1 <= size <= 4096 or size % (2 * bands) or not 0.0 < cutoff < 1.0:
         raise ConfigError(
             f"PQMF has {bands} bands, filter_size {size} and cutoff {cutoff}; choose at least two "
-            "bands, a multiple of twice their number and a cutoff between 0 and 1"
+            "bands, a multiple of twice their number up to 4096 and a cutoff between 0 and 1"
         )
     return _modulated(bands, size, cutoff=cutoff, beta=9.0)
 

@@ -36,6 +36,8 @@ class Metric:
     """(reference [T], estimate [T], sample_rate) → score; AudioError for what it cannot score."""
     needs_cutoff: bool = False
     """Whether `score` takes `cutoff=`: the highest frequency in Hz of what was extended."""
+    takes_silence: bool = False
+    """Whether a score against a silent reference means something."""
 
     def scorer(self, cutoff: float | None) -> Score:
         """The function (reference, estimate, sample_rate) → score, with the cutoff bound to it.
@@ -63,7 +65,12 @@ class Metric:
 
 METRICS: dict[str, Metric] = {
     "log_mel": Metric(
-        label="log-mel L1", unit="Np", better="lower", decimals=3, score=log_mel_error
+        label="log-mel L1",
+        unit="Np",
+        better="lower",
+        decimals=3,
+        score=log_mel_error,
+        takes_silence=True,
     ),
     "stft": Metric(label="MR-STFT", unit="", better="lower", decimals=3, score=stft_error),
     "f0_rmse": Metric(label="F0 RMSE", unit="cents", better="lower", decimals=1, score=f0_rmse),
@@ -75,9 +82,15 @@ METRICS: dict[str, Metric] = {
         label="periodicity", unit="", better="lower", decimals=3, score=periodicity_rmse
     ),
     "pesq_wb": Metric(label="PESQ-wb", unit="", better="higher", decimals=2, score=pesq_wb),
-    "lsd": Metric(label="LSD", unit="", better="lower", decimals=3, score=lsd),
+    "lsd": Metric(label="LSD", unit="", better="lower", decimals=3, score=lsd, takes_silence=True),
     "lsd_high": Metric(
-        label="LSD high", unit="", better="lower", decimals=3, score=lsd_high, needs_cutoff=True
+        label="LSD high",
+        unit="",
+        better="lower",
+        decimals=3,
+        score=lsd_high,
+        needs_cutoff=True,
+        takes_silence=True,
     ),
     "snr_low": Metric(
         label="SNR low", unit="dB", better="higher", decimals=1, score=snr_low, needs_cutoff=True

@@ -15,21 +15,17 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from vocoder import __version__
-from vocoder.errors import AudioError, ConfigError
+from vocoder.errors import AudioError, ConfigError, VocoderError
 from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING, Score
+from vocoder.evaluation.pairing import ScoredPair, find_pairs
 from vocoder.io.atomic import replacing_file
-from vocoder.io.audio import READ_SUFFIXES, read_audio, resample_soxr
+from vocoder.io.audio import read_audio, resample_soxr
+from vocoder.io.untrusted import read_json
 
 _SHORTEST_SECONDS = 0.1
+_SILENT = 1e-3  # peak of a silent reference: -60 dBFS, as in `vocoder prepare`
+_WINDOW_SECONDS = 0.1  # what a vocoder may drop or add at the end
 _PACKAGES = ("torch", "numpy", "soundfile", "soxr", "pesq", "visqol-python")
-
-
-class ScoredPair(NamedTuple):
-    """A reference and an estimate of it; `name` is the relative path of both, without suffix."""
-
-    name: str
-    reference: Path
-    estimate: Path
 
 
 class Summary(NamedTuple):
@@ -56,6 +52,18 @@ class FileScore:
     extra_samples: int
     scores: dict[str, float]
     skipped: dict[str, str]
+
+    @property
+    def gap(self) -> float:
+        """What the estimate lacks of its reference, as a share of that; negative if it is longer.
+
+        Exactly 0 for a window at the end: 0.1 s, but at least 1 % and at most 10 %.
+        """
+        lacking = -self.extra_samples / self.sample_rate
+        reference = self.seconds + max(0.0, lacking)
+        tolerance = max(0.01, min(0.1, _WINDOW_SECONDS / reference))
+        share = lacking / reference
+        return share if abs(share) > tolerance else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +95,18 @@ class Report:
             if values
         }
 
+    @property
+    def gaps(self) -> dict[str, float]:
+        """What estimates lack of their references (see `FileScore.gap`): name → share, if any."""
+        return {file.name: file.gap for file in self.files if file.gap}
+
     def save(self, path: Path) -> None:
         """Write `path` with the suffixes .json (everything) and .csv (a row per file), atomically.
 
         Raises VocoderError if a file cannot be written.
         """
         summary = {metric: values._asdict() for metric, values in self.summary.items()}
-        content = {"summary": summary, **dataclasses.asdict(self)}
+        content = {"summary": summary, "gaps": self.gaps, **dataclasses.asdict(self)}
         with replacing_file(path.with_suffix(".json")) as temporary:
             text = json.dumps(content, indent=1, ensure_ascii=False, allow_nan=False)
             temporary.write_text(text + "\n", encoding="utf-8")
@@ -111,15 +124,16 @@ class Report:
     def load(cls, path: Path) -> "Report":
         """Read a report from the JSON file that `save` wrote. Raises ConfigError."""
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
+            content = read_json(path)
             return cls(
                 metrics=content["metrics"],
                 versions=content["versions"],
                 files=tuple(FileScore(**file) for file in content["files"]),
                 unscored=content["unscored"],
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ConfigError(f"{path}: not an evaluation report ({error})") from error
+        except (VocoderError, KeyError, TypeError, AttributeError) as error:
+            reason = str(error).removeprefix(f"{path}: ")
+            raise ConfigError(f"{path}: not an evaluation report ({reason})") from error
 
     def _rows(self) -> list[list[Any]]:
         compared = [
@@ -173,24 +187,6 @@ def evaluate(
     )
 
 
-def find_pairs(reference: Path, estimate: Path) -> tuple[list[ScoredPair], dict[str, str]]:
-    """Pair the audio files of two folders: the pairs by name, and the rest as name → reason.
-
-    Raises AudioError if no files pair, or two files of a folder have the same name.
-    """
-    references, estimates = _audio_files(reference), _audio_files(estimate)
-    common = sorted(references.keys() & estimates.keys())
-    if not common:
-        raise AudioError(
-            f"no audio file in {estimate} has a counterpart in {reference}; "
-            "they pair up by relative path without suffix"
-        )
-    left_over = dict.fromkeys(references.keys() - estimates, f"no counterpart in {estimate}")
-    left_over |= dict.fromkeys(estimates.keys() - references, f"no counterpart in {reference}")
-    pairs = [ScoredPair(name, references[name], estimates[name]) for name in common]
-    return pairs, dict(sorted(left_over.items()))
-
-
 def score_pair(
     pair: ScoredPair, *, metrics: Sequence[str] = VOCODING, cutoff: float | None = None
 ) -> FileScore:
@@ -242,6 +238,7 @@ def _score(
     reference: Tensor, estimate: Tensor, rate: int, scorers: Mapping[str, Score]
 ) -> tuple[dict[str, float], dict[str, str]]:
     scores, skipped = {}, {}
+    peak = reference.abs().amax(-1).min().item()  # of the quietest channel
     for metric, score in scorers.items():
         try:
             channels = zip(reference, estimate, strict=True)
@@ -249,25 +246,13 @@ def _score(
         except AudioError as error:
             skipped[metric] = str(error)
             continue
-        if math.isfinite(value):
-            scores[metric] = value
-        else:
+        if not math.isfinite(value):
             skipped[metric] = "the score is not a finite number"
+        elif peak < _SILENT and not METRICS[metric].takes_silence:
+            skipped[metric] = f"the reference is silent, its peak is {peak:.2g} of full scale"
+        else:
+            scores[metric] = value
     return scores, skipped
-
-
-def _audio_files(directory: Path) -> Mapping[str, Path]:
-    """Audio files under a directory by relative path without suffix."""
-    if not directory.is_dir():
-        raise AudioError(f"{directory}: not a directory")
-    found: dict[str, Path] = {}
-    for path in sorted(directory.rglob("*")):
-        if path.suffix.lower() in READ_SUFFIXES and path.is_file():
-            name = path.relative_to(directory).with_suffix("").as_posix()
-            if name in found:
-                raise AudioError(f"{path} and {found[name]} have the same name; keep one of them")
-            found[name] = path
-    return found
 
 
 def _half_width(values: Sequence[float]) -> float | None:

@@ -1,6 +1,6 @@
 """Reports of several models side by side, for the terminal and for READMEs."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from rich import box
 from rich.table import Table
@@ -105,7 +105,7 @@ def _best(reports: Mapping[str, Report], metric: str) -> set[str]:
 
 
 def _caption(reports: Mapping[str, Report]) -> str:
-    """Number and rate of the files, whether they are the same for all models, and the cutoff."""
+    """Number and rate of the files, whether they are all and whole, and the cutoff."""
     files = {model: {(f.name, f.sample_rate) for f in r.files} for model, r in reports.items()}
     counts = {model: f"{len(found)} files at {_rates(found)}" for model, found in files.items()}
     if len({frozenset(found) for found in files.values()}) == 1:
@@ -116,7 +116,28 @@ def _caption(reports: Mapping[str, Report]) -> str:
     facts = (about for report in reports.values() for about in report.metrics.values())
     cutoffs = sorted({about["cutoff"] for about in facts if "cutoff" in about})
     ended = f"; narrow band up to {', '.join(cutoffs)}" if cutoffs else ""
-    return f"mean ± 95 % confidence over {over}{ended}"
+    lacks = "".join(f"; {model}: {text}" for model, r in reports.items() for text in _lacks(r))
+    return f"mean ± 95 % confidence over {over}{ended}{lacks}"
+
+
+def _lacks(report: Report) -> Iterator[str]:
+    """What the scores of a report do not cover: parts of files, and files."""
+    short = {name: gap for name, gap in report.gaps.items() if gap > 0.0}
+    longer = {name: -gap for name, gap in report.gaps.items() if gap < 0.0}
+    if short:
+        name = max(short, key=lambda name: short[name])
+        yield (
+            f"{len(short)} of {len(report.files)} files lack up to {short[name]:.0%} of the "
+            f"reference ({name}), which is not scored"
+        )
+    if longer:
+        name = max(longer, key=lambda name: longer[name])
+        yield (
+            f"{len(longer)} of {len(report.files)} files are up to {longer[name]:.0%} longer than "
+            f"the reference ({name}); are the folders swapped?"
+        )
+    if report.unscored:
+        yield f"{len(report.unscored)} files are not scored"
 
 
 def _rates(files: Iterable[tuple[str, int]]) -> str:

@@ -7,17 +7,29 @@ from vocoder import lazy_exports
 if TYPE_CHECKING:
     from vocoder.features.f0 import F0 as F0
     from vocoder.features.mel import MelSpec as MelSpec, MelSpectrogram as MelSpectrogram
+    from vocoder.features.mel_check import (
+        Diagnosis as Diagnosis,
+        check_mel as check_mel,
+        compare_mels as compare_mels,
+    )
     from vocoder.features.mel_conversion import (
         convert as convert,
         differences as differences,
         layout as layout,
     )
+    from vocoder.features.mel_readings import Reading as Reading
+    from vocoder.features.mel_ruler import MelFeatures as MelFeatures, Ruler as Ruler
+    from vocoder.features.normalisation import Normalisation as Normalisation
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "vocoder.features.f0": ["F0"],
         "vocoder.features.mel": ["MelSpec", "MelSpectrogram"],
+        "vocoder.features.mel_check": ["Diagnosis", "check_mel", "compare_mels"],
         "vocoder.features.mel_conversion": ["convert", "differences", "layout"],
+        "vocoder.features.mel_readings": ["Reading"],
+        "vocoder.features.mel_ruler": ["MelFeatures", "Ruler"],
+        "vocoder.features.normalisation": ["Normalisation"],
     },
 )

@@ -16,10 +16,12 @@ from torch import Tensor, nn
 from vocoder.dsp.filterbank import MelScale, mel_filterbank
 from vocoder.dsp.stft import Padding, hann_window, magnitude, stft
 from vocoder.errors import ConfigError
+from vocoder.features.mel_fields import checked_fields
+from vocoder.features.normalisation import LogBase, normalisation_fields
+from vocoder.io.defaults import Float32OnCpu
 
-LogBase = Literal["ln", "log10", "db"]
 # One unit of each logarithm in nepers: ln x, log10 x, 20 log10 x.
-_NEPERS = {"ln": 1.0, "log10": math.log(10.0), "db": math.log(10.0) / 20.0}
+NEPERS = {"ln": 1.0, "log10": math.log(10.0), "db": math.log(10.0) / 20.0}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,52 +58,21 @@ class MelSpec:
     power_floor: float = 0.0
     """Added to the squared magnitude before its root."""
     log: LogBase = "ln"
-    """Logarithm of the mel values x: "ln", "log10" or "db" (20 log10 x)."""
+    """Logarithm of the mel values x: "ln", "log10", "db" (20 log10 x), or "linear" for x itself."""
     log_floor: float = 1e-5
     """Smallest mel value before the logarithm."""
     padding: Padding = "same"
     """Where frames lie: T samples give T // `hop_length` for "same", one more for "center"."""
     mean: tuple[float, ...] = ()
-    """Per band, subtracted after the logarithm; empty for none."""
+    """Per band, subtracted after the logarithm; empty for none, one number for all bands."""
     scale: tuple[float, ...] = ()
-    """Per band, divided by after the mean is subtracted; empty for none."""
+    """Per band, divided by after the mean is subtracted; as `mean`."""
 
     def __post_init__(self) -> None:
         """Raise ConfigError unless the settings describe a spectrogram."""
-        object.__setattr__(self, "mean", tuple(self.mean))
-        object.__setattr__(self, "scale", tuple(self.scale))
-        choices = {
-            "mel_scale": ("slaney", "htk"),
-            "norm": ("slaney", "none"),
-            "log": ("ln", "log10", "db"),
-            "padding": ("same", "center"),
-            "power": (1, 2),
-        }
-        for name, allowed in choices.items():
-            if getattr(self, name) not in allowed:
-                raise ConfigError(f"mel.{name} is {getattr(self, name)!r}; choose from {allowed}")
-        for name in ("sample_rate", "n_fft", "hop_length", "win_length", "n_mels"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"mel.{name} is {getattr(self, name)}; it must be positive")
-        if self.win_length > self.n_fft:
-            raise ConfigError(f"mel.win_length {self.win_length} is longer than n_fft {self.n_fft}")
-        if self.hop_length > self.win_length:
-            raise ConfigError(
-                f"mel.hop_length {self.hop_length} is longer than win_length {self.win_length}, "
-                "samples between frames would be lost"
-            )
-        if not 0.0 <= self.f_min < self.top_hz <= self.sample_rate / 2:
-            raise ConfigError(
-                f"mel band {self.f_min}–{self.top_hz} Hz does not fit below "
-                f"{self.sample_rate / 2} Hz (sample_rate / 2)"
-            )
-        if self.log_floor <= 0.0:
-            raise ConfigError(f"mel.log_floor is {self.log_floor}; it must be positive")
-        for name in ("mean", "scale"):
-            if len(getattr(self, name)) not in (0, self.n_mels):
-                raise ConfigError(
-                    f"mel.{name} has {len(getattr(self, name))} values, not {self.n_mels}"
-                )
+        values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        for name, value in checked_fields(values).items():
+            object.__setattr__(self, name, value)
 
     @property
     def top_hz(self) -> float:
@@ -115,14 +86,24 @@ class MelSpec:
     @property
     def silence(self) -> tuple[float, ...]:
         """Value of each band for digital silence."""
-        nothing = magnitude(torch.zeros(1, dtype=torch.complex64), self.power_floor)
-        floor = nothing.item() ** self.power
-        filters = _filterbank(self).sum(dim=1)
-        return tuple(self.compress((filters * floor)[:, None])[:, 0].tolist())
+        with Float32OnCpu():
+            nothing = magnitude(torch.zeros(1, dtype=torch.complex64), self.power_floor)
+            floor = nothing.item() ** self.power
+            filters = _filterbank(self).sum(dim=1)
+            return tuple(self.compress((filters * floor)[:, None])[:, 0].tolist())
+
+    @property
+    def largest(self) -> tuple[float, ...]:
+        """Largest mel value x of each band, before the logarithm, for audio in [-1, 1]."""
+        with Float32OnCpu():
+            peak = hann_window(self.win_length, self.n_fft).sum() ** self.power
+            return tuple((_filterbank(self).sum(dim=1) * peak).tolist())
 
     def compress(self, linear: Tensor) -> Tensor:
         """Convert mel magnitudes (or powers) to this log-mel. Shape: [..., M, F] → same."""
-        logarithm = torch.log(linear.clamp_min(self.log_floor)) / _NEPERS[self.log]
+        logarithm = linear.clamp_min(self.log_floor)
+        if self.log != "linear":
+            logarithm = torch.log(logarithm) / NEPERS[self.log]
         if self.mean:
             logarithm = logarithm - logarithm.new_tensor(self.mean)[:, None]
         if self.scale:
@@ -135,7 +116,7 @@ class MelSpec:
             mel = mel * mel.new_tensor(self.scale)[:, None]
         if self.mean:
             mel = mel + mel.new_tensor(self.mean)[:, None]
-        return torch.exp(mel * _NEPERS[self.log])
+        return mel if self.log == "linear" else torch.exp(mel * NEPERS[self.log])
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain values, for JSON."""
@@ -163,8 +144,19 @@ class MelSpec:
             )
         try:
             return cls(**values)
-        except (TypeError, ConfigError) as error:
+        except ConfigError as error:
             raise ConfigError(f"{origin}: {error}") from error
+
+    def normalised(self, name: str) -> "MelSpec":
+        """Return these settings for mels of a normalisation, by its name in `NORMALISATIONS`.
+
+        It replaces log, mean and scale, and the log floor where the normalisation has its own.
+        Raises ConfigError if there is none of that name.
+
+        >>> MelSpec.preset("hifigan_22k_80").normalised("keithito").log
+        'db'
+        """
+        return dataclasses.replace(self, **normalisation_fields(name))
 
     @classmethod
     def preset(cls, name: str) -> "MelSpec":
@@ -186,6 +178,7 @@ def _hifigan(rate: int, mels: int, f_max: float | None) -> MelSpec:
     )
 
 
+_TACOTRON2 = dataclasses.replace(_hifigan(22050, 80, 8000.0), power_floor=0.0, padding="center")
 PRESETS: dict[str, MelSpec] = {
     "hifigan_22k_80": _hifigan(22050, 80, 8000.0),
     "hifigan_16k_80": _hifigan(16000, 80, None),
@@ -233,6 +226,13 @@ PRESETS: dict[str, MelSpec] = {
         log="log10",
         log_floor=1e-10,
         padding="center",
+    ),
+    "tacotron2_22k_80": _TACOTRON2,
+    "glow_tts_22k_80": _TACOTRON2,
+    "grad_tts_22k_80": _hifigan(22050, 80, 8000.0),
+    "matcha_22k_80": _hifigan(22050, 80, 8000.0).normalised("matcha_lj"),
+    "specvqgan_22k_80": dataclasses.replace(_TACOTRON2, f_min=125.0, f_max=7600.0).normalised(
+        "specvqgan"
     ),
     "melgan_22k_80": dataclasses.replace(_hifigan(22050, 80, None), power_floor=0.0, log="log10"),
 }

@@ -1,6 +1,7 @@
 """Compare mel settings, and convert mels between them where that is exact."""
 
 import dataclasses
+import math
 from typing import Any
 
 from torch import Tensor
@@ -23,18 +24,23 @@ def convert(mel: Tensor, source: MelSpec, target: MelSpec) -> Tensor:
     """Convert `mel` from one spec to another where that is exact, otherwise raise MelMismatchError.
 
     Exact are changes of the base of the logarithm, of the per-band mean and scale, and to a higher
-    log floor (the mel is clamped to it). Shape: [..., M, F] → same.
+    log floor (the mel is clamped to it). A lower log floor is accepted where the source's is
+    inaudible, as those of Tacotron are: what it clamped stays there. Shape: [..., M, F] → same.
     """
     differing = differences(source, target)
-    # A floor can be raised (clamped), but values below it cannot be recovered.
-    exact = {"log", "mean", "scale"} | (
-        {"log_floor"} if source.log_floor <= target.log_floor else set()
-    )
+    exact = {"log", "mean", "scale"}
+    if source.log_floor <= target.log_floor or _inaudible(source):
+        exact.add("log_floor")
     lost = {name: pair for name, pair in differing.items() if name not in exact}
     if lost:
         listed = ", ".join(f"{name} {pair[0]} (model: {pair[1]})" for name, pair in lost.items())
         raise MelMismatchError(f"the mel was made with {listed}; make it with the model's settings")
     return target.compress(source.expand(mel)) if differing else mel
+
+
+def _inaudible(spec: MelSpec) -> bool:
+    """Whether the log floor lies 96 dB, as in 16-bit audio, under the largest possible values."""
+    return spec.log_floor <= math.pow(10.0, -4.8 * spec.power) * min(spec.largest)
 
 
 def layout(mel: Tensor, spec: MelSpec) -> Tensor:

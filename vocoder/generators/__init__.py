@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from vocoder.generators.pitched.consistency import MelConsistency as MelConsistency
     from vocoder.generators.pitched.hiftnet import HiFTNet as HiFTNet
     from vocoder.generators.pitched.jdc import JDC as JDC
+    from vocoder.generators.pitched.mini_nsf import MiniNSFHiFiGAN as MiniNSFHiFiGAN
     from vocoder.generators.pitched.nsf import NSFHiFiGAN as NSFHiFiGAN
     from vocoder.generators.pitched.source_filter import SourceFilter as SourceFilter
     from vocoder.generators.twin import (
@@ -98,6 +99,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "vocoder.generators.pitched.consistency": ["MelConsistency"],
         "vocoder.generators.pitched.hiftnet": ["HiFTNet"],
         "vocoder.generators.pitched.jdc": ["JDC"],
+        "vocoder.generators.pitched.mini_nsf": ["MiniNSFHiFiGAN"],
         "vocoder.generators.pitched.nsf": ["NSFHiFiGAN"],
         "vocoder.generators.pitched.source_filter": ["SourceFilter"],
         "vocoder.generators.twin": ["EvenOverlap", "PolyphaseLowPass", "TwinDeconvolution"],

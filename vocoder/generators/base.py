@@ -8,6 +8,8 @@ from torch import Tensor, nn
 from vocoder.errors import ConfigError
 from vocoder.nn.weight_norm import fold_weight_norm
 
+_MOST_ZEROS = 1000  # of a resampling filter, on each side
+
 
 class Generator(nn.Module):
     """Base class of networks from named features to audio.
@@ -60,7 +62,7 @@ class BandwidthExtender(Generator):
     vocoder.dsp.resample.resample: the filter by which recordings are brought to the network's rate,
     where it was trained with a certain one.
 
-    Raises ConfigError unless 0 < lowest <= highest cutoff.
+    Raises ConfigError unless 0 < lowest <= highest cutoff, and for impossible resampling.
     """
 
     features = ("narrowband",)
@@ -77,6 +79,12 @@ class BandwidthExtender(Generator):
             raise ConfigError(
                 f"generator.cutoff_range is {list(cutoff_range)}; give the lowest and the highest "
                 "cutoff in Hz"
+            )
+        unknown = sorted((resampling or {}).keys() - {"zeros", "rolloff", "beta"})
+        if unknown or not 1 <= (resampling or {}).get("zeros", 64) <= _MOST_ZEROS:
+            raise ConfigError(
+                f"generator.resampling is {dict(resampling or {})}; it takes zeros (from 1 to "
+                f"{_MOST_ZEROS}), rolloff and beta"
             )
         self.cutoff_range = (float(cutoff_range[0]), float(cutoff_range[1]))
         self.resampling: dict[str, Any] = dict(resampling or {})

@@ -7,11 +7,13 @@ from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.excitation import indexed_noise, noise_table
 from vocoder.dsp.filterbank import spreading_matrix
 from vocoder.dsp.stft import hann_window, istft, stft
+from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 
 _MOMENTUM = 0.99  # Perraudin et al. 2013, sec. 4
 _FACTOR_STEPS = 16
+_MOST_ITERATIONS = 1000
 
 
 class GriffinLim(Generator):
@@ -20,6 +22,8 @@ class GriffinLim(Generator):
     The magnitudes come from the multiplicative updates of Lee and Seung (1999), which give better
     audio than clipping a pseudo-inverse at zero. The initial phase is that of fixed noise, so the
     result depends on the mel alone. Griffin and Lim 1984; Perraudin et al. 2013 (momentum).
+
+    Raises ConfigError for more than 1,000 iterations.
 
     Shape: mel [B, M, F] → audio [B, 1, F * hop] for "same", [B, 1, (F - 1) * hop] for "center".
     """
@@ -34,6 +38,8 @@ class GriffinLim(Generator):
 
     def __init__(self, *, mel: MelSpec, iterations: int = 32) -> None:
         super().__init__(hop_length=mel.hop_length)
+        if not 0 <= iterations <= _MOST_ITERATIONS:
+            raise ConfigError(f"iterations is {iterations}; choose from 0 to {_MOST_ITERATIONS}")
         self.mel, self.iterations = mel, iterations
         filterbank = MelSpectrogram(mel).filterbank
         self.register_buffer("filterbank", filterbank, persistent=False)

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from vocoder.generators.base import Generator
 from vocoder.nn.activation import EXIT_SLOPE, SLOPE, leaky_relu
-from vocoder.nn.conv import Conv1d
+from vocoder.nn.conv import edge_conv
 from vocoder.nn.residual import BlockKind, mrf_stages
 from vocoder.nn.upsampling import EDGE_KERNEL, stage_widths, upsampling_layers
 from vocoder.nn.weight_norm import weight_norm
@@ -33,6 +33,7 @@ class HiFiGAN(Generator):
         resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
         resblock_dilations: A list per residual block, with one residual step per entry.
         causal: Whether no output depends on a later frame.
+        reflect: Whether signals are extended by their reflection, as in SpeechBrain, or by zeros.
     """
 
     features = ("mel",)
@@ -49,9 +50,11 @@ class HiFiGAN(Generator):
         resblock_kernel_sizes: Sequence[int],
         resblock_dilations: Sequence[Sequence[int]],
         causal: bool = False,
+        reflect: bool = False,
     ) -> None:
         super().__init__(hop_length=hop_length)
-        self.conv_pre = weight_norm(Conv1d(n_mels, channels, EDGE_KERNEL, causal=causal))
+        edges = {"causal": causal, "reflect": reflect}
+        self.conv_pre = weight_norm(edge_conv(n_mels, channels, EDGE_KERNEL, **edges))
         self.ups = upsampling_layers(
             channels, upsample_rates, upsample_kernel_sizes, hop_length=hop_length, causal=causal
         )
@@ -62,9 +65,9 @@ class HiFiGAN(Generator):
             kernel_sizes=resblock_kernel_sizes,
             dilations=resblock_dilations,
             activation=leaky_relu,
-            causal=causal,
+            **edges,
         )
-        self.conv_post = weight_norm(Conv1d(widths[-1], 1, EDGE_KERNEL, causal=causal))
+        self.conv_post = weight_norm(edge_conv(widths[-1], 1, EDGE_KERNEL, **edges))
 
     def forward(self, mel: Tensor) -> Tensor:
         """Generate audio from log-mel spectrograms."""

@@ -3,7 +3,7 @@
 from vocoder.errors import CheckpointError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.weights import Weights, has
+from vocoder.importers.common.state_dict import Weights, has
 
 # The mel that results are shown and compared with, by sample rate; the network takes none.
 _MELS = {16000: "hifigan_16k_80", 48000: "hifigan_48k_128"}
@@ -27,13 +27,13 @@ def _recognises(weights: Weights) -> bool:
 
 def _convert(checkpoint: Checkpoint) -> Conversion:
     settings = checkpoint.settings
-    sample_rate, cutoff = settings["hr_sampling_rate"], settings["lr_sampling_rate"] / 2
+    sample_rate, cutoff = settings.size("hr_sampling_rate"), settings.number("lr_sampling_rate") / 2
     if sample_rate not in _MELS:
         raise CheckpointError(
             f"{settings.path}: hr_sampling_rate is {sample_rate}; "
             f"supported are {', '.join(map(str, _MELS))}"
         )
-    channels = settings["ConvNeXt_channels"]
+    channels = settings.size("ConvNeXt_channels")
     generator = {
         "_target_": "vocoder.generators.bandwidth_extension.ap_bwe.APBWE",
         "channels": channels,

@@ -3,7 +3,7 @@
 import re
 
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.weights import Weights, has, without
+from vocoder.importers.common.state_dict import Weights, has, without
 from vocoder.importers.hifigan import flat_blocks, layout, mel_spec
 
 _FILTERS = r".*\.(upsample|downsample\.lowpass)\.filter"
@@ -15,7 +15,7 @@ def _recognises(weights: Weights) -> bool:
 
 def _convert(checkpoint: Checkpoint) -> Conversion:
     settings = checkpoint.settings
-    flat = flat_blocks(len(settings["resblock_kernel_sizes"]))
+    flat = flat_blocks(settings.count("resblock_kernel_sizes"))
     generator = {
         "_target_": "vocoder.generators.bigvgan.BigVGAN",
         **layout(settings),

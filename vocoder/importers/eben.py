@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from vocoder.dsp.pqmf import even_pqmf_filters
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.weights import Weights, has, without
+from vocoder.importers.common.state_dict import Weights, has, without
 
 _RATE = 16000
 _TOLERANCE = 1e-4
@@ -22,11 +22,10 @@ def _recognises(weights: Weights) -> bool:
 
 
 def _convert(checkpoint: Checkpoint) -> Conversion:
-    bank, first = (checkpoint.weights[k] for k in ("pqmf.analysis_weights", "first_conv.weight"))
+    bank, first = (_kernel(checkpoint, k) for k in ("pqmf.analysis_weights", "first_conv.weight"))
     (bands, _, size), (channels, lowest, _) = bank.shape, first.shape
     cutoff = _cutoff(bank)
-    ours = even_pqmf_filters(bands, size=size, cutoff=cutoff).flip(-1)
-    if not torch.allclose(bank, ours, atol=_TOLERANCE):
+    if not _is_bank(bank, cutoff):
         raise CheckpointError(
             f"{checkpoint.path}: pqmf.analysis_weights is no cosine-modulated filter bank; "
             "others are not supported"
@@ -47,6 +46,23 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
         weights=without(checkpoint.weights, r"pqmf\..*"),
         naming=str,
     )
+
+
+def _is_bank(bank: Tensor, cutoff: float) -> bool:
+    """Whether a filter bank is ours, with the cutoff that it was found to have."""
+    bands, _, size = bank.shape
+    try:
+        ours = even_pqmf_filters(bands, size=size, cutoff=cutoff)
+    except ConfigError:
+        return False
+    return ours.shape == bank.shape and torch.allclose(bank, ours.flip(-1), atol=_TOLERANCE)
+
+
+def _kernel(checkpoint: Checkpoint, name: str) -> Tensor:
+    weight = checkpoint.weights.get(name)
+    if weight is None or weight.ndim != 3 or not weight.numel():
+        raise CheckpointError(f"{checkpoint.path}: {name} is no kernel of a convolution")
+    return weight
 
 
 def _cutoff(bank: Tensor) -> float:

@@ -3,12 +3,12 @@
 The convolutions are in that file, the mask net beside it in one with an m in place of the g.
 """
 
-import dataclasses
 import re
-from pathlib import Path
 
+from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.weights import Naming, Weights, has, read, unwrap, without
+from vocoder.importers.common.state_dict import Weights, has, unwrap, without
+from vocoder.importers.common.weights import Naming, read
 from vocoder.importers.hifigan import flat_blocks, layout, mel_spec
 
 _COMPUTED = r".*\.(inv_freq|freqs)"
@@ -46,33 +46,36 @@ def _recognises(weights: Weights) -> bool:
     return has(weights, "conv_pre.", "ups.0.", "snakes.0.", "snake_post.")
 
 
-def _mask_net(path: Path) -> Weights:
-    """Weights of the mask net, in the file beside `path`, that of the convolutions."""
-    beside = path.with_name(_G.sub("m", path.name))
-    return without(unwrap(read(beside), beside), _COMPUTED)
+def _mask_net(checkpoint: Checkpoint) -> Checkpoint:
+    """The mask net, in the file beside that of the convolutions."""
+    beside = checkpoint.path.with_name(_G.sub("m", checkpoint.path.name))
+    weights = without(unwrap(read(beside), beside), _COMPUTED)
+    return Checkpoint(beside, weights, checkpoint.settings)
 
 
 def _convert(checkpoint: Checkpoint) -> Conversion:
     settings, mel = checkpoint.settings, mel_spec(checkpoint.settings)
     settings.expect(resblock="1")
-    mask_net, sizes = _mask_net(checkpoint.path), layout(settings)
+    half, sizes = _mask_net(checkpoint), layout(settings)
     shared = ("channels", "upsample_rates", "upsample_kernel_sizes")
-    rates = settings.get("supported_sampling_rates", [16000, 32000])
+    rates = settings.numbers("supported_sampling_rates", [16000, 32000])
     generator = {
         "_target_": "vocoder.generators.bandwidth_extension.hifi_sr.HiFiSR",
         "mel": {"_target_": "vocoder.features.mel.MelSpec", **mel.to_dict()},
         # The mask net's sizes are not in the settings.
-        "hidden": len(mask_net.get("mossformer.conv1d_encoder.weight", ())),
-        "blocks": sum(name.endswith(".qk_offset_scale.gamma") for name in mask_net),
+        "hidden": half.length("mossformer.conv1d_encoder.weight"),
+        "blocks": sum(name.endswith(".qk_offset_scale.gamma") for name in half.weights),
         **{name: sizes[name] for name in (*shared, "resblock_kernel_sizes", "resblock_dilations")},
         "cutoff_range": [min(rates) / 2, max(rates) / 2],
     }
-    flat, stages = flat_blocks(len(sizes["resblock_kernel_sizes"])), len(sizes["upsample_rates"])
+    kernels, stages = map(settings.count, ("resblock_kernel_sizes", "upsample_rates"))
     return Conversion(
         generator=generator,
-        mel=dataclasses.replace(mel, f_max=settings["fmax_for_loss"]),
-        weights=checkpoint.weights | mask_net,
-        naming=_naming(flat, stages),
+        mel=MelSpec.from_dict(
+            {**mel.to_dict(), "f_max": settings["fmax_for_loss"]}, str(settings.path)
+        ),
+        weights=checkpoint.weights | half.weights,
+        naming=_naming(flat_blocks(kernels), stages),
     )
 
 

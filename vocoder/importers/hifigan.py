@@ -3,10 +3,12 @@
 import re
 from typing import Any
 
+from vocoder.errors import CheckpointError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
 from vocoder.importers.common.settings import ProjectSettings
-from vocoder.importers.common.weights import Naming, Weights, has
+from vocoder.importers.common.state_dict import Weights, has
+from vocoder.importers.common.weights import Naming
 
 _BLOCK = re.compile(r"resblocks\.(\d+)\.(\d+)\.")
 
@@ -54,17 +56,19 @@ def flat_blocks(kernels: int) -> Naming:
 
 def _recognises(weights: Weights) -> bool:
     plain = has(weights, "conv_pre.", "ups.0.", "resblocks.0.conv", "conv_post.")
-    other = ("ups.0.0.", "m_source.", "snakes.")
+    other = ("ups.0.0.", "ups.0.conv.", "m_source.", "noise_convs.", "source_conv.", "snakes.")
     return plain and not any(has(weights, prefix) for prefix in other)
 
 
 def _convert(checkpoint: Checkpoint) -> Conversion:
     settings = checkpoint.settings
+    if "gen_istft_n_fft" in settings:
+        raise CheckpointError(f"{checkpoint.path}: iSTFTNet, by its settings; it is not imported")
     return Conversion(
         generator={"_target_": "vocoder.generators.hifigan.HiFiGAN", **layout(settings)},
         mel=mel_spec(settings),
         weights=checkpoint.weights,
-        naming=flat_blocks(len(settings["resblock_kernel_sizes"])),
+        naming=flat_blocks(settings.count("resblock_kernel_sizes")),
     )
 
 

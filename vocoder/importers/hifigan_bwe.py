@@ -2,10 +2,12 @@
 
 import re
 
+import torch
+
 from vocoder.errors import CheckpointError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.weights import Weights, has, without
+from vocoder.importers.common.state_dict import Weights, has, without
 
 _STACKS = 2  # not visible in the weights
 _CUTOFF_RANGE = (4000.0, 12000.0)  # half the lowest and the highest rate of its training
@@ -26,16 +28,17 @@ def _recognises(weights: Weights) -> bool:
 def _convert(checkpoint: Checkpoint) -> Conversion:
     weights = checkpoint.weights
     mel = MelSpec.preset("hifigan_48k_128")
-    sample_rate = int(weights["sample_rate"]) if "sample_rate" in weights else mel.sample_rate
-    if sample_rate != mel.sample_rate:
+    sample_rate = weights.get("sample_rate", torch.tensor(mel.sample_rate))
+    if sample_rate.flatten().tolist() != [mel.sample_rate]:
         raise CheckpointError(
-            f"{checkpoint.path}: sample_rate is {sample_rate}; only {mel.sample_rate} is supported"
+            f"{checkpoint.path}: sample_rate is {sample_rate.flatten()[:4].tolist()}; "
+            f"only {mel.sample_rate} is supported"
         )
     generator = {
         "_target_": "vocoder.generators.bandwidth_extension.hifigan_bwe.HiFiGANBWE",
         "layers": sum(name.endswith("._conv_skip.bias") for name in weights),
         "stacks": _STACKS,
-        "channels": len(weights["_wavenet._conv_in.bias"]),
+        "channels": checkpoint.length("_wavenet._conv_in.bias"),
         "cutoff_range": list(_CUTOFF_RANGE),
         "resampling": dict(_RESAMPLING),
     }

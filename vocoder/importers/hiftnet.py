@@ -3,7 +3,8 @@
 import re
 
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.weights import Naming, Weights, has, without
+from vocoder.importers.common.state_dict import Weights, has, without
+from vocoder.importers.common.weights import Naming
 from vocoder.importers.hifigan import flat_blocks, layout, mel_spec
 
 # A second output of the pitch network, which nothing uses.
@@ -19,7 +20,6 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
     settings.expect(resblock="1")
     sizes = layout(settings)
     shared = ("upsample_rates", "upsample_kernel_sizes", "channels")
-    first = checkpoint.weights.get("F0_model.conv_block.0.weight", ())
     generator = {
         "_target_": "vocoder.generators.pitched.hiftnet.HiFTNet",
         "mel": {"_target_": "vocoder.features.mel.MelSpec", **mel.to_dict()},
@@ -27,7 +27,7 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
         "pitch": {
             "_target_": "vocoder.generators.pitched.jdc.JDC",
             "n_mels": mel.n_mels,
-            "channels": len(first),
+            "channels": checkpoint.length("F0_model.conv_block.0.weight"),
         },
         **{name: sizes[name] for name in (*shared, "resblock_kernel_sizes", "resblock_dilations")},
         "istft_n_fft": settings["gen_istft_n_fft"],
@@ -37,7 +37,7 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
         generator=generator,
         mel=mel,
         weights=without(checkpoint.weights, _UNUSED),
-        naming=_naming(flat_blocks(len(sizes["resblock_kernel_sizes"]))),
+        naming=_naming(flat_blocks(settings.count("resblock_kernel_sizes"))),
     )
 
 

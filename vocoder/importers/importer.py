@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from vocoder.build import build
 from vocoder.checkpoint import ModelConfig
+from vocoder.checks.budget import build_network
 from vocoder.errors import CheckpointError
 from vocoder.generators.base import Generator
 from vocoder.importers import (
@@ -15,14 +15,20 @@ from vocoder.importers import (
     hifigan,
     hifigan_bwe,
     hiftnet,
+    melgan,
+    nsf,
     parallel_wavegan,
+    speechbrain,
     transformers,
     vocos,
 )
-from vocoder.importers.common.project import Checkpoint, Project
+from vocoder.importers.common.project import Checkpoint, Conversion, Project
 from vocoder.importers.common.settings import find_settings
+from vocoder.importers.common.state_dict import Weights, parts, unwrap
 from vocoder.importers.common.training_state import Start, read_start
-from vocoder.importers.common.weights import Weights, find_file, fit, read, unwrap
+from vocoder.importers.common.unsupported import unsupported
+from vocoder.importers.common.weights import find_file, fit, read
+from vocoder.io.defaults import Float32OnCpu
 
 PROJECTS = (
     ap_bwe.PROJECT,
@@ -32,7 +38,10 @@ PROJECTS = (
     hifigan.PROJECT,
     hifigan_bwe.PROJECT,
     hiftnet.PROJECT,
+    melgan.PROJECT,
+    nsf.PROJECT,
     parallel_wavegan.PROJECT,
+    speechbrain.PROJECT,
     vocos.PROJECT,
     transformers.PROJECT,
 )
@@ -58,11 +67,15 @@ def import_checkpoint(
     """
     file = find_file(path)
     weights = unwrap(read(file), file)
-    project = _recognise(weights, file)
+    project, weights = _recognise(weights, file)
     checkpoint = Checkpoint(file, weights, find_settings(file, project.settings, config))
-    conversion = project.convert(checkpoint)
-    generator = build(conversion.generator, str(checkpoint.settings.path))
-    names = fit(generator, conversion.weights, conversion.naming, str(file))
+    where = str(checkpoint.settings.path)
+    with Float32OnCpu():
+        conversion = project.convert(checkpoint)
+    _require_width(conversion, where)
+    generator = build_network(conversion.generator, conversion.weights, where, kind=Generator)
+    origin = f"{file}: as of {project.title}"
+    names = fit(generator, conversion.weights, conversion.naming, origin)
     start = None
     if discriminators:
         start = read_start(discriminators, weights, generator, names)
@@ -75,12 +88,37 @@ def import_checkpoint(
     return Imported(generator.eval(), model, start)
 
 
-def _recognise(weights: Weights, file: Path) -> Project:
-    for project in PROJECTS:
-        if project.recognises(weights):
-            return project
-    titles = ", ".join(project.title for project in PROJECTS)
-    raise CheckpointError(
-        f"{file}: a checkpoint of no known project (weights: {', '.join(list(weights)[:4])}, …); "
-        f"known are {titles}"
+def _require_width(conversion: Conversion, where: str) -> None:
+    """Raise CheckpointError for channels that no weight has, before a layer of them is made."""
+    widest = max(
+        (size for weight in conversion.weights.values() for size in weight.shape), default=0
     )
+    channels = conversion.generator.get("channels")
+    if isinstance(channels, int) and channels > widest:
+        raise CheckpointError(
+            f"{where}: {channels} channels, but the widest weight has {widest}; "
+            "these are settings of another checkpoint"
+        )
+
+
+def _recognise(weights: Weights, file: Path) -> tuple[Project, Weights]:
+    """The project of a checkpoint, and the weights of its generator among those in the file."""
+    found = [
+        (project, part)
+        for part in parts(weights)
+        for project in PROJECTS
+        if project.recognises(part)
+    ]
+    if len(found) == 1 or (found and found[0][1] is weights):
+        project, part = found[0]
+        if part is not weights or not unsupported(weights):
+            return project, part
+    names = f"weights: {', '.join(list(weights)[:4])}, …"
+    known = next(filter(None, map(unsupported, parts(weights))), None)
+    if found and not known:
+        titles = "; ".join(f"{project.title} ({next(iter(part))}, …)" for project, part in found)
+        raise CheckpointError(f"{file}: holds several generators: {titles}; save one of them alone")
+    if known:
+        raise CheckpointError(f"{file}: {known} ({names}); it is not imported")
+    titles = ", ".join(project.title for project in PROJECTS)
+    raise CheckpointError(f"{file}: a checkpoint of no known project ({names}); known are {titles}")

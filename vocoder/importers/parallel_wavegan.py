@@ -5,17 +5,19 @@ checkpoint (stats.h5 or stats.npy) and become part of the MelSpec.
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, VocoderError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.settings import ProjectSettings, extra
-from vocoder.importers.common.weights import Naming, Weights, has, without
+from vocoder.importers.common.settings import ProjectSettings
+from vocoder.importers.common.state_dict import Weights, has, without
+from vocoder.importers.common.weights import Naming
 from vocoder.importers.hifigan import flat_blocks
+from vocoder.io.statistics import read_statistics
+from vocoder.io.untrusted import load_npy
 
 _STATISTICS = ("mean", "scale")
 # Releases up to 0.4.2 had another filter. Training wrote its release into the configuration before
@@ -47,7 +49,7 @@ def _recognises(weights: Weights) -> bool:
 
 def _convert(checkpoint: Checkpoint) -> Conversion:
     settings = checkpoint.settings
-    kind = settings.get("generator_type", "ParallelWaveGANGenerator")
+    kind = str(settings.get("generator_type", "ParallelWaveGANGenerator"))
     converters = {
         "HiFiGANGenerator": _hifigan,
         "MelGANGenerator": _melgan,
@@ -55,7 +57,8 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
     }
     if kind not in converters:
         raise CheckpointError(
-            f"{settings.path}: its generator is a {kind}; supported are {', '.join(converters)}"
+            f"{settings.path}: its generator is a {kind!r:.80}; "
+            f"supported are {', '.join(converters)}"
         )
     parameters = settings.section("generator_params")
     parameters.expect(bias=True, use_causal_conv=False)
@@ -79,7 +82,7 @@ def _hifigan(
         nonlinear_activation_params={"negative_slope": 0.1},
     )
     pairs = parameters.get("use_additional_convs", True)
-    kernels = parameters.get("resblock_kernel_sizes", [3, 7, 11])
+    kernels = parameters.items("resblock_kernel_sizes", [3, 7, 11])
     sizes = parameters.get("upsample_kernel_sizes", [16, 16, 4, 4])
     generator = {
         "_target_": "vocoder.generators.hifigan.HiFiGAN",
@@ -105,8 +108,8 @@ def _melgan(
         pad_params={},
         use_final_nonlinear_activation=True,
     )
-    rates = parameters.get("upsample_scales", [8, 8, 2, 2])
-    stacks, bands = parameters.get("stacks", 3), parameters.get("out_channels", 1)
+    rates = parameters.items("upsample_scales", [8, 8, 2, 2])
+    stacks, bands = parameters.size("stacks", 3), parameters.size("out_channels", 1)
     generator = {
         "_target_": "vocoder.generators.melgan.MelGAN",
         "upsample_rates": rates,
@@ -122,25 +125,28 @@ def _melgan(
             "kernel_size": parameters.get("kernel_size", 7),
             "stack_kernel_size": parameters.get("stack_kernel_size", 3),
         }
-    return generator, _melgan_naming(len(rates), stacks)
-
-
-def _melgan_naming(stages: int, stacks: int) -> Naming:
-    """Naming of layers, which the project has in one list that counts padding and activations."""
-    row = {"conv_pre": "1", "conv_post": str(4 + stages * (2 + stacks))}
     parts = {"conv": "stack.2", "mix": "stack.4", "shortcut": "skip_layer"}
-    for stage in range(stages):
-        first = 2 + stage * (2 + stacks)
-        row[f"ups.{stage}"] = str(first + 1)
-        row |= {
-            f"stacks.{stage}.{depth}.{part}": f"{first + 2 + depth}.{name}"
-            for depth in range(stacks)
-            for part, name in parts.items()
-        }
+    return generator, melgan_naming("melgan", parts, stages=len(rates), stacks=stacks)
+
+
+def melgan_naming(prefix: str, parts: Mapping[str, str], *, stages: int, stacks: int) -> Naming:
+    """Naming of MelGAN's layers in projects with one list, which counts padding and activations.
+
+    `prefix` is the name of the list, and `parts` maps those of our residual stacks to theirs.
+    """
+    per_stage = 2 + stacks
 
     def naming(name: str) -> str:
         layer, _, kind = name.removeprefix("subbands.").rpartition(".")
-        return f"melgan.{row[layer]}.{kind}"
+        where, _, index = layer.partition(".")
+        if where == "ups":
+            row = str(3 + int(index) * per_stage)
+        elif where == "stacks":
+            stage, depth, part = index.split(".")
+            row = f"{4 + int(stage) * per_stage + int(depth)}.{parts[part]}"
+        else:
+            row = {"conv_pre": "1", "conv_post": str(4 + stages * per_stage)}[where]
+        return f"{prefix}.{row}.{kind}"
 
     return naming
 
@@ -149,7 +155,7 @@ def _pqmf(settings: ProjectSettings) -> dict[str, Any]:
     if "pqmf_params" in settings:
         given, cutoff = settings.section("pqmf_params"), _CUTOFF
     else:
-        release = tuple(map(int, re.findall(r"\d+", str(settings.get("version", "1")))))
+        release = tuple(map(int, re.findall(r"\d{1,9}", str(settings.get("version", "1")))))
         given = ProjectSettings({}, settings.path)
         cutoff = _OLD_CUTOFF if release[:3] <= _OLD_RELEASE else _CUTOFF
     return {
@@ -219,30 +225,33 @@ def _mel_spec(checkpoint: Checkpoint) -> MelSpec:
     return MelSpec.from_dict(values, str(settings.path))
 
 
-def _statistics(checkpoint: Checkpoint) -> dict[str, list[float]]:
+def _statistics(checkpoint: Checkpoint) -> dict[str, Any]:
     """Mean and scale per mel band: in the weights, or in files beside the checkpoint."""
     if checkpoint.weights.keys() >= set(_STATISTICS):
-        return {name: checkpoint.weights[name].tolist() for name in _STATISTICS}
+        return {name: checkpoint.vector(name) for name in _STATISTICS}
     folder = checkpoint.path.parent
-    try:
-        if (folder / "stats.h5").exists():
-            return _read_hdf5(folder / "stats.h5")
-        if (folder / "stats.npy").exists():
-            rows = np.load(folder / "stats.npy")
-            return {name: rows[row].ravel().tolist() for row, name in enumerate(_STATISTICS)}
-        return {name: np.load(folder / f"{name}.npy").ravel().tolist() for name in _STATISTICS}
-    except FileNotFoundError as error:
+    for name in ("stats.h5", "stats.npy"):
+        if (folder / name).exists():
+            return read_statistics(folder / name)
+    if not all((folder / f"{name}.npy").exists() for name in _STATISTICS):
         raise CheckpointError(
             f"{folder / 'stats.h5'}: no such file; put the stats.h5 (or stats.npy) of the "
             "checkpoint there: its mel is normalised by them"
-        ) from error
-    except (OSError, ValueError, KeyError, IndexError) as error:
-        raise CheckpointError(f"{folder}: its statistics cannot be read ({error})") from error
+        )
+    return {name: _read_vector(folder / f"{name}.npy") for name in _STATISTICS}
 
 
-def _read_hdf5(path: Path) -> dict[str, list[float]]:
-    with extra("h5py", path).File(path, "r") as file:
-        return {name: file[name][()].ravel().tolist() for name in _STATISTICS}
+def _read_vector(path: Path) -> list[float]:
+    try:
+        with path.open("rb") as file:
+            values = load_npy(file, path.stat().st_size, str(path), CheckpointError)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except VocoderError as error:
+        raise CheckpointError(str(error)) from error
+    if values.dtype.kind not in "fiu" or not values.size:
+        raise CheckpointError(f"{path}: holds {values.size} {values.dtype} values; give floats")
+    return [float(value) for value in values.ravel()]
 
 
 PROJECT = Project(

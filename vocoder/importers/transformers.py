@@ -3,8 +3,7 @@
 from vocoder.errors import CheckpointError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
-from vocoder.importers.common.settings import ProjectSettings
-from vocoder.importers.common.weights import Weights, has, without
+from vocoder.importers.common.state_dict import Weights, has, without
 from vocoder.importers.hifigan import flat_blocks
 
 # The mel belongs to the acoustic model, so the vocoder's settings contain at most the rate:
@@ -20,7 +19,7 @@ def _recognises(weights: Weights) -> bool:
 def _convert(checkpoint: Checkpoint) -> Conversion:
     settings = checkpoint.settings
     settings.expect(leaky_relu_slope=0.1)
-    flat = flat_blocks(len(settings["resblock_kernel_sizes"]))
+    flat = flat_blocks(settings.count("resblock_kernel_sizes"))
     generator = {
         "_target_": "vocoder.generators.hifigan.HiFiGAN",
         "n_mels": settings["model_in_dim"],
@@ -34,17 +33,18 @@ def _convert(checkpoint: Checkpoint) -> Conversion:
     }
     return Conversion(
         generator=generator,
-        mel=_mel_spec(settings, checkpoint.weights),
+        mel=_mel_spec(checkpoint),
         weights=without(checkpoint.weights, "mean|scale"),
         naming=lambda name: flat(name).replace("ups.", "upsampler."),
     )
 
 
-def _mel_spec(settings: ProjectSettings, weights: Weights) -> MelSpec:
-    kind = settings["model_type"]
+def _mel_spec(checkpoint: Checkpoint) -> MelSpec:
+    settings = checkpoint.settings
+    kind = str(settings["model_type"])
     if kind not in _SAMPLE_RATES:
         raise CheckpointError(
-            f"{settings.path}: model_type is {kind!r}; supported are {', '.join(_SAMPLE_RATES)}"
+            f"{settings.path}: model_type is {kind!r:.80}; supported are {', '.join(_SAMPLE_RATES)}"
         )
     settings.expect(sampling_rate=_SAMPLE_RATES[kind])
     values = {
@@ -60,10 +60,7 @@ def _mel_spec(settings: ProjectSettings, weights: Weights) -> MelSpec:
         "padding": "center",
     }
     if settings["normalize_before"]:
-        missing = {"mean", "scale"} - weights.keys()
-        if missing:
-            raise CheckpointError(f"{settings.path}: normalize_before, but no weight {missing}")
-        values |= {name: weights[name].tolist() for name in ("mean", "scale")}
+        values |= {name: checkpoint.vector(name) for name in ("mean", "scale")}
     return MelSpec.from_dict(values, str(settings.path))
 
 

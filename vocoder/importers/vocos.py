@@ -4,7 +4,7 @@ from vocoder.errors import CheckpointError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
 from vocoder.importers.common.settings import ProjectSettings
-from vocoder.importers.common.weights import Weights, has, without
+from vocoder.importers.common.state_dict import Weights, has, without
 
 # Windows and filterbanks that we compute, and what a training checkpoint adds.
 _BUFFERS = r"feature_extractor\.mel_spec\..*|head\.istft\.window"

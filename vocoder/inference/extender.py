@@ -18,12 +18,14 @@ from vocoder.errors import AudioError, CheckpointError, ConfigError
 from vocoder.generators.base import BandwidthExtender
 from vocoder.inference.crossover import Crossover, LinearPhaseLowPass
 from vocoder.inference.device import find_device
+from vocoder.inference.gradients import warn_of_gradients
 from vocoder.inference.model import InferenceModel, require_finite
 from vocoder.inference.streams.extension import Chain, ExtensionStream, Planned, Stage
 from vocoder.inference.streams.windows import Windows
 from vocoder.io.arrays import Array, float_tensor, like
 from vocoder.io.audio import StrPath, probe, read_blocks, write_blocks
 from vocoder.io.bandwidth import BandwidthMeter
+from vocoder.io.defaults import Float32OnCpu
 from vocoder.streaming.plan import Plan, noise_examples
 
 _log = logging.getLogger(__name__)
@@ -53,7 +55,8 @@ def load_extender(name: str | Path = EXTENDER, *, device: str = "cpu") -> "Exten
             "vocoder.load in Python"
         )
     with torch.inference_mode():
-        audio = network(torch.zeros(1, 1, 4 * network.hop_length))
+        silence = torch.zeros(1, 1, 4 * network.hop_length, device="cpu", dtype=torch.float32)
+        audio = network(silence)
     require_finite(audio, str(name))
     return Extender(network, config, device=where)
 
@@ -100,6 +103,7 @@ class Extender(InferenceModel):
             preserve_low_band: Whether the result is the recording itself below the cutoff;
                 otherwise the network's output in the whole band.
         """
+        warn_of_gradients(audio, "the audio", "an extender has no gradients")
         signal = float_tensor(audio, "the audio", AudioError)
         if signal.ndim not in (1, 2) or signal.numel() == 0:
             raise AudioError(f"audio has the shape [T] or [C, T]; this one {list(signal.shape)}")
@@ -251,9 +255,13 @@ class Extender(InferenceModel):
         filters = {"sample_rate": self.sample_rate, "block": block}
         limit = crossover = None
         if cutoff > self.cutoff_range[1]:
-            limit = self._plan(LinearPhaseLowPass(self.cutoff_range[1], **filters), block, "audio")
+            with Float32OnCpu():
+                low_pass = LinearPhaseLowPass(self.cutoff_range[1], **filters)
+            limit = self._plan(low_pass, block, "audio")
         if preserve_low_band:
-            crossover = self._plan(Crossover(cutoff, **filters), block, "recording", "wide")
+            with Float32OnCpu():
+                both = Crossover(cutoff, **filters)
+            crossover = self._plan(both, block, "recording", "wide")
         return lambda: Chain(self._new_stage(), multiple=block, limit=limit, crossover=crossover)
 
     def _new_stage(self) -> Stage:

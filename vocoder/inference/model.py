@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from torch import Tensor
@@ -13,7 +13,10 @@ from vocoder.checkpoint import ModelConfig, load_weights, save_model
 from vocoder.errors import CheckpointError, ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
+from vocoder.generators.pitched.base import PitchedGenerator
 from vocoder.inference.device import find_device
+from vocoder.io.defaults import Float32OnCpu
+from vocoder.nn.pitch import NoPitch
 from vocoder.nn.weight_norm import count_weights
 from vocoder.streaming.plan import Plan
 
@@ -23,7 +26,8 @@ class InferenceModel:
 
     `config` is the content of its config.json, `sample_rate` that of its output in Hz, and
     `num_parameters` the number of its weights, weight norm folded in. Plans of streams are made
-    once, when they are first needed. Raises ConfigError for a device that cannot run it.
+    once, when they are first needed. A model can be copied, pickled and sent to other processes.
+    Raises ConfigError for a device that cannot run it.
     """
 
     def __init__(
@@ -35,9 +39,20 @@ class InferenceModel:
         # For `save`: freezing merges some weights and gives others another precision.
         self._weights = generator.state_dict()
         self.generator = generator.freeze()
+        self._forget_plans()
+        self.to(device)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but plans and locks, which every copy makes for itself."""
+        return {k: v for k, v in vars(self).items() if k not in ("_planning", "_plans")}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._forget_plans()
+
+    def _forget_plans(self) -> None:
         self._planning = threading.Lock()
         self._plans: dict[Hashable, Plan | ConfigError] = {}
-        self.to(device)
 
     @property
     def device(self) -> torch.device:
@@ -67,7 +82,8 @@ class InferenceModel:
 
         An existing model is replaced. Raises CheckpointError if anything else is there.
         """
-        generator = build(self.config.generator, "generator")
+        with Float32OnCpu():
+            generator = build(self.config.generator, "generator")
         assert isinstance(generator, Generator)
         load_weights(generator, self._weights, self.config.name)
         save_model(Path(directory), generator, self.config)
@@ -102,10 +118,13 @@ def require_vocoder(generator: Generator, spec: MelSpec, name: str) -> None:
             f"{name}: config.json is inconsistent: hop_length {spec.hop_length} in its mel, "
             f"{generator.hop_length} in its generator, which takes {', '.join(generator.features)}"
         )
-    silence = torch.tensor(spec.silence)[None, :, None].expand(-1, -1, 4)
+    silence = torch.tensor(spec.silence, device="cpu", dtype=torch.float32)
+    features = {"mel": silence[None, :, None].expand(-1, -1, 4)}
+    if isinstance(generator, PitchedGenerator) and isinstance(generator.pitch, NoPitch):
+        features["f0"] = torch.zeros(1, 4, device="cpu", dtype=torch.float32)
     try:
         with torch.inference_mode():
-            audio = generator(mel=silence)
+            audio = generator(**features)
     except RuntimeError as error:
         reason = str(error).split("\n", 1)[0]
         raise CheckpointError(f"{name}: its generator does not take its mel ({reason})") from error

@@ -18,14 +18,18 @@ from vocoder.build import build
 from vocoder.checkpoint import GRIFFIN_LIM, ModelConfig, find_model, is_builtin, load_model
 from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError
 from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.features.mel_check import check_mel
 from vocoder.features.mel_conversion import convert, layout
 from vocoder.generators.base import BandwidthExtender, Generator
+from vocoder.inference.batches import matching_f0, silenced
 from vocoder.inference.device import find_device
+from vocoder.inference.gradients import require_differentiable, warn_of_gradients, with_gradient
 from vocoder.inference.model import InferenceModel, require_vocoder
 from vocoder.inference.streams.analysis import MelStream
 from vocoder.inference.streams.synthesis import Stream, astream
 from vocoder.io.arrays import Array, float_tensor, like
 from vocoder.io.audio import resample_soxr
+from vocoder.io.defaults import Float32OnCpu
 from vocoder.streaming.plan import Plan, noise_examples
 
 _log = logging.getLogger(__name__)
@@ -49,7 +53,9 @@ def load(
     where = find_device(device)
     if is_builtin(name, GRIFFIN_LIM):
         config = griffin_lim(mel or MelSpec.preset("hifigan_22k_80"))
-        return Vocoder(build(config.generator, GRIFFIN_LIM), config, device=where)
+        with Float32OnCpu():
+            generator = build(config.generator, GRIFFIN_LIM)
+        return Vocoder(generator, config, device=where)
     generator, config = load_model(find_model(name))
     if isinstance(generator, BandwidthExtender):
         raise CheckpointError(
@@ -83,7 +89,8 @@ class Vocoder(InferenceModel):
         self, generator: Generator, config: ModelConfig, *, device: torch.device | str = "cpu"
     ) -> None:
         self.spec = config.mel
-        self._transform = MelSpectrogram(self.spec)
+        with Float32OnCpu():
+            self._transform = MelSpectrogram(self.spec)
         self._checked = False  # whether a mel on an accelerator has been checked
         super().__init__(generator, config, device=device)
 
@@ -114,16 +121,34 @@ class Vocoder(InferenceModel):
         Shape: [M, F], or [F, M] if only that fits, → [T]; a batch [B, M, F] → [B, T]. f0: [F], or
         [B, F].
         """
+        warn_of_gradients(mel, "the mel", "Vocoder.differentiable passes them")
         given = spec or self.spec
         frames = layout(float_tensor(mel, "the mel", MelMismatchError), given)
         batch = convert(frames, given, self.spec).to(self.device)
         batch = batch[None] if frames.ndim == 2 else batch
         if lengths is not None:
-            batch = self._silenced(batch, lengths)
-        self._warn_if_impossible(batch)
-        audio = self._generate(batch, f0=None if f0 is None else self._pitch(f0, batch))
+            batch = silenced(batch, lengths, self.spec.silence)
+        self._warn_if_unlikely(frames, given, lengths)
+        pitch = None if f0 is None else float_tensor(f0, "f0", ConfigError)
+        audio = self._generate(batch, pitch)
         for item, length in enumerate([] if lengths is None else lengths):
             audio[item, self.generator.samples(length) :] = 0.0
+        return like(audio[0] if frames.ndim == 2 else audio, mel)
+
+    def differentiable(
+        self, mel: Tensor, *, f0: Tensor | None = None, spec: MelSpec | None = None
+    ) -> Tensor:
+        """Generate audio as a call does, of the same shape, with gradients to its inputs.
+
+        The weights stay frozen, and an F0 that is estimated from the mel passes no gradient; nor
+        does one that is given to HiFTNet. Raises as a call does, and ConfigError for griffin-lim.
+        """
+        require_differentiable(self.generator)
+        given = spec or self.spec
+        frames = layout(with_gradient(mel, "the mel", MelMismatchError), given)
+        batch = convert(frames, given, self.spec).to(self.device)
+        pitch = None if f0 is None else with_gradient(f0, "f0", ConfigError)
+        audio = self._forward(batch[None] if frames.ndim == 2 else batch, pitch)
         return like(audio[0] if frames.ndim == 2 else audio, mel)
 
     def resynth(self, audio: Array, *, sample_rate: int) -> Array:
@@ -215,6 +240,7 @@ class Vocoder(InferenceModel):
 
     def _mono(self, audio: Array, sample_rate: int) -> Tensor:
         """Mean of the channels at the model's rate. Shape: [T] or [C, T] → [T']."""
+        warn_of_gradients(audio, "the audio", "MelSpectrogram(vocoder.spec) passes them")
         signal = float_tensor(audio, "the audio", AudioError)
         shape = list(signal.shape)
         if signal.numel() == 0:
@@ -235,44 +261,30 @@ class Vocoder(InferenceModel):
             mel: Tensor = self._transform(padded[None, None])[0]
         return mel.clone()  # outside inference mode, so that callers may write to it
 
-    def _pitch(self, f0: Array, mel: Tensor) -> Tensor:
-        """Check an F0 contour against the mel. Shape: [F] or [B, F], [B, M, F] → [B, F]."""
-        if "f0" not in self.generator.features:
-            raise ConfigError(f"{self.config.name} takes no f0; a source-filter model does")
-        values = float_tensor(f0, "f0", ConfigError).to(self.device)
-        values = values[None] if values.ndim == 1 else values
-        batch, frames = mel.shape[0], mel.shape[-1]
-        if tuple(values.shape) != (batch, frames):
-            raise ConfigError(
-                f"f0 has the shape {list(values.shape)}, but the mel has "
-                f"{frames} frames (batch of {batch}): one value in Hz for each frame"
-            )
-        return values
-
     def _generate(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         """Audio of a batch in the model's settings. Shape: [B, M, F], [B, F] → [B, T]."""
-        pitch = {} if f0 is None else {"f0": f0}
+        with torch.inference_mode():
+            audio = self._forward(mel, f0)
+        return audio.clone()  # outside inference mode, so that callers may write to it
+
+    def _forward(self, mel: Tensor, f0: Tensor | None) -> Tensor:
+        """Audio as of `_generate`, with gradients where they are wanted."""
+        features = {"mel": mel}
+        if f0 is not None:
+            if "f0" not in self.generator.features:
+                raise ConfigError(f"{self.config.name} takes no f0; a source-filter model does")
+            features["f0"] = matching_f0(f0, mel)
         if self.generator.samples(mel.shape[-1]) < 1:
             raise MelMismatchError(
                 f"the mel has {mel.shape[-1]} frame, too few for a sample of audio"
             )
-        with torch.inference_mode():
-            audio: Tensor = self.generator(mel=mel, **pitch)[:, 0]
-        return audio.clone()  # outside inference mode, so that callers may write to it
+        audio: Tensor = self.generator(**features)
+        return audio[:, 0]
 
-    def _silenced(self, mel: Tensor, lengths: Sequence[int]) -> Tensor:
-        """`mel` with the spec's silence from `lengths[b]` on. Shape: [B, M, F] → same."""
-        if len(lengths) != len(mel) or not all(1 <= n <= mel.shape[-1] for n in lengths):
-            raise MelMismatchError(
-                f"lengths are {list(lengths)}; give {len(mel)} of them, "
-                f"from 1 to {mel.shape[-1]} frames"
-            )
-        ends = torch.tensor(list(lengths), device=mel.device)
-        inside = torch.arange(mel.shape[-1], device=mel.device) < ends[:, None, None]
-        return torch.where(inside, mel, mel.new_tensor(self.spec.silence)[:, None])
-
-    def _warn_if_impossible(self, mel: Tensor) -> None:
-        """Log a warning if the mel is more than 20 dB outside the range of audio in [-1, 1].
+    def _warn_if_unlikely(
+        self, mel: Tensor, spec: MelSpec, lengths: Sequence[int] | None = None
+    ) -> None:
+        """Log a warning if the mel, or the batch, does not look like one of `spec`.
 
         On an accelerator only the first mel is checked: reading the result waits for the device.
         """
@@ -280,15 +292,9 @@ class Vocoder(InferenceModel):
             if self._checked:
                 return
             self._checked = True
-        spec, transform = self.spec, self._transform
-        loudest = transform.filterbank.sum(dim=1)[:, None] * transform.window.sum() ** spec.power
-        linear = spec.expand(mel)
-        beyond = (linear > 10 * loudest) | (linear < spec.log_floor / 10)
-        share = beyond.float().mean().item()
-        if share > 0.05:
-            _log.warning(
-                "%.0f %% of the mel's values lie outside what the settings of %s can give; "
-                "was it made with another logarithm or normalisation?",
-                100 * share,
-                self.config.name,
-            )
+        items = list(mel) if mel.ndim == 3 else [mel]
+        ends = lengths or [mel.shape[-1]] * len(items)
+        inside = [item[:, :end] for item, end in zip(items, ends, strict=True)]
+        found = check_mel(torch.cat(inside, dim=1).cpu(), spec)
+        if found:
+            _log.warning("the mel %s", found.explanation)

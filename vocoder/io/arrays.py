@@ -22,7 +22,8 @@ def float_tensor(values: Tensor | NDArray[Any], name: str, error: type[VocoderEr
         if array.dtype.kind != "f":
             raise error(f"{name} holds {array.dtype} values; give floats")
         # A copy, because torch shares neither reversed nor read-only nor byte-swapped memory.
-        values = torch.from_numpy(array.astype(np.float32, order="C"))
+        with np.errstate(over="ignore", invalid="ignore"):  # an error below
+            values = torch.from_numpy(array.astype(np.float32, order="C"))
     if not values.is_floating_point():
         raise error(f"{name} holds {str(values.dtype).removeprefix('torch.')} values; give floats")
     values = values.detach().float()
@@ -34,7 +35,7 @@ def float_tensor(values: Tensor | NDArray[Any], name: str, error: type[VocoderEr
 
 def empty_array(arrays: type) -> Any:
     """An empty tensor or NumPy array, according to the class `arrays`."""
-    empty = torch.empty(0)
+    empty = torch.empty(0, device="cpu", dtype=torch.float32)
     return empty if issubclass(arrays, Tensor) else empty.numpy()
 
 

@@ -1,6 +1,8 @@
 """Atomic writes of files and directories: readers get the old or the new one, complete."""
 
+import logging
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -10,6 +12,9 @@ from pathlib import Path
 from safetensors import SafetensorError
 
 from vocoder.errors import VocoderError
+
+logger = logging.getLogger(__name__)
+_LEFTOVER = re.compile(r"\.(?P<target>.+)\.[0-9a-f]{16}(?P<old>\.old)?")  # names of `_unused`
 
 
 @contextmanager
@@ -61,8 +66,38 @@ def replacing_directory(directory: Path) -> Iterator[Path]:
 
 
 def _unused(path: Path) -> Path:
-    """A hidden path beside `path` with a random name."""
-    return path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    """A hidden path beside `path` with a random name, as long as the system allows."""
+    end = f".{secrets.token_hex(8)}"
+    longest = os.pathconf(path.parent, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    most = longest - len(f".{end}.old")
+    name, encoded = path.name, os.fsencode(path.name)
+    if len(encoded) > most:
+        name = encoded[: most - 1].decode("utf-8", "ignore") + "~"
+    return path.with_name(f".{name}{end}")
+
+
+def remove_leftovers(folder: Path) -> list[Path]:
+    """Remove the temporary files and directories of killed processes in `folder`; returns them.
+
+    A directory that was being replaced, and of which neither the old nor the new one is in place,
+    is put back, which the log says. Nobody may be writing to the folder.
+    """
+    removed = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        match = _LEFTOVER.fullmatch(path.name)
+        if match is None:
+            continue
+        target = folder / match["target"]
+        if match["old"] and not target.exists():
+            path.rename(target)
+            logger.warning("%s: put back; a killed process was about to replace it", target)
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+        removed.append(path)
+    return removed
 
 
 @contextmanager

@@ -7,7 +7,7 @@ once, and written whole or not at all.
 import io
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +20,15 @@ from torch import Tensor
 
 from vocoder.errors import AudioError
 from vocoder.io.atomic import replacing_file
+from vocoder.io.containers.opening import opened
+from vocoder.io.pcm import Clipping, pcm16
 
-READ_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".mp3"})
-WRITE_SUFFIXES = frozenset({".wav", ".flac"})
+# What a search of a folder takes for audio. A file that is named is read whatever its suffix.
+READ_SUFFIXES = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".aiff", ".aif", ".aifc", ".au", ".snd", ".caf"),
+    *(".w64", ".rf64", ".bwf", ".wave", ".oga", ".mp2", ".sph", ".nist", ".voc"),
+)
+WRITE_SUFFIXES = (".flac", ".wav")
 StrPath = str | os.PathLike[str]
 
 
@@ -36,32 +42,32 @@ class AudioInfo(NamedTuple):
 
 def probe(path: StrPath) -> AudioInfo:
     """Read the header of an audio file. Raises AudioError for a file that cannot be opened."""
-    with _opened(Path(path)) as file:
+    with opened(Path(path)) as file:
         return AudioInfo(file.samplerate, file.channels, file.frames)
 
 
 def read_audio(path: StrPath, *, start: int = 0, frames: int | None = None) -> tuple[Tensor, int]:
     """Read samples [start, start + frames) of every channel of a file, and its sample rate.
 
-    Only that part is decoded, and it equals the same slice of the whole file; a part that exceeds
-    the file ends with it. An Ogg file is decoded from its beginning, because libsndfile
-    lands up to a block away when it seeks in one (libsndfile issue 885): prefer FLAC where short
-    parts of long files are read. Raises AudioError if the path is missing, empty, not audio or
-    cut short, if `start` is not a sample of the file, or if a sample is NaN or infinite.
+    The content decides on the format, not the suffix: all that libsndfile knows is read, apart
+    from samples without a header. The part equals the same slice of the whole file; one that
+    exceeds the file ends with it. Seeking is inexact in Ogg (libsndfile issue 885) and MP3 files
+    and impossible in a few others, so that these are decoded from the beginning, long MP3 files
+    from a second or more before `start` on: prefer FLAC where short parts of long files are read.
+    Raises AudioError if the path is missing, empty, not audio or cut short, if `start` is not a
+    sample of the file, or if samples are NaN, infinite, or integers stored as floats.
 
     Shape: [C, T], float32, nominally in [-1, 1].
     """
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         if not 0 <= start < file.frames or (frames is not None and frames < 1):
             raise AudioError(
                 f"{path}: start {start}, frames {frames} do not lie in its {file.frames} samples"
             )
         count = file.frames - start if frames is None else min(frames, file.frames - start)
-        if file.format == "OGG":
-            return _read(file, path, start + count)[:, start:].contiguous(), file.samplerate
-        file.seek(start)
-        return _read(file, path, count), file.samplerate
+        file.skip_to(start)
+        return file.take(count), file.samplerate
 
 
 def read_blocks(path: StrPath, *, frames: int) -> Iterator[Tensor]:
@@ -70,9 +76,9 @@ def read_blocks(path: StrPath, *, frames: int) -> Iterator[Tensor]:
     Raises AudioError as `read_audio` does. Shape of each block: [C, frames].
     """
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         for start in range(0, file.frames, frames):
-            yield _read(file, path, min(frames, file.frames - start))
+            yield file.take(min(frames, file.frames - start))
 
 
 def resample_soxr(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
@@ -103,16 +109,16 @@ def resample_soxr(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:
 def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
     """Write audio as 16-bit PCM, WAV or FLAC by the suffix; values outside [-1, 1] are clipped.
 
-    The file appears complete or not at all, and audio from a 16-bit file is written back bit for
-    bit. Raises AudioError if that suffix or audio (shape, NaN, infinity) cannot be written,
-    VocoderError if the path cannot. Shape: [T] or [C, T], T ≥ 1.
+    Clipping is logged as a warning. The file appears complete or not at all, and audio from a
+    16-bit file is written back bit for bit. Raises AudioError if that suffix or audio (shape, NaN,
+    infinity) cannot be written, VocoderError if the path cannot. Shape: [T] or [C, T], T ≥ 1.
     """
     path = Path(path)
     container = _container(path)
     if audio.ndim not in (1, 2) or audio.numel() == 0:
         raise AudioError(f"{path}: cannot write shape {list(audio.shape)}; pass [T] or [C, T]")
-    if not bool(torch.isfinite(audio).all()):
-        raise AudioError(f"{path}: not written, the audio has NaN or infinite samples")
+    clipping = Clipping(str(path))
+    clipping.add(audio)
     columns = np.atleast_2d(pcm16(audio).numpy()).T  # [T, C]
     # Encoded in memory: a full disk then shows as an OSError of one write, not inside libsndfile.
     encoded = io.BytesIO()
@@ -125,6 +131,7 @@ def write_audio(path: StrPath, audio: Tensor, sample_rate: int) -> None:
         ) from error
     with replacing_file(path) as temporary:
         temporary.write_bytes(encoded.getbuffer())
+    clipping.warn()
 
 
 def write_blocks(path: StrPath, blocks: Iterable[Tensor], sample_rate: int) -> int:
@@ -134,12 +141,14 @@ def write_blocks(path: StrPath, blocks: Iterable[Tensor], sample_rate: int) -> i
     Shape of each block: [C, T], any T ≥ 0, C that of the first.
     """
     path = Path(path)
-    container, samples = _container(path), 0
+    container, clipping = _container(path), Clipping(str(path))
+    samples = 0
     with ExitStack() as stack:
         target = _Target(stack.enter_context(replacing_file(path)))
         stack.callback(target.close)
         file: Any = None
         for block in blocks:
+            clipping.add(block)
             try:
                 if file is None:
                     form = {"format": container, "subtype": "PCM_16"}
@@ -158,6 +167,7 @@ def write_blocks(path: StrPath, blocks: Iterable[Tensor], sample_rate: int) -> i
             raise AudioError(f"{path}: not written, there is no audio")
         file.close()
         target.check()
+    clipping.warn()
     return samples
 
 
@@ -196,48 +206,5 @@ def _container(path: Path) -> str:
     return path.suffix[1:].upper()
 
 
-def pcm16(audio: Tensor) -> Tensor:
-    """Convert audio to clipped 16-bit samples on the CPU.   Shape: […] → same."""
-    # soundfile itself would write 32767/32768 of the level that it reads.
-    scaled = (audio.detach().cpu().double() * 32768.0).round().clamp(-32768.0, 32767.0)
-    return scaled.short()
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open a soundfile.SoundFile; libsndfile's errors and empty files become AudioError."""
-    if path.suffix.lower() not in READ_SUFFIXES:
-        raise AudioError(f"{path}: not an audio file; use {_listed(READ_SUFFIXES)}")
-    try:
-        if path.is_dir():
-            raise AudioError(f"{path}: is a folder; name an audio file")
-        if path.stat().st_size == 0:
-            raise AudioError(f"{path}: the file is empty; copy or record it again")
-        with soundfile.SoundFile(path) as file:
-            if file.frames == 0:
-                raise AudioError(f"{path}: holds no samples; copy or record it again")
-            yield file
-    except OSError as error:
-        raise AudioError(f"{path}: cannot open ({error.strerror}); check the path") from error
-    except soundfile.LibsndfileError as error:
-        raise AudioError(
-            f"{path}: cannot read audio ({error.error_string.rstrip('.')}); "
-            f"it must be a valid {_listed(READ_SUFFIXES)} file"
-        ) from error
-
-
-def _read(file: Any, path: Path, count: int) -> Tensor:
-    """The next `count` samples of every channel. Shape: [C, count]."""
-    samples: np.ndarray[Any, Any] = file.read(count, dtype="float32", always_2d=True)
-    if len(samples) < count:
-        raise AudioError(
-            f"{path}: ends {count - len(samples)} samples early, the file is cut short; "
-            "copy or record it again"
-        )
-    if not np.isfinite(samples).all():
-        raise AudioError(f"{path}: has NaN or infinite samples; record or convert it again")
-    return torch.from_numpy(samples.T.copy())
-
-
-def _listed(suffixes: frozenset[str]) -> str:
+def _listed(suffixes: Iterable[str]) -> str:
     return ", ".join(sorted(suffixes))

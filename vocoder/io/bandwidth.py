@@ -44,8 +44,8 @@ class BandwidthMeter:
         self._rest: Tensor | None = None  # [C, < _N_FFT] samples of the next frame
         self._measured = False
         self._count = 0
-        self._sum = torch.zeros(_BANDS, dtype=torch.float64)
-        self._levels = torch.zeros(0, _BANDS)
+        self._sum = torch.zeros(_BANDS, dtype=torch.float64, device="cpu")
+        self._levels = torch.zeros(0, _BANDS, dtype=torch.float32, device="cpu")
         self._every = 1
 
     def add(self, block: Tensor) -> None:
@@ -88,7 +88,7 @@ class BandwidthMeter:
 
 def _band_levels(samples: Tensor) -> Tensor:
     """Mean spectral density per frame and band, without digital silence. [C, T] → [F, bands]."""
-    window = torch.hann_window(_N_FFT)
+    window = torch.hann_window(_N_FFT, dtype=samples.dtype, device=samples.device)
     frames = samples.unfold(-1, _N_FFT, _HOP)  # [C, F, N]
     frames = frames - frames.mean(-1, keepdim=True)
     power = torch.fft.rfft(frames * window).abs().square() / window.square().sum()

@@ -1,30 +1,47 @@
-"""Mel files: .npy, .pt and .safetensors, each with the MelSpec of its mel inside.
+"""Mel files, each of ours with the MelSpec of its mel inside.
 
     .safetensors   tensor "mel", the MelSpec as JSON in the metadata
     .pt            {"mel": tensor, "mel_spec": {…}}
     .npy           the mel, then a second array with the MelSpec as JSON bytes: `np.load` reads the
                    first and ignores the rest, so other programs read an ordinary file
 
-Files of other projects hold a bare array, a bare tensor or one tensor, and no contract.
+Files of other projects are recognised by their content, whatever their suffix: .npy, .npz,
+safetensors, and what `torch.save` wrote. They hold an array or several, and no contract.
 """
 
 import io
 import json
+import os
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import safetensors.torch
 import torch
-from safetensors import SafetensorError, safe_open
+from numpy.typing import NDArray
 from torch import Tensor
 
 from vocoder.errors import ConfigError, MelMismatchError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.io.arrays import float_tensor
 from vocoder.io.atomic import replacing_file
+from vocoder.io.untrusted import (
+    NPY_MAGIC,
+    first_line,
+    load_npy,
+    load_npz,
+    load_safetensors,
+    load_torch,
+    parse_json,
+    read_json,
+)
 
+SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".mel", ".safetensors")
 _SPEC = "mel_spec"  # key of the contract in .pt and .safetensors files
+_NAMES = ("mel", "mels", "melspec", "mel_spectrogram", "mel_outputs", "feats")
+_SHOWN = 5  # arrays of a file in a message
+
+Arrays = dict[str, Tensor | NDArray[Any]]
 
 
 class MelFile(NamedTuple):
@@ -37,26 +54,23 @@ class MelFile(NamedTuple):
 def read_mel(path: str | Path) -> MelFile:
     """Read a mel file; nothing in it is executed. A leading axis of one, [1, M, F], is dropped.
 
-    Raises MelMismatchError if it holds NaN, infinities, no floats or several mels, VocoderError if
-    it cannot be read; both name the file.
+    Of several arrays, it is the one called "mel", or else the only one that can be a mel. Raises
+    MelMismatchError if the mel holds NaN, infinities, no floats or several mels, VocoderError if
+    the file cannot be read or has no such array; both name the file and what is in it.
     """
     path = Path(path)
-    read, _ = _functions(path)
-    if not path.exists():
-        raise VocoderError(f"{path}: no such file")
     try:
-        mel, values = read(path)
-        spec = None if values is None else MelSpec.from_dict(values, _SPEC)
-        mel = float_tensor(mel, "the mel", MelMismatchError)
+        arrays, values = _content(path)
+        spec = None if values is None else MelSpec.from_dict(values, f"{path}: {_SPEC}")
+        mel = float_tensor(_mel(arrays, path), f"{path}: the mel", MelMismatchError)
+    except VocoderError:
+        raise
+    except FileNotFoundError as error:
+        raise VocoderError(f"{path}: no such file") from error
     except OSError as error:
         raise VocoderError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except VocoderError as error:
-        raise type(error)(f"{path}: {error}") from error
-    except (SafetensorError, ValueError, TypeError, EOFError, MemoryError) as error:
-        reason = (str(error) or type(error).__name__).split("\n", 1)[0]
-        if "pickle" in reason:  # NumPy's message explains how to run the code in the file
-            reason = "not plain numbers"
-        raise VocoderError(f"{path}: damaged, or not a mel file ({reason})") from error
+    except Exception as error:  # what a damaged file raises depends on where it is damaged
+        raise VocoderError(f"{path}: damaged, or not a mel file ({first_line(error)})") from error
     if mel.ndim == 3 and len(mel) > 1:
         raise MelMismatchError(f"{path}: holds {len(mel)} mels; write each to a file of its own")
     return MelFile(mel[0] if mel.ndim == 3 and len(mel) == 1 else mel, spec)
@@ -65,7 +79,9 @@ def read_mel(path: str | Path) -> MelFile:
 def write_mel(path: str | Path, mel: Tensor, spec: MelSpec) -> None:
     """Write a mel [M, F] and its MelSpec to a file, which appears complete or not at all."""
     path = Path(path)
-    _, encode = _functions(path)
+    encode = _ENCODERS.get(path.suffix.lower())
+    if encode is None:
+        raise VocoderError(f"{path}: the name of a mel file must end in {', '.join(_ENCODERS)}")
     content = encode(mel.detach().float().cpu().contiguous(), spec.to_dict())
     with replacing_file(path) as temporary:
         temporary.write_bytes(content)
@@ -76,22 +92,109 @@ def read_spec(name: str) -> MelSpec:
 
     Raises ConfigError.
     """
-    if name in PRESETS or not Path(name).exists():
+    if name in PRESETS or not os.path.exists(name):
         return MelSpec.preset(name)
     try:
-        values = _mapping(Path(name).read_bytes())
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{name}: not a JSON file with mel settings ({error})") from error
-    return MelSpec.from_dict(values.get("mel", values), name)
+        values = read_json(Path(name))
+    except VocoderError as error:
+        raise ConfigError(f"{error}; it must hold mel settings") from error
+    if isinstance(values, dict):
+        values = values.get("mel", values)
+    return MelSpec.from_dict(values, name)
 
 
-def _read_npy(path: Path) -> tuple[Any, dict[str, Any] | None]:
+def _content(path: Path) -> tuple[Arrays, Any]:
+    """The arrays in a file by name, "" for a bare one, and its mel settings."""
     with path.open("rb") as file:
-        mel = np.load(file, allow_pickle=False)
-        rest = file.read()
-    if not rest:
-        return mel, None
-    return mel, _mapping(np.load(io.BytesIO(rest), allow_pickle=False).tobytes())
+        head = file.read(300)
+        file.seek(0)
+        if head.startswith(NPY_MAGIC):
+            return _read_npy(file, path)
+    if not head:
+        raise VocoderError(f"{path}: the file is empty; copy or write it again")
+    first_member = head[30 : 30 + int.from_bytes(head[26:28], "little")]
+    if head.startswith(b"PK\x03\x04") and first_member.endswith(b".npy"):
+        return dict(load_npz(path)), None
+    if head.startswith((b"PK\x03\x04", b"\x80")):
+        return _read_pt(path)
+    if head[8:9] == b"{":
+        tensors, metadata = load_safetensors(path)
+        text = metadata.get(_SPEC)
+        return dict(tensors), None if text is None else parse_json(text, f"{path}: {_SPEC}")
+    raise VocoderError(
+        f"{path}: not a mel file; .npy, .npz, safetensors and what torch.save writes are read"
+    )
+
+
+def _read_npy(file: BinaryIO, path: Path) -> tuple[Arrays, Any]:
+    size = os.fstat(file.fileno()).st_size
+    mel = load_npy(file, size, str(path), MelMismatchError)
+    arrays: Arrays = {"": mel}
+    while (left := size - file.tell()) > 0:
+        number = len(arrays) + 1
+        array = load_npy(file, left, f"{path}: array {number}", MelMismatchError)
+        if array.dtype == np.uint8 and array.ndim == 1:
+            return arrays, parse_json(array.tobytes(), f"{path}: {_SPEC}")
+        arrays[f"array {number}"] = array
+    return arrays, None
+
+
+def _read_pt(path: Path) -> tuple[Arrays, Any]:
+    content = load_torch(path)
+    values = content.get(_SPEC) if isinstance(content, dict) else None
+    if isinstance(values, Tensor | np.ndarray):  # not settings: somebody's name for a mel
+        values = None
+    try:
+        json.dumps(values)
+    except (TypeError, ValueError) as error:
+        raise VocoderError(f"{path}: {_SPEC} holds other things than numbers and texts") from error
+    arrays: Arrays = {}
+    _collect(content, "", arrays)
+    return arrays, values
+
+
+def _collect(value: Any, name: str, arrays: Arrays) -> None:
+    """Collect the arrays in dicts, lists and tuples, by names such as "a.b" and "a.0"."""
+    if isinstance(value, Tensor | np.ndarray):
+        arrays[name] = value
+    elif isinstance(value, dict | list | tuple):
+        entries = value.items() if isinstance(value, dict) else enumerate(value)
+        for key, entry in entries:
+            _collect(entry, f"{name}.{key}" if name else str(key), arrays)
+
+
+def _mel(arrays: Arrays, path: Path) -> Tensor | NDArray[Any]:
+    """The array called "mel", or else the only one that can be a mel by its kind and shape."""
+    if "mel" in arrays:
+        return arrays["mel"]
+    if len(arrays) == 1 and ("" in arrays or next(iter(arrays.values())).ndim > 1):
+        return next(iter(arrays.values()))
+    possible = {name: array for name, array in arrays.items() if _possible(array)}
+    named = [name for name in possible if name.rpartition(".")[2].lower() in _NAMES]
+    chosen = named if len(named) == 1 else list(possible)
+    if len(chosen) == 1:
+        return possible[chosen[0]]
+    listed = [f"{_shown(name or 'array 1')} {_described(array)}" for name, array in arrays.items()]
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    raise VocoderError(
+        f"{path}: holds {len(chosen) or 'no'} array{'s' * (len(chosen) > 1)} that can be a mel: "
+        f'{", ".join(listed[:_SHOWN]) or "nothing"}{more}; store the mel alone, or as "mel"'
+    )
+
+
+def _possible(array: Tensor | NDArray[Any]) -> bool:
+    """Whether an array is [M, F], [F, M] or [1, M, F] of floats."""
+    shape = tuple(array.shape[1:] if array.ndim == 3 and array.shape[0] == 1 else array.shape)
+    floats = array.is_floating_point() if isinstance(array, Tensor) else array.dtype.kind == "f"
+    return floats and len(shape) == 2 and min(shape) > 0
+
+
+def _shown(name: str) -> str:
+    return name[:40] if name.isprintable() else ascii(name[:40])
+
+
+def _described(array: Tensor | NDArray[Any]) -> str:
+    return f"{str(array.dtype).removeprefix('torch.')} {list(array.shape)}"
 
 
 def _encode_npy(mel: Tensor, spec: dict[str, Any]) -> bytes:
@@ -101,57 +204,14 @@ def _encode_npy(mel: Tensor, spec: dict[str, Any]) -> bytes:
     return file.getvalue()
 
 
-def _read_pt(path: Path) -> tuple[Any, dict[str, Any] | None]:
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError:
-        raise
-    except Exception as error:  # what a damaged file raises depends on where it is damaged
-        raise VocoderError("damaged, or holds more than tensors; not loaded") from error
-    if isinstance(content, Tensor):
-        return content, None
-    if not isinstance(content, dict) or not isinstance(content.get("mel"), Tensor):
-        raise VocoderError('holds neither a tensor nor {"mel": tensor}')
-    return content["mel"], content.get(_SPEC)
-
-
 def _encode_pt(mel: Tensor, spec: dict[str, Any]) -> bytes:
     file = io.BytesIO()
     torch.save({"mel": mel, _SPEC: spec}, file)
     return file.getvalue()
 
 
-def _read_safetensors(path: Path) -> tuple[Any, dict[str, Any] | None]:
-    with safe_open(path, framework="pt") as file:
-        names = list(file.keys())
-        if "mel" not in names and len(names) != 1:
-            raise VocoderError(f'holds {len(names)} tensors and none is called "mel"')
-        text = (file.metadata() or {}).get(_SPEC)
-        mel = file.get_tensor("mel" if "mel" in names else names[0])
-    return mel, None if text is None else _mapping(text)
-
-
 def _encode_safetensors(mel: Tensor, spec: dict[str, Any]) -> bytes:
     return safetensors.torch.save({"mel": mel}, metadata={_SPEC: json.dumps(spec)})
 
 
-def _mapping(text: str | bytes) -> dict[str, Any]:
-    values = json.loads(text)
-    if not isinstance(values, dict):
-        raise ValueError("its mel contract is not a JSON object")
-    return values
-
-
-_FORMATS = {
-    ".npy": (_read_npy, _encode_npy),
-    ".pt": (_read_pt, _encode_pt),
-    ".safetensors": (_read_safetensors, _encode_safetensors),
-}
-SUFFIXES = tuple(_FORMATS)
-
-
-def _functions(path: Path) -> tuple[Any, Any]:
-    """The functions that read a file of this suffix and encode its bytes."""
-    if path.suffix.lower() not in _FORMATS:
-        raise VocoderError(f"{path}: a mel file must end in {', '.join(SUFFIXES)}")
-    return _FORMATS[path.suffix.lower()]
+_ENCODERS = {".npy": _encode_npy, ".pt": _encode_pt, ".safetensors": _encode_safetensors}

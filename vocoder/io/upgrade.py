@@ -97,7 +97,8 @@ _NEW_ARGUMENTS = {
 }
 """Arguments added since 0.1: class → argument → value that behaves as 0.1 did."""
 
-_STATE_KEYS = {"average": "ema", "disturbances": "augmentation"}
+STATE_KEYS = {"average": "ema", "disturbances": "augmentation"}
+"""Parts of a training state that were renamed: old name → new name."""
 # The sub-discriminator of Dilated, GroupedWaveform, Sliced and Weighted.
 _WEIGHT = re.compile(r"(^|\.)judge\.")
 
@@ -132,7 +133,7 @@ def upgrade_config(node: Any) -> Any:
 
 def _upgrade_optim(values: dict[str, Any]) -> dict[str, Any]:
     """Group the settings of each network, which 0.1 had side by side, in one mapping."""
-    if "schedule" not in values:
+    if not {"schedule", "generator", "discriminators", "ema"} <= values.keys():
         return values
     schedules = {
         "generator": values["schedule"],
@@ -157,7 +158,7 @@ def upgrade_weights(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 def upgrade_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """Rename the parts, weights and settings of an old training state to today's names."""
-    values = {_STATE_KEYS.get(key, key): value for key, value in state.items()}
+    values = {STATE_KEYS.get(key, key): value for key, value in state.items()}
     if "discriminators" in values:
         values["discriminators"] = upgrade_weights(values["discriminators"])
     for optimizer in values.get("optimizers", {}).values():

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vocoder.nn.octaves import Octaves as Octaves
     from vocoder.nn.pitch import (
         MelPitch as MelPitch,
+        NoPitch as NoPitch,
         PitchEstimate as PitchEstimate,
         PitchEstimator as PitchEstimator,
     )
@@ -42,7 +43,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "vocoder.nn.convnext": ["ConvNeXtBackbone", "ConvNeXtBlock"],
         "vocoder.nn.head": ["ConvISTFTHead", "ISTFTHead"],
         "vocoder.nn.octaves": ["Octaves"],
-        "vocoder.nn.pitch": ["MelPitch", "PitchEstimate", "PitchEstimator"],
+        "vocoder.nn.pitch": ["MelPitch", "NoPitch", "PitchEstimate", "PitchEstimator"],
         "vocoder.nn.residual": ["DilatedBlock", "DilatedPairBlock", "MRF"],
         "vocoder.nn.source": ["HarmonicSource"],
         "vocoder.nn.wavenet": ["FoldedLayer", "GatedLayer"],

@@ -93,6 +93,34 @@ class ReflectConv1d(nn.Conv1d):
         return super().forward(pad_reflect(x, self.margin, self.margin))
 
 
+def edge_conv(
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    *,
+    dilation: int = 1,
+    causal: bool = False,
+    reflect: bool = False,
+) -> Conv1d | ReflectConv1d:
+    """Make a `ReflectConv1d` or a `Conv1d`, which is causal or not.
+
+    Raises ConfigError for both at once: a causal convolution has no future to reflect.
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Taps; an odd number unless `causal`.
+        dilation: Distance between taps in samples.
+        causal: Whether no output depends on a later input.
+        reflect: Whether the input is extended by its reflection instead of zeros.
+    """
+    if not reflect:
+        return Conv1d(in_channels, out_channels, kernel_size, dilation=dilation, causal=causal)
+    if causal:
+        raise ConfigError("a causal network cannot reflect its input; set reflect or causal")
+    return ReflectConv1d(in_channels, out_channels, kernel_size, dilation=dilation)
+
+
 class ConvTranspose1d(nn.ConvTranspose1d):
     """Transposed convolution that upsamples by exactly `stride`, for any kernel size.
 

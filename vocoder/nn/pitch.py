@@ -10,11 +10,13 @@ from torch import Tensor, nn
 
 from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.pitch import Pitch, pitch_bins
+from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.nn.convnext import ConvNeXtBackbone
 
 _TOP_HZ = 1500.0  # up to here, mel bands are narrow enough to resolve the harmonics of a voice
 VOICED_HZ = 10.0  # a lower F0, which no voice has, marks a frame as unvoiced
+_MOST_BANDS = 512  # a pseudo-inverse of the filters of more would take seconds
 _REACH = 3  # bins on either side of the best one that F0 is read from, and frames it is filled from
 
 
@@ -38,6 +40,30 @@ class PitchEstimator(nn.Module, ABC):
         """Losses of the pitch of voiced frames ("pitch") and of the voicing ("voicing")."""
 
 
+class NoPitch(PitchEstimator):
+    """Stands for a missing estimator: F0 must be given with every mel.
+
+    `f_min` and `f_max` in Hz are those of the tracker that measures F0 of recordings in training.
+    """
+
+    def __init__(self, *, f_min: float = 60.0, f_max: float = 1100.0) -> None:
+        super().__init__()
+        self.f_min, self.f_max = f_min, f_max
+
+    def f0(self, mel: Tensor) -> Tensor:
+        """Raise ConfigError, which says to give F0."""
+        raise ConfigError(
+            "the model has no pitch estimator; call it in Python with the F0 of every frame (f0=…)"
+        )
+
+    def losses(self, estimate: Any, target: Pitch) -> dict[str, Tensor]:
+        """No losses."""
+        return {}
+
+    def forward(self, mel: Tensor) -> None:
+        """No estimate."""
+
+
 class PitchEstimate(NamedTuple):
     """Pitch estimate per frame: `logits` over pitch bins [B, P, F], `voicing` logit [B, F]."""
 
@@ -51,7 +77,8 @@ class MelPitch(PitchEstimator):
     A classifier over narrow bins separates two candidates an octave apart, where a regression
     would return their mean; averaging the bins around the best one restores the precision (Kim et
     al. 2018, CREPE). The autocorrelation that the low mel bands imply is an input of the network
-    and is added to its output; it indicates F0 without training and for any speaker.
+    and is added to its output; it indicates F0 without training and for any speaker. Raises
+    ConfigError for too many bands or an empty range of F0.
 
     Args:
         mel: Settings of the mels.
@@ -76,6 +103,11 @@ class MelPitch(PitchEstimator):
         f_max: float = 600.0,
     ) -> None:
         super().__init__()
+        if mel.n_mels > _MOST_BANDS or not 1.0 <= f_min < f_max:
+            raise ConfigError(
+                f"MelPitch takes at most {_MOST_BANDS} mel bands and 1 Hz <= f_min < f_max, not "
+                f"{mel.n_mels} bands, {f_min} and {f_max} Hz"
+            )
         self.mel, self.f_min, self.f_max = mel, f_min, f_max
         bins = pitch_bins(f_min, f_max)
         self.register_buffer("bins", torch.log2(bins), persistent=False)

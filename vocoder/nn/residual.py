@@ -8,7 +8,7 @@ from typing import Literal
 from torch import Tensor, nn
 
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import Conv1d
+from vocoder.nn.conv import edge_conv
 from vocoder.nn.weight_norm import weight_norm
 
 Activation = Callable[[int], nn.Module]
@@ -17,10 +17,14 @@ BlockKind = Literal["1", "2"]
 
 
 def _convs(
-    channels: int, kernel_size: int, dilations: Sequence[int], causal: bool
+    channels: int, kernel_size: int, dilations: Sequence[int], causal: bool, reflect: bool
 ) -> nn.ModuleList:
     return nn.ModuleList(
-        weight_norm(Conv1d(channels, channels, kernel_size, dilation=dilation, causal=causal))
+        weight_norm(
+            edge_conv(
+                channels, channels, kernel_size, dilation=dilation, causal=causal, reflect=reflect
+            )
+        )
         for dilation in dilations
     )
 
@@ -36,6 +40,7 @@ class DilatedPairBlock(nn.Module):
         dilations: One per pair.
         activation: Makes the activation before each convolution.
         causal: Whether no output depends on a later input.
+        reflect: Whether the input is extended by its reflection instead of zeros.
     """
 
     def __init__(
@@ -46,10 +51,11 @@ class DilatedPairBlock(nn.Module):
         dilations: Sequence[int],
         activation: Activation,
         causal: bool = False,
+        reflect: bool = False,
     ) -> None:
         super().__init__()
-        self.convs1 = _convs(channels, kernel_size, dilations, causal)
-        self.convs2 = _convs(channels, kernel_size, [1] * len(dilations), causal)
+        self.convs1 = _convs(channels, kernel_size, dilations, causal, reflect)
+        self.convs2 = _convs(channels, kernel_size, [1] * len(dilations), causal, reflect)
         self.activations = nn.ModuleList(activation(channels) for _ in range(2 * len(dilations)))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -71,6 +77,7 @@ class DilatedBlock(nn.Module):
         dilations: One per convolution.
         activation: Makes the activation before each convolution.
         causal: Whether no output depends on a later input.
+        reflect: Whether the input is extended by its reflection instead of zeros.
     """
 
     def __init__(
@@ -81,9 +88,10 @@ class DilatedBlock(nn.Module):
         dilations: Sequence[int],
         activation: Activation,
         causal: bool = False,
+        reflect: bool = False,
     ) -> None:
         super().__init__()
-        self.convs = _convs(channels, kernel_size, dilations, causal)
+        self.convs = _convs(channels, kernel_size, dilations, causal, reflect)
         self.activations = nn.ModuleList(activation(channels) for _ in dilations)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,6 +118,7 @@ class MRF(nn.ModuleList):
         dilations: A list per block, with one residual step per entry.
         activation: Makes the activation before each convolution.
         causal: Whether no output depends on a later input.
+        reflect: Whether the input is extended by its reflection instead of zeros.
     """
 
     def __init__(
@@ -121,6 +130,7 @@ class MRF(nn.ModuleList):
         dilations: Sequence[Sequence[int]],
         activation: Activation,
         causal: bool = False,
+        reflect: bool = False,
     ) -> None:
         if resblock not in BLOCKS:
             raise ConfigError(f"resblock is {resblock!r}; choose from {sorted(BLOCKS)}")
@@ -136,6 +146,7 @@ class MRF(nn.ModuleList):
                 dilations=steps,
                 activation=activation,
                 causal=causal,
+                reflect=reflect,
             )
             for kernel_size, steps in zip(kernel_sizes, dilations, strict=True)
         )
@@ -154,6 +165,7 @@ def mrf_stages(
     dilations: Sequence[Sequence[int]],
     activation: Activation,
     causal: bool = False,
+    reflect: bool = False,
 ) -> nn.ModuleList:
     """Make one multi-receptive-field fusion (`MRF`) per upsampling stage.
 
@@ -164,6 +176,7 @@ def mrf_stages(
         dilations: A list per block, with one residual step per entry.
         activation: Makes the activation before each convolution.
         causal: Whether no output depends on a later input.
+        reflect: Whether the input is extended by its reflection instead of zeros.
     """
     return nn.ModuleList(
         MRF(
@@ -173,6 +186,7 @@ def mrf_stages(
             dilations=dilations,
             activation=activation,
             causal=causal,
+            reflect=reflect,
         )
         for width in widths
     )

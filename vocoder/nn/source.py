@@ -20,7 +20,8 @@ class HarmonicSource(nn.Module):
 
     Frames with an F0 of at most `VOICED_HZ` are noise alone, about as loud as the sines. The noise
     is random in training; otherwise it depends on the position alone. Only the weights are trained:
-    F0 gets no gradient, as a spectral loss has no useful one for it.
+    F0 gets no gradient, as a spectral loss has no useful one for it. With `held`, F0 is constant
+    for each frame; without, the phase is interpolated between frame centers.
 
     Shape: f0 [B, F] in Hz → [B, 1, F * hop_length] in (-1, 1).
     Wang et al. 2019 (NSF, arXiv 1904.12088); amplitudes and phases as in HiFTNet's code.
@@ -29,8 +30,11 @@ class HarmonicSource(nn.Module):
     noise: Tensor
     starts: Tensor
 
-    def __init__(self, *, sample_rate: int, hop_length: int, harmonics: int = 9) -> None:
+    def __init__(
+        self, *, sample_rate: int, hop_length: int, harmonics: int = 9, held: bool = False
+    ) -> None:
         super().__init__()
+        self.held = held
         self.sample_rate, self.hop_length, self.harmonics = sample_rate, hop_length, harmonics
         self.linear = nn.Linear(harmonics, 1)
         noise = noise_table(harmonics * _NOISE_SAMPLES)
@@ -41,8 +45,13 @@ class HarmonicSource(nn.Module):
     def forward(self, f0: Tensor) -> Tensor:
         """Compute source signals from F0 contours."""
         with torch.no_grad():
+            # In frames of one sample there is nothing between them to interpolate.
+            hz = f0.repeat_interleave(self.hop_length, dim=-1) if self.held else f0
             sines = harmonic_sines(
-                f0, self.harmonics, hop_length=self.hop_length, sample_rate=self.sample_rate
+                hz,
+                self.harmonics,
+                hop_length=1 if self.held else self.hop_length,
+                sample_rate=self.sample_rate,
             )
             noise = indexed_noise(self.noise, sines, self._entry(f0))  # [B, harmonics, T]
             voiced = (f0 > VOICED_HZ).repeat_interleave(self.hop_length, dim=-1)[:, None]

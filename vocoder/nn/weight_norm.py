@@ -56,4 +56,7 @@ def fold_weight_norm(model: nn.Module) -> list[str]:
         for name in list(module.parametrizations):
             parametrize.remove_parametrizations(module, name, leave_parametrized=True)
             folded.append(f"{path}.{name}" if path else name)
+        # Torch leaves weight norm's reader of older checkpoints, a local function, which cannot be
+        # pickled.
+        module._load_state_dict_pre_hooks.clear()
     return folded

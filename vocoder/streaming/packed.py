@@ -105,9 +105,11 @@ def _can_pack(weight: Tensor) -> bool:
 @functools.cache
 def kernels_agree() -> bool:
     """Whether the private operators of this torch give the public ones' results; cached."""
-    rng = torch.Generator().manual_seed(0)
-    x, bias = torch.randn(1, 8, 40, generator=rng), torch.randn(6, generator=rng)
-    matrix, taps = torch.randn(6, 8, generator=rng), torch.randn(6, 4, 3, generator=rng)
+    rng = torch.Generator("cpu").manual_seed(0)
+    shapes = ((1, 8, 40), (6,), (6, 8), (6, 4, 3))
+    x, bias, matrix, taps = (
+        torch.randn(shape, generator=rng, device="cpu", dtype=torch.float32) for shape in shapes
+    )
     try:
         with torch.inference_mode():
             pairs = [

@@ -65,9 +65,11 @@ def noise_examples(hop_length: int, *, device: torch.device) -> tuple[Tensor, Te
 
     The noise has a fixed seed.   Shape: [2, 1, 4 * hop_length], [1, 1, 7 * hop_length].
     """
-    rng = torch.Generator().manual_seed(0)
-    short = 0.1 * torch.randn(2, 1, 4 * hop_length, generator=rng)
-    long = 0.1 * torch.randn(1, 1, 7 * hop_length, generator=rng)
+    rng = torch.Generator("cpu").manual_seed(0)
+    short, long = (
+        0.1 * torch.randn(shape, generator=rng, device="cpu", dtype=torch.float32)
+        for shape in ((2, 1, 4 * hop_length), (1, 1, 7 * hop_length))
+    )
     return short.to(device), long.to(device)
 
 

@@ -1,20 +1,27 @@
 """Data-parallel training: processes started by torchrun, or a single one."""
 
 import os
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from vocoder.errors import VocoderError
 from vocoder.inference.device import find_device
+
+# Errors of gloo and NCCL when the process at the other end is gone.
+_LOST = re.compile(r"connection|peer|socket|broken pipe|remote process", re.IGNORECASE)
 
 
 class Ranks:
     """The rank of this process among `size` processes, its device, and exchanges between them.
 
     Rank 0 (`first`) writes and reports. The batch size of a configuration is per rank. Gradients
-    are averaged, so the update equals that of one process with the concatenated batch.
+    are averaged, so the update equals that of one process with the concatenated batch. Exchanges
+    raise VocoderError if another process has ended.
     """
 
     def __init__(self, device: str) -> None:
@@ -28,7 +35,8 @@ class Ranks:
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         if self.size > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            with _peers_expected():
+                dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
 
     def close(self) -> None:
         """Wait for all ranks, then leave the process group.
@@ -37,7 +45,8 @@ class Ranks:
         soon as one has left. The threads of the group must not outlive its tensors.
         """
         if self.size > 1:
-            dist.barrier()
+            with _peers_expected():
+                dist.barrier()
             dist.destroy_process_group()
 
     def exchange_maximum(self, read: Callable[[], int]) -> Callable[[], int]:
@@ -49,11 +58,13 @@ class Ranks:
         if self.size == 1:
             return read
         largest = torch.tensor(read(), device=self.device)
-        work = dist.all_reduce(largest, op=dist.ReduceOp.MAX, async_op=True)
+        with _peers_expected():
+            work = dist.all_reduce(largest, op=dist.ReduceOp.MAX, async_op=True)
 
         def wait() -> int:
-            work.wait()
-            return int(largest)
+            with _peers_expected():
+                work.wait()
+                return int(largest)
 
         return wait
 
@@ -71,8 +82,22 @@ class Ranks:
         if self.size == 1 or not tensors:
             return
         flat = torch.cat([tensor.flatten() for tensor in tensors])
-        dist.all_reduce(flat)
+        with _peers_expected():
+            dist.all_reduce(flat)
         flat /= self.size
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
+
+
+@contextmanager
+def _peers_expected() -> Iterator[None]:
+    """Turn the error of an exchange with a process that has ended into one line."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not _LOST.search(str(error)):
+            raise
+        raise VocoderError(
+            "another process of this run has ended; its own message says why"
+        ) from error

@@ -13,7 +13,7 @@ import hydra
 import torch
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     InterpolationResolutionError,
@@ -21,13 +21,15 @@ from omegaconf.errors import (
     OmegaConfBaseException,
 )
 from rich.console import Console
-from rich.logging import RichHandler
 
 from vocoder.build import build
 from vocoder.checkpoint import find_model, load_config
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
-from vocoder.io.upgrade import renamed_setting
+from vocoder.training.guards.failures import failures_in_one_line, file_error
+from vocoder.training.overrides import quoted, require_current_names, unreadable
+from vocoder.training.ranks import Ranks
+from vocoder.training.reporting.log_handlers import set_up
 from vocoder.training.signals import signals_ignored
 from vocoder.training.system import System
 from vocoder.training.trainer import Trainer
@@ -107,16 +109,9 @@ def _use_initial_model(config: DictConfig, overrides: Sequence[str]) -> None:
 def compose(overrides: list[str]) -> dict[str, Any]:
     """The plain configuration that `vocoder train` would use with these overrides."""
     require_current_names(overrides)
+    overrides = quoted(overrides)
     with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
         return plain(hydra.compose("train", overrides), overrides)
-
-
-def require_current_names(overrides: Sequence[str]) -> None:
-    """Raise ConfigError, with the new name, for a setting of an earlier release."""
-    for override in overrides:
-        renamed = renamed_setting(override)
-        if renamed is not None:
-            raise ConfigError(f"{override}: since 0.2 this is {renamed}")
 
 
 def build_system(values: dict[str, Any]) -> System:
@@ -134,22 +129,15 @@ def _train(config: DictConfig) -> None:
     if threads:
         torch.set_num_threads(threads)
     console = Console(stderr=True)
-    _log_above_progress(console)
-    trainer = Trainer(build_system(values), values, console=console)
+    set_up(console)
+    # The group is made first: then the others see when a process fails while it builds its system.
+    ranks = Ranks(values["trainer"].get("device", "auto"))
+    trainer = Trainer(build_system(values), values, console=console, ranks=ranks)
     with signals_ignored():
         code = trainer.run()
         trainer.ranks.close()
         if code:  # stopped by a signal: that ends a multirun, too
             sys.exit(code)
-
-
-def _log_above_progress(console: Console) -> None:
-    """On a terminal, let log lines scroll above the progress bar instead of through it."""
-    root = logging.getLogger()
-    for handler in [h for h in root.handlers if type(h) is logging.StreamHandler]:
-        if console.is_terminal:
-            root.removeHandler(handler)
-            root.addHandler(RichHandler(console=console, show_path=False, show_level=False))
 
 
 def main(arguments: list[str]) -> int:
@@ -163,21 +151,27 @@ def main(arguments: list[str]) -> int:
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
     def task(config: DictConfig) -> None:
+        output = HydraConfig.get().runtime.output_dir
         try:
-            _train(config)
+            with failures_in_one_line(output):
+                _train(config)
         except VocoderError as error:  # raised below: Hydra would print a line of its own
             errors.append(error)
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
-    sys.argv = ["vocoder train", *arguments]
+    sys.argv = ["vocoder train", *quoted(arguments)]
     # Otherwise Hydra prints errors itself and exits with 1 from inside.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         task()
     except SystemExit as end:
         return int(end.code or 0)
+    except OverrideParseException as error:
+        raise unreadable(error.override) from error
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(_one_line(str(error))) from error
+    except OSError as error:  # Hydra makes the folder of the run
+        raise file_error(error, "trainer.output") from error
     except ValueError as error:
         if "Only one of --run, --multirun" not in str(error):  # Hydra's, about its own options
             raise

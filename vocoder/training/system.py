@@ -86,8 +86,9 @@ class TrainerSettings:
     def __post_init__(self) -> None:
         """Check the ranges."""
         periods = ("generator_every", "log_every", "validate_every", "save_every")
-        least = dict.fromkeys(("max_steps", *periods, "keep"), 1)
+        least = dict.fromkeys(("max_steps", *periods, "keep", "validation_clips"), 1)
         least |= dict.fromkeys(("adversarial_start", "discriminator_warmup", "adversarial_ramp"), 0)
+        least["workers"] = 0
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ConfigError(
@@ -222,6 +223,14 @@ class System:
                 f"the generator makes {samples} samples from the mel of {segment}; "
                 "the padding of mel and generator differ"
             )
+
+    @property
+    def shortest_clip(self) -> int:
+        """Samples that a clip must have to be validated: a hop of the generator and of the mel."""
+        hop_length = self.generator.hop_length
+        if self.mel.frames(hop_length):
+            return hop_length
+        return -(-self.mel.hop_length // hop_length) * hop_length
 
     def build_discriminators(self) -> Discriminators:
         """All discriminators as one module."""

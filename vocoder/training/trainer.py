@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,18 @@ from torch import Tensor, nn
 
 from vocoder.augmentation.chain import Augmentations
 from vocoder.checkpoint import ModelConfig, save_model
-from vocoder.data.segments import Batch, loader, validation_clips
+from vocoder.data.loader import loader
+from vocoder.data.segments import Batch
 from vocoder.dsp.lowpass import band_limit
 from vocoder.errors import ConfigError
 from vocoder.training.ema import EMA
+from vocoder.training.guards.lock import locked, require_folder, tidy
+from vocoder.training.guards.rehearsal import rehearse
 from vocoder.training.initialization import initialize_from
 from vocoder.training.model_optimizer import ModelOptimizer, frozen, without_updates
 from vocoder.training.ranks import Ranks
 from vocoder.training.reporting.monitor import Monitor
-from vocoder.training.reporting.validation import Validator
+from vocoder.training.reporting.validation import build_validator
 from vocoder.training.signals import signals_passed_to
 from vocoder.training.states import TrainingStates, collect_networks, log_changes, restore_networks
 from vocoder.training.system import Features, System
@@ -35,13 +38,21 @@ class Trainer:
     """Trains a `System`; `config` is the plain dictionary it was built from.
 
     It writes to `system.trainer.output`: `states/` (to resume from), `last/` and `best/` (model
-    directories with the averaged generator), `curve.jsonl` and `tensorboard/`.
+    directories with the averaged generator), `curve.jsonl` and `tensorboard/`. `ranks` are the
+    processes of the run, by default those of the environment.
     """
 
-    def __init__(self, system: System, config: dict[str, Any], *, console: Console) -> None:
+    def __init__(
+        self,
+        system: System,
+        config: dict[str, Any],
+        *,
+        console: Console,
+        ranks: Ranks | None = None,
+    ) -> None:
         settings = system.trainer
         self.system, self.config, self.console, self.settings = system, config, console, settings
-        self.ranks = Ranks(settings.device)
+        self.ranks = ranks or Ranks(settings.device)
         self.device = self.ranks.device
         self.output = Path(settings.output)
         if self.ranks.first:
@@ -68,17 +79,7 @@ class Trainer:
             narrowband="narrowband" in system.features,
         )
         system.check_segment(self.segments.segment)
-        self.validator = Validator(
-            validation_clips(
-                self.segments.manifest,
-                sample_rate=system.mel.sample_rate,
-                limit=settings.validation_clips,
-                max_seconds=settings.validation_seconds,
-                mel=self.segments.mel,
-                narrowband=self.segments.narrowband,
-            ),
-            mel=system.mel,
-        )
+        self.validator = build_validator(system, self.segments)
         self.states = TrainingStates(self.output / "states", keep=settings.keep)
         self.step, self.saved, self.skipped, self.stop_signal = 0, 0, 0, 0
         self.best: dict[str, float] = {}
@@ -166,34 +167,12 @@ class Trainer:
 
     def run(self) -> int:
         """Train to `max_steps`; returns the exit code (128 + signal when one ended the run)."""
-        settings, monitor, stop = self.settings, None, 0
-        with signals_passed_to(self._stop_after_step):
+        with signals_passed_to(self._stop_after_step), ExitStack() as stack:
+            if self.ranks.first:
+                stack.enter_context(locked(self.output))
+                tidy(self.output)
             self.resume()
-            batches = loader(
-                self.segments,
-                start=self.step,
-                steps=max(0, settings.max_steps - self.step),
-                workers=settings.workers,
-            )
-            try:
-                if self.ranks.first:
-                    monitor = Monitor(
-                        self.output, first=self.step, last=settings.max_steps, console=self.console
-                    )
-                    monitor.progress.start()
-                for batch in monitor.timed(batches) if monitor else batches:
-                    # A signal reaches ranks at different moments; they must end at the same step.
-                    agreed = self.ranks.exchange_maximum(lambda: self.stop_signal)
-                    losses = self.train_step(batch)
-                    self.step += 1
-                    if monitor:
-                        self._report(monitor, losses)
-                    stop = agreed()
-                    if stop:
-                        break
-            finally:
-                if monitor:
-                    monitor.close()
+            stop = self._train()
             if self.ranks.first and self.saved != self.step:
                 self.save()
         if stop:
@@ -201,11 +180,38 @@ class Trainer:
             return 128 + stop
         return 0
 
+    def _train(self) -> int:
+        """Train the remaining steps; returns the signal that ended them, or 0."""
+        first, last = self.step, self.settings.max_steps
+        if first >= last:
+            return 0
+        networks = self.ema.model, self.discriminators
+        rehearse(self.segments[first], *networks, features=self.features, objective=self.objective)
+        with ExitStack() as stack:
+            monitor, workers = None, self.settings.workers
+            if self.ranks.first:
+                monitor = Monitor(self.output, first=first, last=last, console=self.console)
+                stack.enter_context(monitor)
+            batches = loader(self.segments, start=first, steps=last - first, workers=workers)
+            stack.enter_context(closing(batches))
+            for batch in monitor.timed(batches) if monitor else batches:
+                # A signal reaches ranks at different moments; they must end at the same step.
+                agreed = self.ranks.exchange_maximum(lambda: self.stop_signal)
+                losses = self.train_step(batch)
+                self.step += 1
+                if monitor:
+                    self._report(monitor, losses)
+                stop = agreed()
+                if stop:
+                    return stop
+        return 0
+
     def _stop_after_step(self, signal: int) -> None:
         self.stop_signal = signal
 
     def _report(self, monitor: Monitor, losses: Mapping[str, Tensor]) -> None:
         """Log, validate and save as the settings require after this step."""
+        require_folder(self.output)
         settings, step = self.settings, self.step
         last = step == settings.max_steps
         monitor.advance(step)
@@ -277,7 +283,13 @@ class Trainer:
         found = self.states.newest()
         if found is None:
             if self.settings.init_from is not None:
-                self._initialize(self.settings.init_from)
+                initialize_from(
+                    self.settings.init_from,
+                    system=self.system,
+                    ema=self.ema.model,
+                    discriminators=self.discriminators,
+                    optimizers=self.optimizers,
+                )
             return
         path, state = found
         restore_networks(self._modules(), self.optimizers, state=state, path=path)
@@ -285,12 +297,3 @@ class Trainer:
         self.saved = self.step
         log.info("resumed from %s", path)
         log_changes(state["config"], self.config)
-
-    def _initialize(self, model: str) -> None:
-        initialize_from(
-            model,
-            system=self.system,
-            ema=self.ema.model,
-            discriminators=self.discriminators,
-            optimizers=self.optimizers,
-        )

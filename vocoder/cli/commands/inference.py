@@ -4,7 +4,7 @@ import functools
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -16,10 +16,17 @@ from vocoder.cli.options import (
     MelFormat,
     MelFormatOption,
     Model,
+    Normalisation,
     Output,
     Preset,
     Threads,
+    mel_settings,
 )
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from vocoder.features.mel import MelSpec
 
 
 def mel(
@@ -29,20 +36,24 @@ def mel(
         str | None, typer.Option(metavar="MODEL", help="Use the mel settings of this model.")
     ] = None,
     preset: Preset = None,
+    normalisation: Normalisation = None,
     file_format: MelFormatOption = None,
     threads: Threads = None,
 ) -> None:
-    """Make mel files from recordings (wav, flac, ogg, mp3).
+    """Make mel files from recordings.
 
+    Audio of any format that libsndfile knows, such as wav, flac, mp3, ogg, opus and aiff, is read.
     Channels are averaged and the sample rate is converted. The mel settings are stored in the
     files. Without --model or --preset they are those of the default model.
     """
     from vocoder.checkpoint import GRIFFIN_LIM
     from vocoder.inference.vocoder import load
     from vocoder.io.audio import READ_SUFFIXES, read_audio
-    from vocoder.io.mel_file import read_spec, write_mel
+    from vocoder.io.mel_file import write_mel
 
-    settings = read_spec(preset) if preset else None
+    settings = mel_settings(preset, normalisation, model=model or "default")
+    if normalisation and model:
+        model = None  # its settings are in `settings`
     vocoder = load(model or (GRIFFIN_LIM if settings else "default"), mel=settings)
 
     def make(source: Path, target: Path) -> float:
@@ -58,6 +69,7 @@ def vocode(
     output: Output,
     model: Model = "default",
     preset: Preset = None,
+    normalisation: Normalisation = None,
     file_format: AudioFormatOption = None,
     device: Device = "cpu",
     threads: Threads = None,
@@ -66,14 +78,15 @@ def vocode(
 
     A mel is [M, F], [F, M] or [1, M, F]. Files of `vocoder mel` contain their settings and are
     converted to those of the model, where that is exact; others are taken to have the settings of
-    --preset or, without it, of the model. The model griffin-lim follows the settings of each file.
+    --preset and --normalisation or, without them, of the model, and refused where they look like
+    something else. The model griffin-lim follows the settings of each file.
     """
     from vocoder.checkpoint import GRIFFIN_LIM
     from vocoder.inference.vocoder import load
     from vocoder.io.audio import write_audio
-    from vocoder.io.mel_file import SUFFIXES, read_mel, read_spec
+    from vocoder.io.mel_file import SUFFIXES, read_mel
 
-    settings = read_spec(preset) if preset else None
+    settings = mel_settings(preset, normalisation, model=model)
     any_mel = model == GRIFFIN_LIM
     own = load(model, device=device, mel=settings if any_mel else None)
     fitting = functools.cache(lambda spec: load(model, device=device, mel=spec))
@@ -81,6 +94,8 @@ def vocode(
     def make(source: Path, target: Path) -> float:
         mel, stated = read_mel(source)
         spec = stated or settings
+        if spec is None:
+            _require_likely(mel, own.spec)
         vocoder = fitting(spec) if any_mel and spec else own
         audio = vocoder(mel, spec=spec)
         write_audio(target, audio, vocoder.sample_rate)
@@ -145,9 +160,9 @@ def extend(
 ) -> None:
     """Extend the bandwidth of recordings that lack their upper band.
 
-    Telephone, old or low-rate recordings (wav, flac, ogg, mp3) of any length, rate and number of
-    channels. The cutoff is measured: the content of a file at 48 kHz may end at 4 kHz. The band
-    below the cutoff is preserved. Silent files stay silent.
+    Telephone, old or low-rate recordings of any length, rate and number of channels. The cutoff is
+    measured: the content of a file at 48 kHz may end at 4 kHz. The band below the cutoff is
+    preserved. Silent files stay silent.
     """
     from vocoder.inference.extender import load_extender
     from vocoder.io.audio import READ_SUFFIXES
@@ -167,6 +182,19 @@ def extend(
     _run_batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, make)
 
 
+def _require_likely(mel: "Tensor", spec: "MelSpec") -> None:
+    """Raise MelMismatchError for a mel that states no settings and does not look like `spec`."""
+    from vocoder.errors import MelMismatchError
+    from vocoder.features.mel_check import check_mel
+    from vocoder.features.mel_conversion import layout
+
+    found = check_mel(layout(mel, spec), spec)
+    if found:
+        raise MelMismatchError(
+            f"the mel {found.explanation} (where settings are stated, it is vocoded all the same)"
+        )
+
+
 def _run_batch(
     inputs: list[str],
     suffixes: Iterable[str],
@@ -178,5 +206,5 @@ def _run_batch(
     from vocoder.cli.batch import find_sources, plan, run
 
     sources, problems = find_sources(inputs, suffixes)
-    jobs = plan(sources, output, formats=list(formats), chosen=chosen)
-    raise typer.Exit(run(jobs, make, problems=problems))
+    planned = plan(sources, output, formats=list(formats), chosen=chosen)
+    raise typer.Exit(run(planned.jobs, make, problems=problems + planned.problems))

@@ -46,9 +46,9 @@ def import_(
 ) -> None:
     """Convert another project's checkpoint to a model.
 
-    HiFi-GAN, BigVGAN, BigVSAN, ParallelWaveGAN and ESPnet, Vocos, HiFTNet, transformers; of
-    bandwidth extenders AP-BWE, EBEN, HiFi-GAN+, HiFi-SR: recognised by the content of the file. No
-    code in it is run.
+    HiFi-GAN, BigVGAN, BigVSAN, MelGAN, ParallelWaveGAN and ESPnet, Vocos, HiFTNet, NSF-HiFiGAN,
+    SpeechBrain, transformers; of bandwidth extenders AP-BWE, EBEN, HiFi-GAN+, HiFi-SR: recognised
+    by the content of the file. No code in it is run.
     """
     from rich.console import Console
 

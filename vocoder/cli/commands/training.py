@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocoder.cli.options import Preset, missing_extra
+from vocoder.cli.options import Normalisation, Preset, mel_settings, missing_extra
 from vocoder.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def prepare(
         typer.Option(metavar="DIR", help="Mel files to pair with the recordings, by name."),
     ] = None,
     preset: Preset = None,
+    normalisation: Normalisation = None,
     model: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Use the mel settings of this model.")
     ] = None,
@@ -46,10 +47,12 @@ def prepare(
     silence, real bandwidth, duplicates. What cannot be used is left out, and listed with the
     reason.
 
-    --mels is for fine-tuning on the mels of an acoustic model (npy, pt, safetensors; [M, F], [F, M]
-    or [1, M, F]). Files that do not contain their settings are taken to have those of --preset or
-    --model. A mel may be one frame longer or shorter than its recording and is trimmed; with more,
-    the pair is left out and named as an error.
+    --mels is for fine-tuning on the mels of an acoustic model ([M, F], [F, M] or [1, M, F]). Files
+    that do not contain their settings are taken to have those of --preset or --model, with
+    --normalisation. Each is compared with the recording: a mel may be one frame longer or shorter
+    and is trimmed; with more, or nepers away, the pair is left out and named as an error.
+
+    --index is a CSV file, or a list of names followed by |, as LJSpeech's metadata.csv.
 
     --narrowband is for bandwidth extension from real recordings: copies of the same time span
     through another microphone or channel, at any sample rate. The lengths may differ by 20 ms; the
@@ -61,9 +64,8 @@ def prepare(
     from vocoder.data.audit import audit
     from vocoder.data.manifest import write_manifest
     from vocoder.inference.vocoder import load
-    from vocoder.io.mel_file import read_spec
 
-    settings = read_spec(preset) if preset else None
+    settings = mel_settings(preset, normalisation, model=model or "default")
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
         result = audit(
@@ -156,8 +158,8 @@ def evaluate(
     except ModuleNotFoundError as error:
         raise missing_extra("evaluation", error) from error
     chosen = metrics.split(",") if metrics else None
-    sources = [Source(path, path.name) for path in estimates]
-    jobs = plan(sources, output, formats=["json"]) if output else []
+    sources = [Source(path, path.resolve().name) for path in estimates]
+    planned = plan(sources if output else [], output or Path(), formats=["json"])
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
         reports = {
@@ -170,20 +172,21 @@ def evaluate(
             )
             for path in estimates
         }
-    short = len({path.name for path in estimates}) == len(estimates)
-    models = {Path(path).name if short else path: scored for path, scored in reports.items()}
+    short = len({source.name for source in sources}) == len(sources)
+    names = {str(source.path): source.name if short else str(source.path) for source in sources}
+    models = {names[path]: scored for path, scored in reports.items()}
     if markdown:
         typer.echo(table.markdown(models))
     else:
         Console().print(table.comparison(models))
-    for job in jobs:
+    for job in planned.jobs:
         reports[str(job.source)].save(job.target)
     unscored = [
         f"{path}: {name}: {reason}"
         for path, scored in reports.items()
         for name, reason in scored.unscored.items()
     ]
-    raise typer.Exit(report(unscored))
+    raise typer.Exit(report([*planned.problems, *unscored]))
 
 
 def _show_audit(result: "Audit", output: Path) -> int:
@@ -192,9 +195,21 @@ def _show_audit(result: "Audit", output: Path) -> int:
 
     from vocoder.cli.batch import report
     from vocoder.cli.describe import audit_tables
+    from vocoder.data.audit import OVERALL
 
-    for table in audit_tables(result):
+    single = [problem for problem in result.problems if problem.kind not in OVERALL]
+    for table in audit_tables(result._replace(problems=single)):
         Console().print(table)
+    for problem in result.problems:
+        if problem.kind in OVERALL:
+            typer.echo(f"warning: {problem.path}: {problem.explanation}", err=True)
+    if result.empty_splits:
+        typer.echo(
+            f"warning: {output}: no clips in split {' and '.join(result.empty_splits)}, training "
+            "needs train and valid: cut long recordings into three files or more, or set the "
+            "splits with --index",
+            err=True,
+        )
     trimmed = f", {result.trimmed} pairs trimmed to the shorter" if result.trimmed else ""
     typer.echo(f"{output}  {len(result.clips)} clips{trimmed}")
     return report([f"{p.path}: {p.explanation}" for p in result.problems if p.kind == "unpaired"])

@@ -27,7 +27,7 @@ def positions(x: Tensor) -> Tensor:
 
 def frequencies(count: int) -> Tensor:
     """Radians per frame of `count` waves, falling from 1 in equal ratios.   Shape: [count]."""
-    return _SLOWEST ** -(torch.arange(count) / count)
+    return _SLOWEST ** -(torch.arange(count, dtype=torch.float32) / count)
 
 
 def rotate(x: Tensor, angles: Tensor) -> Tensor:

@@ -21,9 +21,9 @@ class NSFHiFiGAN(PitchedGenerator):
     """HiFi-GAN with the source signal added after the upsampling of each stage, at its rate.
 
     Published (github.com/openvpi/SingingVocoders, nsf_HiFigan) is the layout with its figures for
-    singing at 44.1 kHz. Ours are the estimator, so that a mel is enough, the source's phase,
-    accumulated per frame instead of per sample, and that F0 may be 0 for unvoiced. Raises
-    ConfigError for sizes that do not fit each other.
+    singing at 44.1 kHz. Ours are the estimator, so that a mel is enough, and the source's phase,
+    interpolated between frames unless `held_f0`. Raises ConfigError for sizes that do not fit each
+    other.
 
     Shape: mel [B, M, F], f0 [B, F] in Hz → audio [B, 1, F * hop_length] in [-1, 1].
     Wang et al. 2019 (NSF, arXiv 1904.12088); Kong et al. 2020 (HiFi-GAN).
@@ -37,6 +37,7 @@ class NSFHiFiGAN(PitchedGenerator):
         resblock: "1" (pairs of convolutions) or "2" (single convolutions).
         resblock_kernel_sizes: Kernel size of each parallel residual block of a stage.
         resblock_dilations: A list per residual block, with one residual step per entry.
+        held_f0: Whether F0 is constant for each frame, as published.
     """
 
     def __init__(
@@ -50,9 +51,12 @@ class NSFHiFiGAN(PitchedGenerator):
         resblock: BlockKind,
         resblock_kernel_sizes: Sequence[int],
         resblock_dilations: Sequence[Sequence[int]],
+        held_f0: bool = False,
     ) -> None:
         super().__init__(mel=mel, pitch=pitch)
-        self.source = HarmonicSource(sample_rate=mel.sample_rate, hop_length=mel.hop_length)
+        self.source = HarmonicSource(
+            sample_rate=mel.sample_rate, hop_length=mel.hop_length, held=held_f0
+        )
         self.conv_pre = weight_norm(Conv1d(mel.n_mels, channels, EDGE_KERNEL))
         self.ups = upsampling_layers(
             channels, upsample_rates, upsample_kernel_sizes, hop_length=mel.hop_length

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from vocoder.errors import CheckpointError
 from vocoder.features.mel import MelSpec
 from vocoder.importers.common.settings import ProjectSettings
-from vocoder.importers.common.weights import Naming, Weights
+from vocoder.importers.common.state_dict import Weights
+from vocoder.importers.common.weights import Naming
 
 
 class Checkpoint(NamedTuple):
@@ -16,6 +18,18 @@ class Checkpoint(NamedTuple):
     path: Path
     weights: Weights
     settings: ProjectSettings
+
+    def length(self, name: str) -> int:
+        """The length of a weight along its first axis; raises CheckpointError if it has none."""
+        weight = self.weights.get(name)
+        if weight is None or not weight.ndim or not weight.numel():
+            raise CheckpointError(f"{self.path}: has no {name}, or an empty one")
+        return len(weight)
+
+    def vector(self, name: str) -> list[float]:
+        """The values of a weight; raises CheckpointError if it has none."""
+        self.length(name)
+        return [float(value) for value in self.weights[name].flatten()]
 
 
 @dataclass(frozen=True, kw_only=True)

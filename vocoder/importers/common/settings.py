@@ -1,12 +1,18 @@
 """Configuration files of other projects, read as plain data."""
 
 import importlib
-import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vocoder.errors import CheckpointError, ConfigError
+from vocoder.errors import CheckpointError, ConfigError, VocoderError
+from vocoder.io.untrusted import read_json
+
+_YAML_BYTES = 1 << 18  # thirty times the longest configuration; a reader in Python is slow
+_YAML_VALUES = 1 << 16  # with the repetitions by aliases
+_YAML_DEPTH = 64
+_LARGEST = 1 << 24  # of a size
 
 
 class ProjectSettings:
@@ -32,9 +38,40 @@ class ProjectSettings:
         """The value of a key, or the project's default where it is missing."""
         return self._values.get(key, default)
 
+    def size(self, key: str, default: int | None = None) -> int:
+        """A positive whole number. Raises CheckpointError for anything else."""
+        value = self[key] if default is None else self.get(key, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= _LARGEST:
+            raise self._wrong(key, value, "a positive whole number")
+        return value
+
+    def number(self, key: str) -> float:
+        """A finite number. Raises CheckpointError for anything else."""
+        return self._number(key, self[key])
+
+    def numbers(self, key: str, default: Sequence[float] = ()) -> list[float]:
+        """A list of numbers, at least one. Raises CheckpointError for anything else."""
+        return [self._number(key, value) for value in self.items(key, default)]
+
+    def items(self, key: str, default: Sequence[Any] = ()) -> list[Any]:
+        """A list that is not empty. Raises CheckpointError for anything else."""
+        value = self.get(key, default) if default else self[key]
+        if not isinstance(value, list | tuple) or not value:
+            raise self._wrong(key, value, "a list")
+        return list(value)
+
+    def count(self, key: str) -> int:
+        """The length of a list that is not empty."""
+        return len(self.items(key))
+
     def section(self, key: str) -> "ProjectSettings":
         """The mapping under a key. Raises CheckpointError if there is none."""
         return ProjectSettings(self[key], self.path, f"{self._prefix}{key}.")
+
+    def renamed(self, names: Mapping[str, str], defaults: Mapping[str, Any]) -> "ProjectSettings":
+        """The settings with `defaults`, under other names: old one → new one."""
+        values = {names.get(key, key): v for key, v in {**defaults, **self._values}.items()}
+        return ProjectSettings(values, self.path, self._prefix)
 
     def expect(self, **supported: Any) -> None:
         """Raise CheckpointError if a key is present with another value than the supported one."""
@@ -42,8 +79,21 @@ class ProjectSettings:
             found = self.get(key, value)
             if found != value:
                 raise CheckpointError(
-                    f"{self.path}: {self._prefix}{key} is {found!r}; only {value!r} is supported"
+                    f"{self.path}: {self._prefix}{key} is {found!r:.80}; "
+                    f"only {value!r} is supported"
                 )
+
+    def _number(self, key: str, value: Any) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise self._wrong(key, value, "a number")
+        if not math.isfinite(value) or abs(value) > _LARGEST:
+            raise self._wrong(key, value, "a number of its size")
+        return value
+
+    def _wrong(self, key: str, value: Any, expected: str) -> CheckpointError:
+        return CheckpointError(
+            f"{self.path}: {self._prefix}{key} is {value!r:.80}; it must be {expected}"
+        )
 
 
 def find_settings(checkpoint: Path, names: Sequence[str], given: Path | None) -> ProjectSettings:
@@ -66,17 +116,12 @@ def find_settings(checkpoint: Path, names: Sequence[str], given: Path | None) ->
 
 def read_settings(path: Path) -> ProjectSettings:
     """Read a JSON file, or a YAML file by its suffix. Raises CheckpointError, ConfigError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "not text"
-        raise CheckpointError(f"{path}: cannot be read ({reason})") from error
     if path.suffix in (".yaml", ".yml"):
-        return ProjectSettings(_parse_yaml(text, path), path)
+        return ProjectSettings(_read_yaml(path), path)
     try:
-        return ProjectSettings(json.loads(text), path)
-    except ValueError as error:
-        raise CheckpointError(f"{path}: not JSON ({error})") from error
+        return ProjectSettings(read_json(path), path)
+    except VocoderError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def extra(module: str, path: Path) -> Any:
@@ -87,11 +132,57 @@ def extra(module: str, path: Path) -> Any:
         raise ConfigError(f"{path}: needs {module}: pip install 'vocoder[import]'") from error
 
 
-def _parse_yaml(text: str, path: Path) -> Any:
+def _read_yaml(path: Path) -> Any:
     yaml = extra("yaml", path)
+    try:
+        with path.open("rb") as file:
+            text = file.read(_YAML_BYTES + 1)
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if len(text) > _YAML_BYTES:
+        raise CheckpointError(f"{path}: more than {_YAML_BYTES >> 10} KiB of YAML; not read")
+    try:
+        loader = _plain_loader(yaml)(text.decode())
+        node = loader.get_single_node()
+        _require_limits(yaml, node)
+        return None if node is None else loader.construct_document(node)
+    except RecursionError as error:
+        raise CheckpointError(f"{path}: YAML nested too deeply; not read") from error
+    except Exception as error:  # besides its own errors, what Python says of a date or a number
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise CheckpointError(f"{path}: not YAML ({reason})") from error
+
+
+def _require_limits(yaml: Any, root: Any) -> None:
+    """Raise ValueError if the values, with the repetitions by aliases, are too many or too deep."""
+    known: dict[int, tuple[int, int]] = {}
+
+    def extent(node: Any, level: int) -> tuple[int, int]:
+        """The levels below a node, and the number of values in it."""
+        if level > _YAML_DEPTH:
+            raise ValueError(f"nested more than {_YAML_DEPTH} deep, or in itself")
+        if not isinstance(node, yaml.CollectionNode):
+            return 0, 1
+        if id(node) not in known:
+            pairs = isinstance(node, yaml.MappingNode)
+            parts = [part for pair in node.value for part in pair] if pairs else node.value
+            extents = [extent(part, level + 1) for part in parts]
+            deepest = max((levels for levels, _ in extents), default=0)
+            known[id(node)] = 1 + deepest, 1 + sum(count for _, count in extents)
+        levels, count = known[id(node)]
+        if level + levels > _YAML_DEPTH:
+            raise ValueError(f"nested more than {_YAML_DEPTH} deep")
+        if count > _YAML_VALUES:
+            raise ValueError(f"more than {_YAML_VALUES} values, with those that aliases repeat")
+        return levels, count
+
+    extent(root, 0)
+
+
+def _plain_loader(yaml: Any) -> Any:
+    """A loader that makes plain values in place of Python objects, which would run code."""
 
     def plain(loader: Any, tag: str, node: Any) -> Any:
-        """The plain value in place of a Python object, whose construction would run code."""
         if isinstance(node, yaml.MappingNode):
             return loader.construct_mapping(node, deep=True)
         if isinstance(node, yaml.SequenceNode):
@@ -100,8 +191,4 @@ def _parse_yaml(text: str, path: Path) -> Any:
 
     loader: Any = type("PlainLoader", (yaml.SafeLoader,), {})
     loader.add_multi_constructor("", plain)
-    try:
-        return yaml.load(text, Loader=loader)
-    except yaml.YAMLError as error:
-        reason = " ".join(str(error).split())
-        raise CheckpointError(f"{path}: not YAML ({reason})") from error
+    return loader

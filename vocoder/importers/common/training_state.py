@@ -11,16 +11,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vocoder.discriminators.period import MultiPeriod
-from vocoder.discriminators.scale import MultiScale
-from vocoder.discriminators.spectral.cqt import MultiScaleCQT
-from vocoder.discriminators.spectral.resolution import MultiResolution
+from vocoder.checks.budget import build_network
 from vocoder.dsp.resolutions import RESOLUTIONS
 from vocoder.errors import CheckpointError
-from vocoder.importers.common.weights import Weights, fit, has, read, shaped, unwrap, without
+from vocoder.importers.common.state_dict import Weights, has, unwrap, without
+from vocoder.importers.common.weights import fit, read, shaped
 
 # In every project the optimizer has the other ensemble before the multi-period one.
 _ENSEMBLES = ("msd", "mrd", "mpd")
@@ -58,7 +57,7 @@ def read_start(
     {parameter: {"step", "exp_avg", "exp_avg_sq"}}. Raises CheckpointError for what does not fit.
     """
     content = read(path)
-    if not isinstance(content, dict) or not {"mpd", "optim_g", "optim_d"} <= content.keys():
+    if not isinstance(content, Mapping) or not {"mpd", "optim_g", "optim_d"} <= content.keys():
         raise CheckpointError(
             f"{path}: not a file of discriminators and optimizers (mpd, optim_g, optim_d)"
         )
@@ -78,9 +77,16 @@ def read_start(
             "generator": _moments(content, "optim_g", path, weights, generator, names),
             "discriminators": _moments(content, "optim_d", path, every, ensemble, own_names),
         },
-        "steps": int(content.get("steps", 0)),
+        "steps": _steps(content, path),
     }
     return Start(state, [f"{name} ({other})" for name, other in others.items() if other])
+
+
+def _steps(content: Mapping[str, Any], path: Path) -> int:
+    steps = content.get("steps", 0)
+    if not isinstance(steps, int | np.integer) or not 0 <= steps < 1 << 40:
+        raise CheckpointError(f"{path}: steps is {steps!r:.40}, which is no number of steps")
+    return int(steps)
 
 
 def _own_name(name: str, weights: Weights) -> str:
@@ -96,23 +102,28 @@ def _other(weights: Iterable[str]) -> str | None:
 def _member(name: str, weights: Weights, path: Path) -> nn.Module:
     """Our ensemble of discriminators, of the size of the weights."""
     first = weights.get("discriminators.0.convs.0.bias")
-    if first is None:
+    if first is None or first.ndim != 1:
         raise CheckpointError(f"{path}: {name} has no discriminators.0.convs.0.bias")
-    count = len({key.split(".")[1] for key in weights})
-    if name == "mpd":
-        return MultiPeriod(periods=[1] * count, channels=len(first))
-    if name == "msd":
-        return MultiScale(scales=count, channels=len(first))
-    if name == "cqtd":
-        octaves = Counter(re.findall(r"\.(\d+)\.conv_pres\.\d+\.bias", " ".join(weights)))
-        return MultiScaleCQT(
-            sample_rate=_ANY_RATE,
-            hop_lengths=[_ANY_RATE] * count,
-            octaves=[max(octaves[str(scale)], 1) for scale in range(count)],
-            bins_per_octave=[1] * count,
-            channels=len(first),
-        )
-    return MultiResolution(resolutions=RESOLUTIONS[:1] * count, channels=len(first))
+    count = len({key.split(".")[1] for key in weights if "." in key})
+    octaves = Counter(re.findall(r"\.(\d+)\.conv_pres\.\d+\.bias", " ".join(weights)))
+    targets: dict[str, tuple[str, dict[str, Any]]] = {
+        "mpd": ("period.MultiPeriod", {"periods": [1] * count}),
+        "msd": ("scale.MultiScale", {"scales": count}),
+        "mrd": ("spectral.resolution.MultiResolution", {"resolutions": RESOLUTIONS[:1] * count}),
+        "cqtd": (
+            "spectral.cqt.MultiScaleCQT",
+            {
+                "sample_rate": _ANY_RATE,
+                "hop_lengths": [_ANY_RATE] * count,
+                "octaves": [max(octaves[str(scale)], 1) for scale in range(count)],
+                "bins_per_octave": [1] * count,
+            },
+        ),
+    }
+    target, arguments = targets[name]
+    node = {"_target_": f"vocoder.discriminators.{target}", **arguments, "channels": len(first)}
+    member: nn.Module = build_network(node, weights, f"{path}: {name}", kind=nn.Module)
+    return member
 
 
 def _moments(
@@ -135,17 +146,20 @@ def _moments(
             )
         moments = {}
         for index in states:
-            name = parameters[index]
+            name = parameters[index] if index >= 0 else ""
             if names.get(name) in ours:
                 like = ours[names[name]]
                 moments[names[name]] = _moment(states[index], like, f"{path}: {key}: {name}")
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
+    except (LookupError, TypeError, AttributeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path}: {key} is not the state of an Adam optimizer") from error
     return moments
 
 
 def _moment(values: Mapping[str, Any], like: Tensor, origin: str) -> dict[str, Tensor]:
-    averages = {name: shaped(values[name].float(), like) for name in ("exp_avg", "exp_avg_sq")}
+    names = ("exp_avg", "exp_avg_sq")
+    if any(values[name].is_complex() or not values[name].isfinite().all() for name in names):
+        raise CheckpointError(f"{origin}: holds moments that are no finite real numbers")
+    averages = {name: shaped(values[name].float(), like) for name in names}
     wrong = [name for name, value in averages.items() if value.shape != like.shape]
     if wrong:
         raise CheckpointError(

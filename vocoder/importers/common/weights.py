@@ -1,116 +1,72 @@
-"""Weights of other projects: reading them, and loading them into a network of ours.
-
-Inside this package the names of weights are those in the file, with weight norm and spectral norm
-in torch's older spelling (`weight_g`, `weight_v`, `weight_orig`, …) whichever the file uses.
-"""
+"""Weights of other projects: reading files of them, and loading them into networks of ours."""
 
 import re
-import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from vocoder.checkpoint import load_weights
-from vocoder.errors import CheckpointError
+from vocoder.errors import CheckpointError, VocoderError
+from vocoder.importers.common.state_dict import Weights, older
+from vocoder.io.untrusted import ProgramCodeError, load_safetensors, load_torch
 
-Weights = dict[str, Tensor]
 Naming = Callable[[str], str]
 """Our name of a weight → its name in the file, both in the older spelling."""
 
-FILE_NAMES = ("model.safetensors", "pytorch_model.bin", "bigvgan_generator.pt")
-_WRAPPERS = ("generator", "gen_model", "mossformer", "model", "state_dict")
-_OLDER = {
-    ".parametrizations.weight.original0": ".weight_g",
-    ".parametrizations.weight.original1": ".weight_v",
-    ".parametrizations.weight.original": ".weight_orig",
-    ".parametrizations.weight.0._u": ".weight_u",
-    ".parametrizations.weight.0._v": ".weight_v",
-}
+FILE_NAMES = (
+    "model.safetensors",
+    "pytorch_model.bin",
+    "bigvgan_generator.pt",
+    "generator.ckpt",
+    "model",
+)
+_SUFFIXES = {".safetensors", ".bin", ".pt", ".pth", ".ckpt", ".pkl"}
+_STEPS = re.compile(r"g_\d+")  # the name of HiFi-GAN's files, which have no suffix
+_OTHERS = re.compile(r"do_\d+|.*(discriminator|optim).*")
 
 
 def find_file(path: Path) -> Path:
-    """The file with the weights: `path`, or one with a usual name in the directory `path`.
+    """The file with the weights: `path`, or the one in the directory `path`.
 
-    Raises CheckpointError if there is none.
+    There it has a usual name, or is the only one with a checkpoint's name. Raises CheckpointError
+    if there is none, or if there are several.
     """
     if not path.exists():
         raise CheckpointError(f"{path}: no such file or directory")
     if not path.is_dir():
         return path
-    found = [path / name for name in FILE_NAMES if (path / name).is_file()]
-    if not found:
-        raise CheckpointError(
-            f"{path}: holds none of {', '.join(FILE_NAMES)}; name the checkpoint file itself"
-        )
+    usual = [path / name for name in FILE_NAMES if (path / name).is_file()]
+    found = usual[:1] or sorted(each for each in path.iterdir() if _is_checkpoint(each))
+    if len(found) != 1:
+        several = f"several checkpoints ({', '.join(each.name for each in found[:4])})"
+        held = several if found else "no checkpoint under a usual name"
+        raise CheckpointError(f"{path}: holds {held}; name the checkpoint file itself")
     return found[0]
+
+
+def _is_checkpoint(path: Path) -> bool:
+    named = path.suffix in _SUFFIXES or _STEPS.fullmatch(path.name)
+    return bool(named) and not _OTHERS.fullmatch(path.name) and path.is_file()
 
 
 def read(path: Path) -> Any:
     """Read a checkpoint file of tensors and plain values; anything else is a CheckpointError."""
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # advises to run code
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # torch.load raises many kinds for a damaged file
-        needed = re.search(r"GLOBAL (\S+)|(TorchScript)", str(error))
-        if needed:
-            kept = "torch.jit.load(…).state_dict()" if needed[2] else "its state dict alone"
-            raise CheckpointError(
-                f"{path}: holds program code ({needed[1] or needed[2]}), which is not run; "
-                f"where you trust it, save {kept} with torch.save"
-            ) from error
-        kind = type(error).__name__  # torch's message explains how to run code in the file
-        raise CheckpointError(f"{path}: damaged, or not a checkpoint ({kind})") from error
-
-
-def unwrap(content: Any, path: Path) -> Weights:
-    """Find the weights of the generator in the content of a checkpoint file, at any depth.
-
-    Raises CheckpointError, which names `path`, if there are none.
-    """
-    while isinstance(content, Mapping):
-        if content and all(isinstance(value, Tensor) for value in content.values()):
-            return canonical(content)
-        inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-        if not inner:
-            entries = ", ".join(map(str, list(content)[:5])) or "none"
-            raise CheckpointError(f"{path}: holds no named weights (entries: {entries})")
-        content = inner[0]
-    raise CheckpointError(f"{path}: holds a {type(content).__name__}, not named weights")
-
-
-def canonical(weights: Mapping[str, Tensor]) -> Weights:
-    """The weights in single precision and the older spelling, without the prefix `module.`."""
-    prefix = "module." if all(name.startswith("module.") for name in weights) else ""
-    return {
-        older(name.removeprefix(prefix)): value.float() if value.is_floating_point() else value
-        for name, value in weights.items()
-    }
-
-
-def older(name: str) -> str:
-    """The name of a weight in the older spelling of weight norm and spectral norm."""
-    for suffix, replacement in _OLDER.items():
-        if name.endswith(suffix):
-            return name.removesuffix(suffix) + replacement
-    return name
-
-
-def has(weights: Iterable[str], *prefixes: str) -> bool:
-    """Whether every prefix begins the name of some weight."""
-    return all(any(name.startswith(prefix) for name in weights) for prefix in prefixes)
-
-
-def without(weights: Weights, buffers: str) -> Weights:
-    """The weights whose whole name does not match the regular expression `buffers`."""
-    return {name: value for name, value in weights.items() if not re.fullmatch(buffers, name)}
+            return load_safetensors(path)[0]
+        return load_torch(path, "checkpoint")
+    except ProgramCodeError as error:
+        torchscript = error.name == "TorchScript"
+        kept = "torch.jit.load(…).state_dict()" if torchscript else "its state dict alone"
+        raise CheckpointError(
+            f"{path}: holds program code ({error.name:.80}), which is not run; "
+            f"where you trust it, save {kept} with torch.save"
+        ) from error
+    except VocoderError as error:
+        raise CheckpointError(str(error)) from error
 
 
 def fit(model: nn.Module, weights: Weights, naming: Naming, origin: str) -> dict[str, str]:
@@ -142,6 +98,8 @@ def _expressed(weights: Weights, wanted: Iterable[str]) -> Weights:
     for name in wanted:
         layer, _, kind = name.rpartition(".")
         plain, length, direction = (f"{layer}.{k}" for k in ("weight", "weight_g", "weight_v"))
+        if any(not weights[k].is_floating_point() for k in (plain, direction) if k in weights):
+            continue  # loading refuses it
         if kind == "weight_g" and plain in weights:
             weight = expressed.pop(plain)
             norm = _norm(weight)

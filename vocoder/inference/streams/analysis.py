@@ -15,6 +15,7 @@ from vocoder.errors import AudioError, ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.inference.streams.base import LiveStream, require_channels
 from vocoder.io.arrays import Array
+from vocoder.io.defaults import Float32OnCpu
 from vocoder.streaming.plan import Plan, noise_examples
 
 
@@ -114,7 +115,9 @@ class MelStream(LiveStream[Array]):
         self.spec = spec
         self._device = torch.device(device)
         self._resampling = ResampleStream(sample_rate, spec.sample_rate)
-        analysis = _Analysis(MelSpectrogram(spec).to(self._device))
+        with Float32OnCpu():
+            transform = MelSpectrogram(spec)
+        analysis = _Analysis(transform.to(self._device))
         examples = noise_examples(spec.hop_length, device=self._device)
         self._plan = Plan(analysis, *({"audio": audio} for audio in examples))
         super().__init__(arrays)
@@ -159,7 +162,7 @@ class MelStream(LiveStream[Array]):
         with torch.inference_mode():
             mel, self._states = self._plan.step(self._states, [chunk], last=last)
         if mel is None:
-            return torch.empty(self.spec.n_mels, 0)
+            return torch.empty(self.spec.n_mels, 0, device="cpu", dtype=torch.float32)
         return mel[0].clone()  # outside inference mode, so that callers may write to it
 
 

@@ -3,12 +3,13 @@
 import threading
 from abc import ABC, abstractmethod
 from types import TracebackType
-from typing import ClassVar, Generic, Self
+from typing import ClassVar, Generic, NoReturn, Self
 
 import torch
 from torch import Tensor
 
 from vocoder.errors import AudioError, ConfigError, VocoderError
+from vocoder.inference.gradients import warn_of_gradients
 from vocoder.io.arrays import Array, empty_array, float_tensor, like
 
 
@@ -47,14 +48,14 @@ class LiveStream(ABC, Generic[Array]):
         """
         with self._lock:
             self._require_open()
-            rest = self._advance(self._check(torch.as_tensor(self._empty)), last=True)
+            rest = self._advance(self._check(_as_tensor(self._empty)), last=True)
             self._ended = True
             return like(rest, self._empty)
 
     def reset(self) -> None:
         """Return to the initial state: the next piece is the first of another signal."""
         with self._lock:
-            self._ended = False
+            self._ended = self._begun = False
             self._empty = self._reshaped(empty_array(self._arrays))
             self._restart()
 
@@ -69,13 +70,26 @@ class LiveStream(ABC, Generic[Array]):
     ) -> None:
         self.reset()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be copied or sent to another process; copy or send "
+            "the model, and open a stream of it there"
+        )
+
     def _accept(self, piece: Array) -> Tensor:
         """Check a piece before the state changes, and store its kind and shape."""
         self._require_open()
+        self._warn_once(piece)
         tensor = float_tensor(piece, self._content, self._error)
         values = self._check(tensor)
         self._empty = like(tensor[..., :0], piece)
         return values
+
+    def _warn_once(self, piece: Array) -> None:
+        """Log a warning if the first piece of a signal requires gradients."""
+        if not self._begun:
+            warn_of_gradients(piece, self._content, "a stream has no gradients")
+        self._begun = True
 
     def _reshaped(self, empty: Array) -> Array:
         """An array without values in the shape of a piece, [0] unless it is overridden."""
@@ -96,6 +110,11 @@ class LiveStream(ABC, Generic[Array]):
     @abstractmethod
     def _restart(self) -> None:
         """Set the state to that of the beginning of a stream."""
+
+
+def _as_tensor(values: Array) -> Tensor:
+    """The tensor itself, or one that shares an array's memory, whatever the default device is."""
+    return values if isinstance(values, Tensor) else torch.from_numpy(values)
 
 
 def require_channels(values: Tensor, channels: int) -> None:

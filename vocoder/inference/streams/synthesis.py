@@ -62,6 +62,7 @@ class Stream(LiveStream[Array]):
     def _inputs(self, mel: Array, f0: Array | None) -> list[Chunk]:
         """The inputs of the plan, with a batch axis; None where there are no frames."""
         self._require_open()
+        self._warn_once(mel)
         values = float_tensor(mel, self._content, self._error)
         inputs = {"mel": self._prepare(values)}
         frames = inputs["mel"].shape[-1]
@@ -124,7 +125,7 @@ def _advance(
     streams: Sequence[Stream[Array]], inputs: Sequence[list[Chunk]], *, last: bool
 ) -> list[Tensor]:
     """One step of every stream that has new frames; streams of equal shapes form a batch."""
-    made = [torch.empty(0) for _ in streams]
+    made = [torch.empty(0, device="cpu", dtype=torch.float32) for _ in streams]
     active = [number for number, chunks in enumerate(inputs) if last or chunks[0] is not None]
     groups: dict[Any, list[int]] = {}
     for number in active:

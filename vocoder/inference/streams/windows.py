@@ -42,6 +42,6 @@ class Windows:
         """Output of a window, faded in over that of the window before."""
         if self._fading is None:
             return window
-        rising = torch.linspace(0.0, 1.0, self.overlap, device=window.device)
+        rising = torch.linspace(0.0, 1.0, self.overlap, device=window.device, dtype=window.dtype)
         mixed = torch.lerp(self._fading, window[..., : self.overlap], rising)
         return torch.cat([mixed, window[..., self.overlap :]], dim=-1)

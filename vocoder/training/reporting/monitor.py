@@ -2,10 +2,12 @@
 
 import json
 import logging
+import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from rich.console import Console
 from rich.progress import (
@@ -16,9 +18,11 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from torch import Tensor
 from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.features.mel import MelSpectrogram
+from vocoder.io.atomic import replacing_file
 from vocoder.training.reporting.plots import spectrogram_figure
 from vocoder.training.reporting.validation import ValidationClip
 
@@ -29,7 +33,10 @@ _SETTLED_SECONDS = 10.0  # the first batch always has to be waited for
 
 
 class Monitor:
-    """Shows the progress of a run and writes its reports: `curve.jsonl` and TensorBoard files."""
+    """Shows the progress of a run and writes its reports: `curve.jsonl` and TensorBoard files.
+
+    A context manager, which finishes the reports. Raises OSError if they cannot be written.
+    """
 
     def __init__(self, folder: Path, *, first: int, last: int, console: Console) -> None:
         self.curve = folder / "curve.jsonl"
@@ -48,6 +55,27 @@ class Monitor:
         self.task = self.progress.add_task("training", total=last, completed=first, note="")
         self.started, self.waited = time.monotonic(), 0.0
         self._drop_reports_after(first)
+
+    def __enter__(self) -> Self:
+        """Start the progress bar."""
+        self._hook = threading.excepthook
+        threading.excepthook = self._leave_to_the_loop
+        self.progress.start()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Finish the reports; an error of that does not replace the one that left the block."""
+        self.progress.stop()
+        try:
+            with suppress(OSError) if kind else nullcontext():
+                self.writer.close()
+        finally:
+            threading.excepthook = self._hook
+
+    def _leave_to_the_loop(self, failure: threading.ExceptHookArgs) -> None:
+        # TensorBoard writes in a thread; what fails there is raised again at the next report.
+        if not (isinstance(failure.exc_value, OSError) and _of_tensorboard(failure.thread)):
+            self._hook(failure)
 
     def timed(self, items: Iterable[Item]) -> Iterator[Item]:
         """Pass `items` on, counting the time spent waiting for them."""
@@ -86,34 +114,62 @@ class Monitor:
         """Report scores, and the first clips as spectrogram pictures and audio."""
         for name, value in scores.items():
             self.writer.add_scalar(f"valid/{name}", value, step)
+        clipped = []
         for index, clip in enumerate(clips[:3]):
             figure = spectrogram_figure(clip.real, clip.fake, mel)
             self.writer.add_figure(f"valid/{index}", figure, step)
             for kind, audio in (("real", clip.real), ("fake", clip.fake)):
+                clipped += _clipped(f"{clip.name} ({kind})", audio)
                 self.writer.add_audio(
                     f"valid/{index}/{kind}", audio.clamp(-1, 1)[None], step, mel.spec.sample_rate
                 )
         self._append({"step": step, "valid": dict(scores)})
         text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         log.info("step %d  validation  %s", step, text)
+        if clipped:
+            log.warning("step %d  clipped in TensorBoard's audio: %s", step, "; ".join(clipped))
         self.progress.update(self.task, note=text)
 
     def advance(self, step: int) -> None:
         """Show that `step` steps are done."""
         self.progress.update(self.task, completed=step)
 
-    def close(self) -> None:
-        """Finish the reports."""
-        self.progress.stop()
-        self.writer.close()
-
     def _append(self, record: Mapping[str, object]) -> None:
         with self.curve.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def _drop_reports_after(self, step: int) -> None:
-        """Remove from the curve what an interrupted run reported after the resumed state."""
-        if self.curve.exists():
-            lines = self.curve.read_text(encoding="utf-8").splitlines(keepends=True)
-            kept = [line for line in lines if json.loads(line)["step"] <= step]
-            self.curve.write_text("".join(kept), encoding="utf-8")
+        """Remove from the curve what an interrupted run reported after the resumed state.
+
+        Lines that are no report are removed, too: a kill or a full disk cuts the last one short.
+        """
+        if not self.curve.exists():
+            return
+        lines = self.curve.read_text(encoding="utf-8", errors="replace").splitlines()
+        steps = [_step(line) for line in lines]
+        torn = steps.count(None)
+        if torn:
+            log.warning("%s: %d lines dropped that were cut short or damaged", self.curve, torn)
+        pairs = zip(lines, steps, strict=True)
+        kept = [line for line, own in pairs if own is not None and own <= step]
+        with replacing_file(self.curve) as temporary:
+            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+
+
+def _step(line: str) -> int | None:
+    """The step of a line of the curve; None for what is no report."""
+    try:
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return step if isinstance(step, int) else None
+
+
+def _clipped(name: str, audio: Tensor) -> list[str]:
+    """A list with a phrase on the samples of `audio` beyond full scale; empty if there are none."""
+    count = int((audio.abs() > 1.0).sum())
+    return [f"{count} of {audio.numel()} samples of {name}"] if count else []
+
+
+def _of_tensorboard(thread: threading.Thread | None) -> bool:
+    return type(thread).__module__.startswith("tensorboard.")

@@ -2,16 +2,19 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from vocoder.errors import AudioError
+from vocoder.data.segments import Segments, validation_clips
+from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import METRICS
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 from vocoder.losses.spectral import LogMelL1, MultiResolutionSTFT
+from vocoder.training.system import System
 
 log = logging.getLogger(__name__)
 
@@ -91,3 +94,48 @@ class Validator:
         except AudioError as error:
             log.info("validation clip %s: no PESQ (%s)", name, error)
         return scores
+
+
+def build_validator(system: System, segments: Segments) -> Validator:
+    """The validator of a run, whose clips are read from the manifest of the training crops.
+
+    Raises ConfigError or AudioError, before the first step, for settings and clips that cannot be
+    scored.
+    """
+    settings, rate, least = system.trainer, system.mel.sample_rate, system.shortest_clip
+    if settings.validation_seconds * rate < least:
+        raise ConfigError(
+            f"trainer.validation_seconds is {settings.validation_seconds:g}; this system needs "
+            f"{least / rate:.3f} at least"
+        )
+    clips = validation_clips(
+        segments.manifest,
+        sample_rate=rate,
+        limit=settings.validation_clips,
+        max_seconds=settings.validation_seconds,
+        least=least,
+        mel=segments.mel,
+        narrowband=segments.narrowband,
+    )
+    _check_pesq([audio[0] for _, audio, _ in clips], rate, needed=settings.best_metric == "pesq")
+    return Validator(clips, mel=system.mel)
+
+
+def _check_pesq(recordings: Sequence[Tensor], sample_rate: int, *, needed: bool) -> None:
+    """Raise ConfigError if PESQ's package is missing or, where scores are needed, it gives none."""
+    score = METRICS["pesq_wb"].score
+    if not needed:
+        with suppress(AudioError):
+            score(torch.zeros(1), torch.zeros(1), sample_rate)
+        return
+    for recording in recordings:
+        try:
+            score(recording, recording, sample_rate)
+        except AudioError as error:
+            reason = error
+        else:
+            return
+    raise ConfigError(
+        f"trainer.best_metric is pesq, which can score none of {len(recordings)} validation clips "
+        f"({reason}); choose log_mel or mr_stft"
+    )

@@ -1,0 +1,1 @@
+"""Checks of what configurations and saved states from anywhere contain."""

@@ -1,0 +1,153 @@
+"""Features of a mel that all recordings have in common, and how usual they are."""
+
+import functools
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from vocoder.dsp.filterbank import mel_filterbank
+from vocoder.dsp.stft import hann_window
+from vocoder.features.mel import MelSpec
+from vocoder.features.mel_readings import Reading
+from vocoder.io.defaults import Float32OnCpu
+
+_TOP_HZ = 7000.0  # above, many recordings have nothing
+_FEW_FRAMES = 8  # with less, fluctuations say nothing
+
+
+class MelFeatures(NamedTuple):
+    """What recordings have in common, apart from the last in nepers."""
+
+    loud: float  # level of the 5 % loudest frames, relative to white noise of power 1
+    quiet: float  # and of the 5 % quietest
+    low: float  # the 1 % lowest values
+    range: float  # from them to the 1 % highest
+    tilt: float  # deviation of the bands' means
+    fluctuation: float | None  # in time and frequency, relative to that of noise
+    smoothness: float | None = None  # fluctuation between neighbours by that of frames apart
+
+
+# Means and deviations in recordings of speech, of the features apart from the last two, and of the
+# logarithm of the fluctuation.
+_USUAL = (-1.9, -5.6, -9.6, 9.1, 1.15)
+_SPREAD = (1.2, 1.4, 1.5, 1.5, 0.35)
+_USUAL_FLUCTUATION, _FLUCTUATION_SPREAD = 0.1, 0.2
+
+
+class Ruler:
+    """Measures magnitudes in nepers against white noise, in the bands below 7 kHz of a spec.
+
+    `limit` is the highest level, as of `levels`, that a frame of audio in [-1, 1] can have.
+    """
+
+    def __init__(self, spec: MelSpec) -> None:
+        filters = mel_filterbank(
+            sample_rate=spec.sample_rate,
+            n_fft=spec.n_fft,
+            n_mels=spec.n_mels,
+            f_min=spec.f_min,
+            f_max=spec.top_hz,
+            scale=spec.mel_scale,
+            norm=spec.norm,
+        ).double()
+        power = hann_window(spec.win_length, spec.n_fft).double().square().sum()
+        area = filters.sum(dim=1).clamp_min(1e-12)
+        bins = torch.arange(filters.shape[1], dtype=torch.float64) * (spec.sample_rate / spec.n_fft)
+        self.bands = max(int(((filters @ bins) / area < _TOP_HZ).sum()), min(8, spec.n_mels))
+        noise = area * (power * math.pi / 4.0).sqrt() if spec.power == 1 else area * power
+        self.noise = (noise.log() / spec.power)[: self.bands, None].float()
+        independent = (area.square() / filters.square().sum(dim=1).clamp_min(1e-20))[: self.bands]
+        self.weights = (independent / independent.sum()).float()[:, None]
+        # By Parseval's theorem, with every bin in two bands.
+        self.limit = 0.5 * math.log(4.0 / math.pi * spec.n_fft / independent.sum().item())
+        independent = (independent * spec.win_length / spec.n_fft).clamp_min(1.0)
+        # Deviation of the difference of two log magnitudes of noise in two bands each.
+        variance = 0.41 / independent
+        self.deviation = (2.0 * (variance[1:] + variance[:-1])).sqrt().float()[:, None]
+        self.lag = max(1, round(spec.win_length / spec.hop_length))
+
+    def features(self, nepers: Tensor) -> MelFeatures:
+        """Features of magnitudes in nepers. Shape: [bands, F]."""
+        quiet, loud = self.levels(nepers)
+        flat = nepers.flatten()
+        least = int(0.01 * len(flat)) + 1
+        low = flat.kthvalue(least).values.item()
+        high = flat.kthvalue(len(flat) + 1 - least).values.item()
+        tilt = nepers.mean(dim=1).std().item() if len(nepers) > 1 else 0.0
+        above = low - self.noise.mean().item()
+        return MelFeatures(loud, quiet, above, high - low, tilt, *self._fluctuation(nepers))
+
+    def levels(self, nepers: Tensor) -> tuple[float, float]:
+        """Level of the quietest and the loudest frames, in nepers over white noise of power 1."""
+        power = (2.0 * (nepers - self.noise).clamp_max(20.0)).exp()
+        levels = ((power * self.weights).sum(dim=0) + 1e-30).log().sort().values / 2.0
+        last = len(levels) - 1
+        return levels[int(0.05 * last)].item(), levels[math.ceil(0.95 * last)].item()
+
+    def _fluctuation(self, nepers: Tensor) -> tuple[float | None, float | None]:
+        """Fluctuation between frames that share no samples; and that of neighbours by it."""
+        if nepers.shape[1] < max(_FEW_FRAMES, 2 * self.lag):
+            return None, None
+        steps = (nepers[1:] - nepers[:-1]) / self.deviation
+        # Values at the floor do not fluctuate, and say nothing.
+        inside = nepers > nepers.min() + 1e-6 * nepers.abs().max().clamp_min(1e-3)
+        inside = inside[1:] & inside[:-1]
+        inside = inside[:, self.lag :] & inside[:, : -self.lag]
+        if inside.sum() < 40:
+            return None, None
+        apart = (steps[:, self.lag :] - steps[:, : -self.lag]).abs()[inside].median().item()
+        near = (steps[:, self.lag :] - steps[:, self.lag - 1 : -1]).abs()[inside].median().item()
+        return apart / 0.6745, near / max(apart, 1e-9)
+
+
+@functools.lru_cache(maxsize=16)
+def ruler_of(spec: MelSpec) -> Ruler:
+    """The ruler of a spec, made once, whatever torch's default dtype is then."""
+    with Float32OnCpu():
+        return Ruler(spec)
+
+
+def cost_of(features: MelFeatures) -> float:
+    """How unusual features are among recordings: a sum of squares, about 5 for usual ones."""
+    cost = sum(
+        min(((value - usual) / spread) ** 2, 25.0)
+        for value, usual, spread in zip(features[:5], _USUAL, _SPREAD, strict=True)
+    )
+    if features.fluctuation is None:
+        return cost
+    logarithm = math.log(max(features.fluctuation, 1e-3))
+    return cost + min(((logarithm - _USUAL_FLUCTUATION) / _FLUCTUATION_SPREAD) ** 2, 25.0)
+
+
+def scaled(
+    features: MelFeatures, reading: Reading, quiet: float, loud: float, noise: float
+) -> MelFeatures:
+    """Features of values by a reading, from those of the values."""
+    slope, fluctuation = reading.slope, features.fluctuation
+    return MelFeatures(
+        loud,
+        quiet,
+        slope * (features.low + noise) + reading.offset - noise,
+        slope * features.range,
+        slope * features.tilt,
+        None if fluctuation is None else slope * fluctuation,
+    )
+
+
+def statistics_cost(mel: Tensor, ruler: Ruler) -> float:
+    """How unlike values are to those with mean 0 and deviation 1 in every band of a corpus."""
+    if mel.shape[1] < _FEW_FRAMES or len(mel) < 2:
+        return math.inf
+    features, deviations = ruler.features(mel), mel.std(dim=1)
+    fluctuation = math.log(max(features.fluctuation or 0.74, 1e-3))
+    scores = (
+        mel.mean().item() / 0.4,
+        (mel.std().item() - 1.0) / 0.2,
+        (fluctuation + 0.3) / 0.25,
+        (features.tilt - 0.3) / 0.15,
+        (deviations.mean().item() - 1.0) / 0.15,
+        deviations.std().item() / 0.15,
+    )
+    return sum(min(score**2, 25.0) for score in scores)
