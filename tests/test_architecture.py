@@ -193,7 +193,8 @@ def test_no_two_public_classes_have_one_name() -> None:
     assert sorted(names) == sorted(set(names))
 
 
-def test_readme_lists_the_systems() -> None:
+@pytest.mark.slow  # it builds them all
+def test_the_manual_lists_the_systems() -> None:
     from vocoder.training.catalogue import markdown
 
     page = (ROOT.parent / "docs" / "pages" / "systems.md").read_text(encoding="utf-8")

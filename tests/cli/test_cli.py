@@ -496,7 +496,7 @@ def test_odd_names_are_one_printable_line(
 ) -> None:
     recording, rate = read_audio(speech / "a" / "one.flac", frames=5000)
     good, bad = tmp_path / "two\nlines\udce9.wav", tmp_path / "no\naudio\udce9.wav"
-    write_audio(good, 3.0 * recording / recording.abs().max(), rate)
+    write_audio(good, recording, rate)
     bad.write_text("text")
     result = vocoder_command("mel", good, bad, "-o", tmp_path / "out", "--model", tiny_model)
     assert result.code == 2

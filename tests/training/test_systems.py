@@ -106,10 +106,11 @@ def assert_length_law(generator: Generator, mel: MelSpec) -> None:
 # Networks that another system has, too, at another size: `make slow` trains these.
 LIKE_ANOTHER = {
     *("ap_bwe_12k_48k", "ap_bwe_16k_48k", "ap_bwe_24k_48k", "ap_bwe_2k_16k", "ap_bwe_4k_16k"),
-    *("bigvgan_22k_80", "bigvgan_24k_100", "bigvgan_base_22k_80", "bigvgan_v2_22k_80_fmax8k"),
-    *("bigvgan_v2_24k_100", "bigvgan_v2_44k_128_256x", "evagan_small", "hifigan_24k"),
-    *("hifigan_44k", "hifigan_v2", "istftnet_v2", "melgan_large", "pwg_24k", "specdiffgan_44k"),
-    *("vocos_22k", "vocos_24k_hop128", "vocos_44k"),
+    *("ap_bwe_48k", "ap_bwe_8k_16k", "bigvgan_22k_80", "bigvgan_24k_100", "bigvgan_base_22k_80"),
+    *("bigvgan_base_24k_100", "bigvgan_v2_22k_80", "bigvgan_v2_22k_80_fmax8k"),
+    *("bigvgan_v2_24k_100", "bigvgan_v2_44k_128_256x", "bigvsan_24k", "eben_vibravox"),
+    *("evagan_small", "hifigan_24k", "hifigan_44k", "hifigan_48k", "hifigan_v2", "istftnet_v2"),
+    *("melgan_large", "pwg_24k", "specdiffgan_44k", "vocos_22k", "vocos_24k_hop128", "vocos_44k"),
 }
 
 

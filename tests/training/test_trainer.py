@@ -68,11 +68,12 @@ def test_augmentation_regularisers_and_balancer_are_applied(manifest: Path, tmp_
 @pytest.mark.parametrize(
     ("system", "overrides"),
     [
-        ("demo", ["workers=0"]),
+        pytest.param("demo", ["workers=0"], marks=pytest.mark.slow),
         ("demo", ["workers=1"]),
         ("source_filter_22k", ["workers=1"]),
-        ("demo", ["discriminator_warmup=3"]),  # stopped while the generator is frozen
-        ("demo", ["discriminator_warmup=1", "adversarial_ramp=4"]),  # stopped on the ramp
+        # Stopped while the generator is frozen,
+        pytest.param("demo", ["discriminator_warmup=3"], marks=pytest.mark.slow),
+        ("demo", ["discriminator_warmup=1", "adversarial_ramp=4"]),  # and on the ramp
         ("adaptive", []),  # the states of augmentation and objective are saved, too
     ],
 )
