@@ -8,7 +8,6 @@ from torch import Tensor
 
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.generators.base import Generator
-from vocoder.generators.griffin_lim import GriffinLim
 from vocoder.io.arrays import float_tensor
 
 _log = logging.getLogger(__name__)
@@ -25,6 +24,8 @@ def warn_of_gradients(values: Any, name: str, fix: str) -> None:
 
 def require_differentiable(generator: Generator) -> None:
     """Raise ConfigError for a generator without useful gradients."""
+    from vocoder.generators.griffin_lim import GriffinLim  # few need it
+
     if isinstance(generator, GriffinLim):
         raise ConfigError(
             "griffin-lim searches for a phase in many steps, and its gradients say nothing about "
