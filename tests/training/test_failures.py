@@ -25,7 +25,7 @@ from .test_signals import SMALL, free_port
 
 PHASES: dict[str, tuple[type, str, int]] = {  # what fails, and at which call in a process
     "building": (EMA, "__init__", 1),
-    "first batch": (Segments, "__getitem__", 2),  # the first call is the rehearsal of the step
+    "first batch": (Segments, "__getitem__", 2),  # the first call is the dry run of the step
     "step": (Trainer, "train_step", 2),
     "logging": (Monitor, "losses", 1),
     "validation": (Validator, "run", 1),

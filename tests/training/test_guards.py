@@ -1,4 +1,4 @@
-"""What keeps a run from ending badly: its lock, tidying, the rehearsal, failures in one line."""
+"""What keeps a run from ending badly: its lock, tidying, the dry run, failures in one line."""
 
 import errno
 import json
@@ -75,7 +75,7 @@ def test_segment_that_is_too_short_for_a_loss(full_band: Path, tmp_path: Path) -
         trainer(values).run()
 
 
-def test_rehearsal_changes_nothing_that_is_trained(manifest: Path, tmp_path: Path) -> None:
+def test_dry_run_changes_nothing_that_is_trained(manifest: Path, tmp_path: Path) -> None:
     run = trainer(settings("demo", manifest, tmp_path, "trainer.max_steps=1"))
     run.discriminators.eval()
     chosen = next(iter(run.discriminators.children()))

@@ -7,6 +7,10 @@ from vocoder import lazy_exports
 if TYPE_CHECKING:
     from vocoder.features.f0 import F0 as F0
     from vocoder.features.mel import MelSpec as MelSpec, MelSpectrogram as MelSpectrogram
+    from vocoder.features.mel_analysis import (
+        MelAnalysis as MelAnalysis,
+        MelProperties as MelProperties,
+    )
     from vocoder.features.mel_check import (
         Diagnosis as Diagnosis,
         check_mel as check_mel,
@@ -18,7 +22,6 @@ if TYPE_CHECKING:
         layout as layout,
     )
     from vocoder.features.mel_readings import Reading as Reading
-    from vocoder.features.mel_ruler import MelFeatures as MelFeatures, Ruler as Ruler
     from vocoder.features.normalisation import Normalisation as Normalisation
 
 __getattr__, __dir__, __all__ = lazy_exports(
@@ -29,7 +32,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "vocoder.features.mel_check": ["Diagnosis", "check_mel", "compare_mels"],
         "vocoder.features.mel_conversion": ["convert", "differences", "layout"],
         "vocoder.features.mel_readings": ["Reading"],
-        "vocoder.features.mel_ruler": ["MelFeatures", "Ruler"],
+        "vocoder.features.mel_analysis": ["MelProperties", "MelAnalysis"],
         "vocoder.features.normalisation": ["Normalisation"],
     },
 )

@@ -14,15 +14,15 @@ import torch
 from torch import Tensor
 
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_readings import Reading, other_readings, stated_nepers
-from vocoder.features.mel_ruler import (
-    MelFeatures,
-    Ruler,
+from vocoder.features.mel_analysis import (
+    MelAnalysis,
+    MelProperties,
+    analysis_of,
     cost_of,
-    ruler_of,
     scaled,
     statistics_cost,
 )
+from vocoder.features.mel_readings import Reading, other_readings, stated_nepers
 from vocoder.io.defaults import Float32OnCpu
 
 _FRAMES, _BLOCKS = 160, 4  # at most this many frames are looked at, in so many pieces
@@ -55,26 +55,28 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
     """
     sample = _sample(mel.detach().float())
     with Float32OnCpu():
-        ruler = ruler_of(spec)
+        analysis = analysis_of(spec)
     nepers = stated_nepers(sample, spec)
-    features = ruler.features(nepers[: ruler.bands])
+    properties = analysis.properties(nepers[: analysis.bands])
     floor = math.log(spec.log_floor) / spec.power
     below = (nepers < floor - 1.2).float().mean().item()
-    impossible = below > 0.05 or features.loud > 2.3 or _too_steady(features)
-    cost = cost_of(features)
-    if not impossible and features.loud < ruler.limit and cost < 8.0:
+    impossible = below > 0.05 or properties.loud > 2.3 or _too_steady(properties)
+    cost = cost_of(properties)
+    if not impossible and properties.loud < analysis.limit and cost < 8.0:
         return None
-    likely, other_cost, piled = _best(sample, spec, ruler)
-    if impossible or (likely and features.loud > ruler.limit + 0.15 and cost > other_cost + 5.0):
+    likely, other_cost, piled = _best(sample, spec, analysis)
+    if impossible or (
+        likely and properties.loud > analysis.limit + 0.15 and cost > other_cost + 5.0
+    ):
         return _diagnosis(likely, spec)
-    if likely is None or features.fluctuation is None or features.smoothness is None:
+    if likely is None or properties.fluctuation is None or properties.smoothness is None:
         return None
     if ((nepers - floor).abs() < 1e-4).sum() >= 3:  # silence has the value that it should have
         return None
-    odd = likely is not _STATISTICS and not 0.68 < features.fluctuation < 1.8
-    strong = 6.0 if piled or features.loud > ruler.limit else 0.0
+    odd = likely is not _STATISTICS and not 0.68 < properties.fluctuation < 1.8
+    strong = 6.0 if piled or properties.loud > analysis.limit else 0.0
     # A smooth mel, as acoustic models predict them, fluctuates less than recordings do.
-    unlike = ((features.smoothness - 0.60) / 0.06) ** 2
+    unlike = ((properties.smoothness - 0.60) / 0.06) ** 2
     clear = other_cost + unlike < 8.0 + strong and cost - other_cost - unlike > 14.0 - strong
     return _diagnosis(likely, spec) if (odd or strong) and clear else None
 
@@ -141,36 +143,36 @@ def _sample(mel: Tensor) -> Tensor:
     return torch.cat([mel[:, start : start + length] for start in starts], dim=1)
 
 
-def _too_steady(features: MelFeatures) -> bool:
+def _too_steady(properties: MelProperties) -> bool:
     """Whether every value is as loud as full-scale noise, or nearly, and steadier than noise."""
-    steady = (features.fluctuation or features.range / 8.0) < 0.12
-    return steady and features.quiet > -0.35 and features.low > -0.5
+    steady = (properties.fluctuation or properties.range / 8.0) < 0.12
+    return steady and properties.quiet > -0.35 and properties.low > -0.5
 
 
 _STATISTICS = Reading("normalised by statistics of a training set", None, 1.0)
 
 
-def _best(mel: Tensor, spec: MelSpec, ruler: Ruler) -> tuple[Reading | None, float, bool]:
+def _best(mel: Tensor, spec: MelSpec, analysis: MelAnalysis) -> tuple[Reading | None, float, bool]:
     """The most plausible other reading, its cost, and whether values pile up at its floor."""
     lowest, highest = mel.min().item(), mel.max().item()
     found: tuple[Reading | None, float, bool] = (None, math.inf, False)
     least = math.inf
-    measured: dict[bool, tuple[Tensor, MelFeatures]] = {}
+    measured: dict[bool, tuple[Tensor, MelProperties]] = {}
     for reading in other_readings(lowest, highest, spec):
         if reading.logarithm not in measured:
-            values = reading.values(mel)[: ruler.bands]
-            measured[reading.logarithm] = values, ruler.features(values)
-        values, features = measured[reading.logarithm]
-        quiet, loud = ruler.levels(reading.slope * values + reading.offset)
-        if loud > ruler.limit + 0.6:
+            values = reading.values(mel)[: analysis.bands]
+            measured[reading.logarithm] = values, analysis.properties(values)
+        values, properties = measured[reading.logarithm]
+        quiet, loud = analysis.levels(reading.slope * values + reading.offset)
+        if loud > analysis.limit + 0.6:
             continue
-        cost = 10.0 * max(loud - ruler.limit, 0.0) + cost_of(
-            scaled(features, reading, quiet, loud, ruler.noise.mean().item())
+        cost = 10.0 * max(loud - analysis.limit, 0.0) + cost_of(
+            scaled(properties, reading, quiet, loud, analysis.noise.mean().item())
         )
         piled = _piled(mel, lowest, reading)
         if cost - 8.0 * piled < least:
             found, least = (reading, cost, piled), cost - 8.0 * piled
-    cost = statistics_cost(mel[: ruler.bands], ruler)
+    cost = statistics_cost(mel[: analysis.bands], analysis)
     return (_STATISTICS, cost, False) if cost < least else found
 
 

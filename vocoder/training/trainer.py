@@ -19,8 +19,8 @@ from vocoder.data.segments import Batch
 from vocoder.dsp.lowpass import band_limit
 from vocoder.errors import ConfigError
 from vocoder.training.ema import EMA
+from vocoder.training.guards.dry_run import dry_run
 from vocoder.training.guards.lock import locked, require_folder, tidy
-from vocoder.training.guards.rehearsal import rehearse
 from vocoder.training.initialization import initialize_from
 from vocoder.training.model_optimizer import ModelOptimizer, frozen, without_updates
 from vocoder.training.ranks import Ranks
@@ -186,7 +186,7 @@ class Trainer:
         if first >= last:
             return 0
         networks = self.ema.model, self.discriminators
-        rehearse(self.segments[first], *networks, features=self.features, objective=self.objective)
+        dry_run(self.segments[first], *networks, features=self.features, objective=self.objective)
         with ExitStack() as stack:
             monitor, workers = None, self.settings.workers
             if self.ranks.first:

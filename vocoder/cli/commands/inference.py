@@ -74,7 +74,7 @@ def vocode(
     device: Device = "cpu",
     threads: Threads = None,
 ) -> None:
-    """Turn mel files (npy, pt, safetensors) into audio.
+    """Turn mel files (npy, npz, pt, pth, safetensors) into audio.
 
     A mel is [M, F], [F, M] or [1, M, F]. Files of `vocoder mel` contain their settings and are
     converted to those of the model, where that is exact; others are taken to have the settings of

@@ -1,1 +1,1 @@
-"""Guards of a run: the lock of its folder, a rehearsal of its first step, failures in one line."""
+"""Guards of a run: the lock of its folder, a dry run of its first step, failures in one line."""

@@ -1,4 +1,4 @@
-"""Features of a mel that all recordings have in common, and how usual they are."""
+"""Properties of a mel that all recordings have in common, and how usual they are."""
 
 import functools
 import math
@@ -17,7 +17,7 @@ _TOP_HZ = 7000.0  # above, many recordings have nothing
 _FEW_FRAMES = 8  # with less, fluctuations say nothing
 
 
-class MelFeatures(NamedTuple):
+class MelProperties(NamedTuple):
     """What recordings have in common, apart from the last in nepers."""
 
     loud: float  # level of the 5 % loudest frames, relative to white noise of power 1
@@ -29,14 +29,14 @@ class MelFeatures(NamedTuple):
     smoothness: float | None = None  # fluctuation between neighbours by that of frames apart
 
 
-# Means and deviations in recordings of speech, of the features apart from the last two, and of the
-# logarithm of the fluctuation.
+# Means and deviations in recordings of speech of the first five properties, and of the logarithm of
+# the fluctuation.
 _USUAL = (-1.9, -5.6, -9.6, 9.1, 1.15)
 _SPREAD = (1.2, 1.4, 1.5, 1.5, 0.35)
 _USUAL_FLUCTUATION, _FLUCTUATION_SPREAD = 0.1, 0.2
 
 
-class Ruler:
+class MelAnalysis:
     """Measures magnitudes in nepers against white noise, in the bands below 7 kHz of a spec.
 
     `limit` is the highest level, as of `levels`, that a frame of audio in [-1, 1] can have.
@@ -68,8 +68,8 @@ class Ruler:
         self.deviation = (2.0 * (variance[1:] + variance[:-1])).sqrt().float()[:, None]
         self.lag = max(1, round(spec.win_length / spec.hop_length))
 
-    def features(self, nepers: Tensor) -> MelFeatures:
-        """Features of magnitudes in nepers. Shape: [bands, F]."""
+    def properties(self, nepers: Tensor) -> MelProperties:
+        """Properties of magnitudes in nepers. Shape: [bands, F]."""
         quiet, loud = self.levels(nepers)
         flat = nepers.flatten()
         least = int(0.01 * len(flat)) + 1
@@ -77,7 +77,7 @@ class Ruler:
         high = flat.kthvalue(len(flat) + 1 - least).values.item()
         tilt = nepers.mean(dim=1).std().item() if len(nepers) > 1 else 0.0
         above = low - self.noise.mean().item()
-        return MelFeatures(loud, quiet, above, high - low, tilt, *self._fluctuation(nepers))
+        return MelProperties(loud, quiet, above, high - low, tilt, *self._fluctuation(nepers))
 
     def levels(self, nepers: Tensor) -> tuple[float, float]:
         """Level of the quietest and the loudest frames, in nepers over white noise of power 1."""
@@ -103,50 +103,50 @@ class Ruler:
 
 
 @functools.lru_cache(maxsize=16)
-def ruler_of(spec: MelSpec) -> Ruler:
-    """The ruler of a spec, made once, whatever torch's default dtype is then."""
+def analysis_of(spec: MelSpec) -> MelAnalysis:
+    """The analysis for a spec, made once, whatever torch's default dtype is then."""
     with Float32OnCpu():
-        return Ruler(spec)
+        return MelAnalysis(spec)
 
 
-def cost_of(features: MelFeatures) -> float:
-    """How unusual features are among recordings: a sum of squares, about 5 for usual ones."""
+def cost_of(properties: MelProperties) -> float:
+    """How unusual properties are among recordings: a sum of squares, about 5 for usual ones."""
     cost = sum(
         min(((value - usual) / spread) ** 2, 25.0)
-        for value, usual, spread in zip(features[:5], _USUAL, _SPREAD, strict=True)
+        for value, usual, spread in zip(properties[:5], _USUAL, _SPREAD, strict=True)
     )
-    if features.fluctuation is None:
+    if properties.fluctuation is None:
         return cost
-    logarithm = math.log(max(features.fluctuation, 1e-3))
+    logarithm = math.log(max(properties.fluctuation, 1e-3))
     return cost + min(((logarithm - _USUAL_FLUCTUATION) / _FLUCTUATION_SPREAD) ** 2, 25.0)
 
 
 def scaled(
-    features: MelFeatures, reading: Reading, quiet: float, loud: float, noise: float
-) -> MelFeatures:
-    """Features of values by a reading, from those of the values."""
-    slope, fluctuation = reading.slope, features.fluctuation
-    return MelFeatures(
+    properties: MelProperties, reading: Reading, quiet: float, loud: float, noise: float
+) -> MelProperties:
+    """Properties of values by a reading, from those of the values."""
+    slope, fluctuation = reading.slope, properties.fluctuation
+    return MelProperties(
         loud,
         quiet,
-        slope * (features.low + noise) + reading.offset - noise,
-        slope * features.range,
-        slope * features.tilt,
+        slope * (properties.low + noise) + reading.offset - noise,
+        slope * properties.range,
+        slope * properties.tilt,
         None if fluctuation is None else slope * fluctuation,
     )
 
 
-def statistics_cost(mel: Tensor, ruler: Ruler) -> float:
+def statistics_cost(mel: Tensor, analysis: MelAnalysis) -> float:
     """How unlike values are to those with mean 0 and deviation 1 in every band of a corpus."""
     if mel.shape[1] < _FEW_FRAMES or len(mel) < 2:
         return math.inf
-    features, deviations = ruler.features(mel), mel.std(dim=1)
-    fluctuation = math.log(max(features.fluctuation or 0.74, 1e-3))
+    properties, deviations = analysis.properties(mel), mel.std(dim=1)
+    fluctuation = math.log(max(properties.fluctuation or 0.74, 1e-3))
     scores = (
         mel.mean().item() / 0.4,
         (mel.std().item() - 1.0) / 0.2,
         (fluctuation + 0.3) / 0.25,
-        (features.tilt - 0.3) / 0.15,
+        (properties.tilt - 0.3) / 0.15,
         (deviations.mean().item() - 1.0) / 0.15,
         deviations.std().item() / 0.15,
     )

@@ -1,4 +1,4 @@
-"""Rehearsal of a step before the first one, so that parts that do not fit fail at once."""
+"""Dry run of a step before the first one, so that parts that do not fit fail at once."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from vocoder.losses.objective import Objective
 _LONGER = (2, 4, 8, 16, 32, 64)
 
 
-def rehearse(
+def dry_run(
     batch: Batch,
     generator: Generator,
     discriminators: nn.Module,
