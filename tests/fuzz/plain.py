@@ -61,12 +61,17 @@ def mutate(rng: Random, values: Any) -> Any:
 
 def _spots(values: Any) -> list[tuple[Any, Any]]:
     """All (container, key) below some values; of long lists, the first few."""
-    found = []
-    if isinstance(values, dict):
-        found = [(values, key) for key in values]
-    elif isinstance(values, list):
-        found = [(values, index) for index in range(min(len(values), 4))]
-    return [*found, *(spot for inner, key in found for spot in _spots(inner[key]))]
+    found: list[tuple[Any, Any]] = []
+    pending = [values]  # no recursion: an earlier change may have nested them deeply
+    while pending:
+        each = pending.pop()
+        if isinstance(each, dict):
+            keys: list[Any] = list(each)
+        else:
+            keys = list(range(min(len(each), 4))) if isinstance(each, list) else []
+        found += [(each, key) for key in keys]
+        pending += [each[key] for key in keys]
+    return found
 
 
 def _change(rng: Random, container: Any, key: Any) -> None:

@@ -11,10 +11,9 @@ from tests.fuzz.raw import mutate_bytes
 
 def mutate_json(rng: Random, content: bytes) -> bytes:
     try:
-        values = json.loads(content)
-    except (ValueError, RecursionError):
+        text = json.dumps(plain.mutate(rng, json.loads(content)))
+    except (ValueError, RecursionError):  # an earlier mutation may have damaged it
         return mutate_bytes(rng, content)
-    text = json.dumps(plain.mutate(rng, values))
     if rng.random() < 0.03:
         return rng.choice((b'{"mel":' * 100_000, b"[" * 100_000, b'{"a":1,"a":2}', b"9" * 5000))
     encoding = rng.choice(("utf-8",) * 20 + ("utf-16", "utf-8-sig", "utf-32"))
