@@ -32,7 +32,7 @@ class TooSlow(BaseException):
 
 
 def work(plan: dict[str, Any], send: Callable[[dict[str, Any]], None], output: Path) -> None:
-    """All runs of the plan; returns early if memory has been lost."""
+    """All runs of the plan; returns early if memory has been lost or used up."""
     from tests.fuzz.mutations import mutate
     from tests.fuzz.readers import reader_of
 
@@ -44,9 +44,14 @@ def work(plan: dict[str, Any], send: Callable[[dict[str, Any]], None], output: P
     limits = resource.getrlimit(resource.RLIMIT_AS)[1]
     resource.setrlimit(resource.RLIMIT_AS, (memory("VmSize") + ADDRESSES, limits))
     for number in range(plan["start"], plan["stop"]):
-        send({"begin": number})
         rng = Random(f"{plan['seed']} {number}")
-        files = mutate(rng, seeds)
+        try:
+            files = mutate(rng, seeds)
+        except MemoryError:  # thousands of runs have fragmented it: a new worker goes on
+            if number == plan["start"]:
+                raise
+            return
+        send({"begin": number})
         target = write(files, folder)
         output.write_bytes(b"")
         Path("/proc/self/clear_refs").write_text("5")  # VmHWM counts from here
