@@ -87,6 +87,17 @@ def test_other_specs_name_them_too(preset: str, kind: str) -> None:
     assert found.normalisation in (kind, "matcha_vctk" if kind == "matcha_lj" else None)
 
 
+@pytest.mark.parametrize("preset", ["hifigan_22k_80", "vocos_24k_100", "bigvgan_44k_128"])
+@pytest.mark.parametrize("limits", [None, (-13.0, 3.0)], ids=["its own limits", "fixed limits"])
+def test_mels_scaled_to_a_range_are_told(preset: str, limits: tuple[float, float] | None) -> None:
+    spec = MelSpec.preset(preset)
+    for name in RECORDINGS:
+        mel = mel_of(recording(name, spec.sample_rate), spec)
+        low, high = limits or (mel.min(), mel.max())
+        found = check_mel(2.0 * (mel - low) / (high - low) - 1.0, spec)
+        assert found and "scaled to a range" in found.likely, name
+
+
 def test_natural_logarithms_where_log10_is_expected() -> None:
     spec = MelSpec.preset("pwg_22k_80")
     for name in RECORDINGS:

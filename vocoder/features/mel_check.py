@@ -25,6 +25,7 @@ from vocoder.features.mel_analysis import (
 from vocoder.features.mel_readings import Reading, other_readings, stated_nepers
 from vocoder.io.defaults import Float32OnCpu
 
+_PLAUSIBLE = 20.0  # cost up to which another reading is named
 _FRAMES, _BLOCKS = 160, 4  # at most this many frames are looked at, in so many pieces
 
 
@@ -61,10 +62,13 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
     floor = math.log(spec.log_floor) / spec.power
     below = (nepers < floor - 1.2).float().mean().item()
     impossible = below > 0.05 or properties.loud > 2.3 or _too_steady(properties)
+    narrow = _too_narrow(properties) and nepers.min().item() > floor + 2.0
     cost = cost_of(properties)
     if not impossible and properties.loud < analysis.limit and cost < 8.0:
         return None
     likely, other_cost, piled = _best(sample, spec, analysis)
+    if narrow and not impossible:
+        return _diagnosis(likely if other_cost < _PLAUSIBLE else _SCALED, spec)
     if impossible or (
         likely and properties.loud > analysis.limit + 0.15 and cost > other_cost + 5.0
     ):
@@ -149,7 +153,18 @@ def _too_steady(properties: MelProperties) -> bool:
     return steady and properties.quiet > -0.35 and properties.low > -0.5
 
 
+def _too_narrow(properties: MelProperties) -> bool:
+    """Whether levels change as in speech, but all values lie closer together than those of noise.
+
+    No recording has that; one that was scaled to a range such as [-1, 1] does.
+    """
+    level, fluctuation = properties.loud - properties.quiet, properties.fluctuation or 0.0
+    near = properties.range < 2.0 and properties.tilt < 0.4 and 0.06 < fluctuation < 0.35
+    return near and level > 0.15 * properties.range
+
+
 _STATISTICS = Reading("normalised by statistics of a training set", None, 1.0)
+_SCALED = Reading("scaled to a range such as [-1, 1]", None, 1.0)
 
 
 def _best(mel: Tensor, spec: MelSpec, analysis: MelAnalysis) -> tuple[Reading | None, float, bool]:
@@ -193,7 +208,7 @@ def _diagnosis(reading: Reading | None, spec: MelSpec) -> Diagnosis:
         )
     if reading.name is not None:
         help_ = f"--normalisation {reading.name}"
-    elif reading is _STATISTICS:
+    elif reading in (_STATISTICS, _SCALED):
         help_ = "--normalisation FILE, with mean and scale of the bands (stats.h5, stats.npy)"
     else:
         help_ = "make it of magnitudes, which do not follow from powers"
