@@ -78,10 +78,13 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
     if ((nepers - floor).abs() < 1e-4).sum() >= 3:  # silence has the value that it should have
         return None
     odd = likely is not _STATISTICS and not 0.68 < properties.fluctuation < 1.8
-    strong = 6.0 if piled or properties.loud > analysis.limit else 0.0
     # A smooth mel, as acoustic models predict them, fluctuates less than recordings do.
-    unlike = ((properties.smoothness - 0.60) / 0.06) ** 2
-    clear = other_cost + unlike < 8.0 + strong and cost - other_cost - unlike > 14.0 - strong
+    other_cost += ((properties.smoothness - 0.60) / 0.06) ** 2
+    if piled:  # as silence does by the other reading: no correct mel has these values by chance
+        return _diagnosis(likely, spec) if other_cost < 30.0 and cost - other_cost > 8.0 else None
+    strong = 6.0 if properties.loud > analysis.limit else 0.0
+    clear = other_cost < 8.0 + strong and cost - other_cost > 14.0 - strong
+    clear = clear or (other_cost < 12.0 and cost - other_cost > 40.0)
     return _diagnosis(likely, spec) if (odd or strong) and clear else None
 
 
