@@ -174,7 +174,7 @@ def test_header_that_claims_more_than_the_file_takes_no_memory(tmp_path: Path) -
         read_audio(written(tmp_path / "a.wav", content))
 
 
-FOREIGN: dict[str, tuple[bytes, str]] = {
+UNREADABLE: dict[str, tuple[bytes, str]] = {
     "m4a": (b"\0\0\0\x1cftypM4A \0\0\2\0", "MPEG-4"),
     "webm": (b"\x1a\x45\xdf\xa3" + bytes(30), "WebM"),
     "wma": (b"\x30\x26\xb2\x75\x8e\x66\xcf\x11\xa6\xd9" + bytes(30), "Windows Media"),
@@ -183,12 +183,12 @@ FOREIGN: dict[str, tuple[bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.parametrize("name", UNREADABLE)
 @pytest.mark.parametrize("suffix", ["mp3", "wav"])
 def test_format_that_is_not_read_is_named_with_the_command_that_converts_it(
     name: str, suffix: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    content, words = FOREIGN[name]
+    content, words = UNREADABLE[name]
     path = written(tmp_path / f"my song.{suffix}", content)
     with pytest.raises(AudioError) as caught:
         read_audio(path)

@@ -173,7 +173,7 @@ def _npy(path: Path, *arrays: Any, tail: bytes = b"") -> None:
 
 MEL = np.random.default_rng(0).normal(size=(80, 7)).astype(np.float32)
 F0, TENSOR = MEL[0], torch.from_numpy(MEL)
-FOREIGN: dict[str, tuple[str, Any]] = {
+OTHER_PROGRAMS: dict[str, tuple[str, Any]] = {
     "npz": ("a.npz", lambda path: _npz(path, anything=MEL)),
     "npz, packed": ("a.npz", lambda path: _npz(path, compressed=True, mel=0 * MEL + 1, text="a")),
     "npz, called otherwise": ("a.bin", lambda path: _npz(path, mel=MEL, linear=MEL)),
@@ -205,9 +205,9 @@ FOREIGN: dict[str, tuple[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("case", FOREIGN)
+@pytest.mark.parametrize("case", OTHER_PROGRAMS)
 def test_content_decides_where_one_reading_is_right(tmp_path: Path, case: str) -> None:
-    name, write = FOREIGN[case]
+    name, write = OTHER_PROGRAMS[case]
     write(tmp_path / name)
     loaded = read_mel(tmp_path / name)
     assert loaded.spec is None

@@ -89,7 +89,7 @@ class MelSpec:
         with Float32OnCpu():
             nothing = magnitude(torch.zeros(1, dtype=torch.complex64), self.power_floor)
             floor = nothing.item() ** self.power
-            filters = _filterbank(self).sum(dim=1)
+            filters = filterbank_of(self).sum(dim=1)
             return tuple(self.compress((filters * floor)[:, None])[:, 0].tolist())
 
     @property
@@ -97,7 +97,7 @@ class MelSpec:
         """Largest mel value x of each band, before the logarithm, for audio in [-1, 1]."""
         with Float32OnCpu():
             peak = hann_window(self.win_length, self.n_fft).sum() ** self.power
-            return tuple((_filterbank(self).sum(dim=1) * peak).tolist())
+            return tuple((filterbank_of(self).sum(dim=1) * peak).tolist())
 
     def compress(self, linear: Tensor) -> Tensor:
         """Convert mel magnitudes (or powers) to this log-mel. Shape: [..., M, F] → same."""
@@ -238,7 +238,8 @@ PRESETS: dict[str, MelSpec] = {
 }
 
 
-def _filterbank(spec: MelSpec) -> Tensor:
+def filterbank_of(spec: MelSpec) -> Tensor:
+    """Filters of the mel bands of a spec.   Shape: [M, K]."""
     return mel_filterbank(
         sample_rate=spec.sample_rate,
         n_fft=spec.n_fft,
@@ -266,7 +267,7 @@ class MelSpectrogram(nn.Module):
     def __init__(self, spec: MelSpec) -> None:
         super().__init__()
         self.spec = spec
-        self.register_buffer("filterbank", _filterbank(spec), persistent=False)
+        self.register_buffer("filterbank", filterbank_of(spec), persistent=False)
         self.register_buffer("window", hann_window(spec.win_length, spec.n_fft), persistent=False)
 
     def forward(self, audio: Tensor) -> Tensor:

@@ -7,9 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from vocoder.dsp.filterbank import mel_filterbank
 from vocoder.dsp.stft import hann_window
-from vocoder.features.mel import MelSpec
+from vocoder.features.mel import MelSpec, filterbank_of
 from vocoder.features.mel_readings import Reading
 from vocoder.io.defaults import Float32OnCpu
 
@@ -43,15 +42,7 @@ class MelAnalysis:
     """
 
     def __init__(self, spec: MelSpec) -> None:
-        filters = mel_filterbank(
-            sample_rate=spec.sample_rate,
-            n_fft=spec.n_fft,
-            n_mels=spec.n_mels,
-            f_min=spec.f_min,
-            f_max=spec.top_hz,
-            scale=spec.mel_scale,
-            norm=spec.norm,
-        ).double()
+        filters = filterbank_of(spec).double()
         power = hann_window(spec.win_length, spec.n_fft).double().square().sum()
         area = filters.sum(dim=1).clamp_min(1e-12)
         bins = torch.arange(filters.shape[1], dtype=torch.float64) * (spec.sample_rate / spec.n_fft)

@@ -16,10 +16,10 @@ from torch import Tensor
 
 from vocoder.errors import AudioError
 from vocoder.io.containers.chunks import find_body
-from vocoder.io.containers.foreign import KNOWN, explanation, is_mistaken
 from vocoder.io.containers.mpeg import is_mpeg, xing_header
 from vocoder.io.containers.silence import decoder_silenced
 from vocoder.io.containers.splice import SplicedFile
+from vocoder.io.containers.unsupported import KNOWN, explanation, is_mistaken
 
 _RATES = range(100, 10_000_001)  # Hz; others are damage, and resampling them would take all memory
 _HEAD = 512  # bytes that are read first
