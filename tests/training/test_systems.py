@@ -112,12 +112,17 @@ LIKE_ANOTHER = {
     *("evagan_small", "hifigan_24k", "hifigan_44k", "hifigan_48k", "hifigan_v2", "istftnet_v2"),
     *("melgan_large", "pwg_24k", "specdiffgan_44k", "vocos_22k", "vocos_24k_hop128", "vocos_44k"),
 }
+# And those that take longest.
+LONG = {
+    *("bigvgan_v2_44k_128_512x", "dsp_informed_8k_48k", "evagan", "hifi_sr", "hiftnet_22k"),
+    *("musichifi_bwe", "unified_bwe"),
+}
 
 
 @pytest.mark.usefixtures("blank_pictures")
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if n in LIKE_ANOTHER else ()) for n in SYSTEMS],
+    [pytest.param(n, marks=pytest.mark.slow if n in LIKE_ANOTHER | LONG else ()) for n in SYSTEMS],
 )
 def test_system_has_its_length_law_trains_saves_resumes_loads_and_generates_audio(
     name: str,

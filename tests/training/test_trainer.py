@@ -69,7 +69,7 @@ def test_augmentation_regularisers_and_balancer_are_applied(manifest: Path, tmp_
     ("system", "overrides"),
     [
         pytest.param("demo", ["workers=0"], marks=pytest.mark.slow),
-        ("demo", ["workers=1"]),
+        pytest.param("demo", ["workers=1"], marks=pytest.mark.slow),
         ("source_filter_22k", ["workers=1"]),
         # Stopped while the generator is frozen,
         pytest.param("demo", ["discriminator_warmup=3"], marks=pytest.mark.slow),
