@@ -193,6 +193,7 @@ def test_symbolic_trace_computes_the_same(generator: Generator, folded: bool) ->
         assert torch.equal(traced(**inputs), generator(**inputs))
 
 
+@pytest.mark.slow  # torch.export takes a second for each
 def test_export_takes_any_number_of_frames(generator: Generator) -> None:
     fold_weight_norm(generator)
     frames = torch.export.Dim("frames", min=2, max=4096)

@@ -193,6 +193,7 @@ def test_symbolic_trace_computes_the_same(generator: PitchedGenerator) -> None:
 
 
 # torch's recurrent nets fix the number of frames: for JDC, F0 has to be given.
+@pytest.mark.slow
 @pytest.mark.parametrize(("key", "names"), [("hiftnet-jdc", ("mel", "f0")), ("nsf", ("mel",))])
 def test_export_takes_any_number_of_frames(key: str, names: tuple[str, ...]) -> None:
     torch.manual_seed(0)
