@@ -1,5 +1,7 @@
 """speechbrain/speechbrain: `generator.ckpt` of its HiFi-GANs, with a hyperparams.yaml."""
 
+import dataclasses
+
 import torch
 
 from vocoder.errors import CheckpointError
@@ -7,7 +9,7 @@ from vocoder.features.mel import MelSpec
 from vocoder.importers.common.project import Checkpoint, Conversion, Project
 from vocoder.importers.common.settings import ProjectSettings
 from vocoder.importers.common.state_dict import Weights, has
-from vocoder.importers.hifigan import flat_blocks, layout
+from vocoder.importers.hifigan import flat_blocks, layout, mel_spec
 
 # Its names of settings → those of HiFi-GAN, in which a converted configuration may be written.
 _NAMES = {
@@ -67,17 +69,7 @@ def _settings(given: ProjectSettings) -> ProjectSettings:
 
 def _mel_spec(settings: ProjectSettings) -> MelSpec:
     """The project's front end: centered frames, unlike those of HiFi-GAN."""
-    values = {
-        "sample_rate": settings["sampling_rate"],
-        "n_fft": settings["n_fft"],
-        "hop_length": settings["hop_size"],
-        "win_length": settings["win_size"],
-        "n_mels": settings["num_mels"],
-        "f_min": settings["fmin"],
-        "f_max": settings["fmax"],
-        "padding": "center",
-    }
-    return MelSpec.from_dict(values, str(settings.path))
+    return dataclasses.replace(mel_spec(settings), padding="center", power_floor=0.0)
 
 
 PROJECT = Project(
