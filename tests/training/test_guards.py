@@ -258,6 +258,7 @@ def test_failure_of_tensorboards_thread_is_raised_without_a_traceback(
 
     def report() -> None:
         with monitor(tmp_path) as reports:
+            reports.writer.flush()  # its thread has written the header, and is idle
             shutil.rmtree(tmp_path / "tensorboard")
             reports.losses(1, {"mel": 1.0})
 
