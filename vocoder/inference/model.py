@@ -15,6 +15,7 @@ from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
 from vocoder.generators.pitched.base import PitchedGenerator
 from vocoder.inference.device import find_device
+from vocoder.inference.network import Eager, Network
 from vocoder.io.defaults import Float32OnCpu
 from vocoder.nn.pitch import NoPitch
 from vocoder.nn.weight_norm import count_weights
@@ -24,6 +25,7 @@ from vocoder.streaming.plan import Plan
 class InferenceModel:
     """A generator ready for inference on one device, with its configuration.
 
+    `network` is its generator as it runs on this machine, and `network.path` says how.
     `config` is the content of its config.json, `sample_rate` that of its output in Hz, and
     `num_parameters` the number of its weights, weight norm folded in. Plans of streams are made
     once, when they are first needed. A model can be copied, pickled and sent to other processes.
@@ -39,6 +41,7 @@ class InferenceModel:
         # For `save`: freezing merges some weights and gives others another precision.
         self._weights = generator.state_dict()
         self.generator = generator.freeze()
+        self.network: Network = Eager(self.generator)
         self._forget_plans()
         self.to(device)
 

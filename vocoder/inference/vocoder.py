@@ -25,6 +25,7 @@ from vocoder.inference.batches import matching_f0, silenced
 from vocoder.inference.device import find_device
 from vocoder.inference.gradients import require_differentiable, warn_of_gradients, with_gradient
 from vocoder.inference.model import InferenceModel, require_vocoder
+from vocoder.inference.network import Eager, Network
 from vocoder.inference.streams.analysis import MelStream
 from vocoder.inference.streams.synthesis import Stream, astream
 from vocoder.io.arrays import Array, float_tensor, like
@@ -148,7 +149,8 @@ class Vocoder(InferenceModel):
         frames = layout(with_gradient(mel, "the mel", MelMismatchError), given)
         batch = convert(frames, given, self.spec).to(self.device)
         pitch = None if f0 is None else with_gradient(f0, "f0", ConfigError)
-        audio = self._forward(batch[None] if frames.ndim == 2 else batch, pitch)
+        batch = batch[None] if frames.ndim == 2 else batch
+        audio = self._forward(batch, pitch, Eager(self.generator))
         return like(audio[0] if frames.ndim == 2 else audio, mel)
 
     def resynth(self, audio: Array, *, sample_rate: int) -> Array:
@@ -264,11 +266,11 @@ class Vocoder(InferenceModel):
     def _generate(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         """Audio of a batch in the model's settings. Shape: [B, M, F], [B, F] → [B, T]."""
         with torch.inference_mode():
-            audio = self._forward(mel, f0)
+            audio = self._forward(mel, f0, self.network)
         return audio.clone()  # outside inference mode, so that callers may write to it
 
-    def _forward(self, mel: Tensor, f0: Tensor | None) -> Tensor:
-        """Audio as of `_generate`, with gradients where they are wanted."""
+    def _forward(self, mel: Tensor, f0: Tensor | None, network: Network) -> Tensor:
+        """Audio as of `_generate`, with gradients where `network` passes them."""
         features = {"mel": mel}
         if f0 is not None:
             if "f0" not in self.generator.features:
@@ -278,8 +280,7 @@ class Vocoder(InferenceModel):
             raise MelMismatchError(
                 f"the mel has {mel.shape[-1]} frame, too few for a sample of audio"
             )
-        audio: Tensor = self.generator(**features)
-        return audio[:, 0]
+        return network(**features)[:, 0]
 
     def _warn_if_unlikely(
         self, mel: Tensor, spec: MelSpec, lengths: Sequence[int] | None = None
