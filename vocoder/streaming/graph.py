@@ -145,14 +145,20 @@ def tensors(value: Any) -> list[Tensor]:
     return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Tensor)]
 
 
-def read_graph(module: nn.Module, short: Mapping[str, Tensor], long: Mapping[str, Tensor]) -> Graph:
+def read_graph(
+    module: nn.Module,
+    short: Mapping[str, Tensor],
+    long: Mapping[str, Tensor],
+    *,
+    leaves: tuple[type[nn.Module], ...] = (),
+) -> Graph:
     """Trace `module` and run it on two examples of its inputs, of different batch size and length.
 
-    Raises ConfigError for a value that depends on the number of steps without being a signal, and
+    Modules of the types `leaves` are one operation each. Raises ConfigError for a value that depends on the number of steps without being a signal, and
     for an operation whose output has no time axis left, or two.
     """
     absent = {name: None for name in parameters(module) if name not in short}
-    traced = symbolic_trace(module, absent)
+    traced = symbolic_trace(module, absent, leaves=leaves)
     first, second = (_values(traced, module, example) for example in (short, long))
     reader = _Reader(traced, type(module), chunk_invariant=is_chunk_invariant(module))
     for node in traced.graph.nodes:
@@ -168,8 +174,9 @@ class Tracer(torch.fx.Tracer):
     number of frames.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, leaves: tuple[type[nn.Module], ...] = ()) -> None:
         super().__init__(autowrap_functions=_LEAF_FUNCTIONS)
+        self._leaves = leaves
         # Where they are called by other functions; those of a traced module are searched anyway.
         self._autowrap_search.append(importlib.import_module(stft.__module__))
 
@@ -177,14 +184,19 @@ class Tracer(torch.fx.Tracer):
         """Whether a module is one node: convolutions are not, as their padding has a rule."""
         if isinstance(m, _TRACED_MODULES):
             return False
+        if isinstance(m, self._leaves):
+            return True
         return super().is_leaf_module(m, module_qualified_name)
 
 
 def symbolic_trace(
-    module: nn.Module, concrete_args: dict[str, Any] | None = None
+    module: nn.Module,
+    concrete_args: dict[str, Any] | None = None,
+    *,
+    leaves: tuple[type[nn.Module], ...] = (),
 ) -> torch.fx.GraphModule:
     """Trace a module by our `Tracer`, in which functions of `vocoder.dsp` are single nodes."""
-    return torch.fx.GraphModule(module, Tracer().trace(module, concrete_args=concrete_args))
+    return torch.fx.GraphModule(module, Tracer(leaves).trace(module, concrete_args=concrete_args))
 
 
 def parameters(module: nn.Module) -> list[str]:
@@ -218,7 +230,7 @@ class _Reader:
         """Add the next node, with its values in both examples."""
         if node.op == "output":
             self.output = self._values[cast(torch.fx.Node, node.args[0])]
-        elif _same(short, long):
+        elif same_value(short, long):
             self._values[node] = short
         elif node.op == "placeholder":
             self._values[node] = signal = self._signal(node.name, short, long)
@@ -291,10 +303,10 @@ def _slots(value: Any) -> list[Slot]:
     return [leaf for leaf in tree_flatten(value, is_leaf=_is_slot)[0] if _is_slot(leaf)]
 
 
-def _same(a: Any, b: Any) -> bool:
+def same_value(a: Any, b: Any) -> bool:
     """Whether a value is equal in both examples."""
     if isinstance(a, Tensor) and isinstance(b, Tensor):
         return a is b or (a.shape == b.shape and torch.equal(a, b))
     if isinstance(a, tuple | list):
-        return len(a) == len(b) and all(_same(x, y) for x, y in zip(a, b, strict=True))
+        return len(a) == len(b) and all(same_value(x, y) for x, y in zip(a, b, strict=True))
     return bool(a == b) if not tensors((a, b)) else False

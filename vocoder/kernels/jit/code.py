@@ -251,7 +251,7 @@ class Code:
         """Memory of the kernel's own, on its stack."""
         with self.builder.goto_entry_block():
             place = self.builder.alloca(ir.ArrayType(_FLOAT, floats))
-        place.align = 64
+        place.align, place.type = 64, ir.PointerType()
         return Pointer(self, place)
 
     # Control
@@ -287,6 +287,14 @@ class Code:
         )
         with self.builder.if_then(there):
             yield
+
+    def run(self, call: Pointer) -> None:
+        """Run another kernel, with the arguments at `call`, of which its address is the first."""
+        address = self.builder.load(call.ir, typ=_INT)
+        kernel = self.builder.inttoptr(address, self.function.type)
+        self.builder.call(
+            kernel, [call.ir]
+        )
 
     def __enter__(self) -> Self:
         return self

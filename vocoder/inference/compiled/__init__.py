@@ -1,0 +1,1 @@
+"""Generators compiled for the CPU: their graph as a program of fused kernels."""

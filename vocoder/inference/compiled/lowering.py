@@ -1,0 +1,237 @@
+"""From a generator's graph to the nodes of a program."""
+
+import operator
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vocoder.inference.compiled.nodes import (
+    Convolution,
+    Epilogue,
+    Node,
+    Signal,
+    Sum,
+    Taps,
+    transposed_groups,
+)
+from vocoder.streaming import graph
+from vocoder.streaming.graph import Operation
+
+
+class Lowering:
+    """Nodes for operations, as far as there are kernels for them.
+
+    `signals` are the signals of the program, by the index of the graph's signals.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.signals: dict[int, Signal] = {}
+
+    def add(self, operation: Operation) -> bool:
+        """Add the nodes of an operation; returns whether there are kernels for it."""
+        make = _MAKERS.get(_kind(operation.target))
+        return make is not None and make(self, operation)
+
+    def source(self, signal: graph.Signal, rate: int) -> Signal:
+        """A signal that the program is given."""
+        made = self.signals[signal.index] = Signal(signal.long.shape[3 - signal.axis], rate)
+        return made
+
+    def put(self, operation: Operation, signal: Signal, node: Node) -> bool:
+        """Add a node that makes the signal of an operation."""
+        self.signals[operation.output.index] = signal
+        self.nodes.append(node)
+        return True
+
+
+def _kind(target: Any) -> Any:
+    return type(target) if isinstance(target, nn.Module) else target
+
+
+def _array(tensor: Tensor) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.ascontiguousarray(tensor.detach().numpy())
+
+
+def _one(value: Any) -> int | None:
+    """The value of a number, or of a list of one."""
+    if isinstance(value, int):
+        return value
+    return value[0] if isinstance(value, tuple | list) and len(value) == 1 else None
+
+
+def _conv(lowering: Lowering, operation: Operation) -> bool:
+    source = lowering.signals[operation.inputs[0].index]
+    weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
+    stride, padding, dilation = (
+        _one(operation.argument(place, name, default))
+        for place, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
+    )
+    groups = operation.argument(6, "groups", 1)
+    if stride != 1 or padding is None or dilation is None or groups != 1:
+        return False
+    out, _, size = weight.shape
+    output = Signal(out, source.rate)
+    filled = np.zeros(output.width, np.float32)
+    filled[:out] = 0.0 if bias is None else _array(bias)
+    padded = np.zeros((output.width, *weight.shape[1:]), np.float32)
+    padded[:out] = _array(weight)
+    node = Convolution(
+        source,
+        [Taps(-padding, padded, 0)],
+        filled,
+        Epilogue(output),
+        dilation=dilation,
+        growth=2 * padding - (size - 1) * dilation,
+    )
+    return lowering.put(operation, output, node)
+
+
+def _transposed(lowering: Lowering, operation: Operation) -> bool:
+    source = lowering.signals[operation.inputs[0].index]
+    weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
+    stride, padding, extra, dilation = (
+        _one(operation.argument(place, name, default))
+        for place, name, default in (
+            (3, "stride", 1),
+            (4, "padding", 0),
+            (5, "output_padding", 0),
+            (7, "dilation", 1),
+        )
+    )
+    size = weight.shape[2]
+    whole = stride and padding is not None and size - stride - 2 * padding + (extra or 0) == 0
+    if not whole or dilation != 1 or operation.argument(6, "groups", 1) != 1:
+        return False
+    assert stride is not None
+    assert padding is not None
+    output = Signal(weight.shape[1], source.rate * stride, stride=stride)
+    groups = transposed_groups(_array(weight), stride=stride, padding=padding, width=output.width)
+    filled = np.zeros((stride, output.width), np.float32)
+    filled[:, : output.channels] = 0.0 if bias is None else _array(bias)
+    node = Convolution(source, groups, filled.ravel(), Epilogue(output), stride=stride)
+    return lowering.put(operation, output, node)
+
+
+def _leaky(lowering: Lowering, operation: Operation) -> bool:
+    target = operation.target
+    slope = (
+        target.negative_slope
+        if isinstance(target, nn.LeakyReLU)
+        else operation.argument(1, "negative_slope", 0.01)
+    )
+    return 0.0 <= slope <= 1.0 and _sum(lowering, operation, slope=slope)
+
+
+def _scaled(lowering: Lowering, operation: Operation) -> bool:
+    factor = operation.args[1]
+    if not isinstance(factor, int | float):
+        return False
+    divides = operation.target is operator.truediv
+    return _sum(lowering, operation, factor=1.0 / factor if divides else float(factor))
+
+
+def _added(lowering: Lowering, operation: Operation) -> bool:
+    return len(operation.inputs) == 2 and _sum(lowering, operation)
+
+
+def _sum(lowering: Lowering, operation: Operation, **settings: float) -> bool:
+    inputs = tuple(lowering.signals[signal.index] for signal in operation.inputs)
+    output = Signal(inputs[0].channels, inputs[0].rate)
+    return lowering.put(operation, output, Sum(inputs, (output,), **settings))
+
+
+_MAKERS: dict[Any, Callable[[Lowering, Operation], bool]] = {
+    F.conv1d: _conv,
+    torch.conv1d: _conv,
+    F.conv_transpose1d: _transposed,
+    torch.conv_transpose1d: _transposed,
+    F.leaky_relu: _leaky,
+    nn.LeakyReLU: _leaky,
+    operator.add: _added,
+    operator.truediv: _scaled,
+    operator.mul: _scaled,
+}
+
+
+def fused(nodes: list[Node], results: list[Signal]) -> list[Node]:
+    """Let convolutions do the sums, factors and activations that follow them."""
+    made: list[Node] = []
+    readers = _readers(nodes, results)
+    renamed: dict[Signal, Signal] = {}
+    writers: dict[Signal, Convolution] = {}
+    for node in nodes:
+        _rename(node, renamed)
+        if isinstance(node, Sum) and _absorbed(node, made, writers, readers, renamed):
+            continue
+        made.append(node)
+        if isinstance(node, Convolution):
+            assert node.epilogue.raw is not None
+            writers[node.epilogue.raw] = node
+    _drop_unread(made, results)
+    return made
+
+
+def _readers(nodes: list[Node], results: list[Signal]) -> dict[Signal, int]:
+    counts: dict[Signal, int] = dict.fromkeys(results, 1)
+    for node in nodes:
+        for signal in node.inputs:
+            counts[signal] = counts.get(signal, 0) + 1
+    return counts
+
+
+def _rename(node: Node, renamed: dict[Signal, Signal]) -> None:
+    if isinstance(node, Sum):
+        node.inputs = tuple(renamed.get(signal, signal) for signal in node.inputs)
+    elif isinstance(node, Convolution):
+        node.source = renamed.get(node.source, node.source)
+
+
+def _absorbed(
+    node: Sum,
+    made: list[Node],
+    writers: dict[Signal, Convolution],
+    readers: dict[Signal, int],
+    renamed: dict[Signal, Signal],
+) -> bool:
+    """Whether the convolution that made the latest input of a sum now does the sum, too."""
+    order = [n for n, other in enumerate(made) if set(other.outputs) & set(node.inputs)]
+    if not order or not isinstance(made[order[-1]], Convolution):
+        return False
+    writer = made[order[-1]]
+    assert isinstance(writer, Convolution)
+    end = writer.epilogue
+    (output,) = node.outputs
+    if len(node.inputs) == 1 and node.factor == 1.0:  # an activation: the raw signal may stay
+        if node.inputs[0] is not end.raw:
+            return False
+        if end.activated is None:
+            end.activated, end.slope = output, node.slope
+            output.stride = writer.stride
+        elif end.slope != node.slope:
+            return False
+        renamed[output] = end.activated
+        return True
+    raw = next((signal for signal in node.inputs if signal is end.raw), None)
+    if raw is None or readers[raw] != 1 or end.activated is not None:
+        return False
+    others = [signal for signal in node.inputs if signal is not raw]
+    if node.slope != 1.0 or len(end.added) + len(others) > 2 or (others and end.factor != 1.0):
+        return False
+    end.added += others
+    end.factor *= node.factor
+    end.raw = output
+    output.stride = writer.stride
+    writers[output] = writer
+    return True
+
+
+def _drop_unread(nodes: list[Node], results: list[Signal]) -> None:
+    readers = _readers(nodes, results)
+    for node in nodes:
+        if isinstance(node, Convolution) and node.epilogue.raw not in readers:
+            node.epilogue.raw = None
