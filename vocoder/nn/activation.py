@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from vocoder.dsp.lowpass import downsample2, kaiser_sinc, upsample2
 
-_EPS = 1e-9  # as published: keeps the division finite where a learned magnitude reaches 0
+EPS = 1e-9  # as published: keeps the division finite where a learned magnitude reaches 0
 _TAPS = 12
 SLOPE = 0.1  # of the leaky ReLU of HiFi-GAN and its descendants
 # Of the last one in their published networks: torch's default slope.
@@ -28,7 +28,7 @@ class Snake(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the activation pointwise."""
         alpha = _value(self.alpha, self.log_scale)
-        return x + torch.sin(alpha * x).square() / (alpha + _EPS)
+        return x + torch.sin(alpha * x).square() / (alpha + EPS)
 
 
 class SnakeBeta(nn.Module):
@@ -49,7 +49,7 @@ class SnakeBeta(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the activation pointwise."""
         alpha, beta = _value(self.alpha, self.log_scale), _value(self.beta, self.log_scale)
-        return x + torch.sin(alpha * x).square() / (beta + _EPS)
+        return x + torch.sin(alpha * x).square() / (beta + EPS)
 
 
 def _per_channel(channels: int, log_scale: bool) -> nn.Parameter:

@@ -1,5 +1,6 @@
 """From a generator's graph to the nodes of a program."""
 
+import dataclasses
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -10,16 +11,27 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vocoder.inference.compiled.nodes import (
+    Activation,
     Convolution,
     Epilogue,
+    FastConvolution,
     Node,
     Signal,
     Sum,
     Taps,
     transposed_groups,
 )
+from vocoder.kernels.rows import activation
+from vocoder.nn.activation import EPS, AntiAliased, Snake, SnakeBeta
 from vocoder.streaming import graph
 from vocoder.streaming.graph import Operation
+
+_FEWEST_CHANNELS = 32  # of a fast convolution: with fewer its sums cost more than they save
+_MOST_DILATION = 7  # of a fast convolution, whose blocks must fit behind the rows in memory
+
+
+MODULES = (AntiAliased, Snake, SnakeBeta)
+"""Modules that are one operation of a graph."""
 
 
 class Lowering:
@@ -145,6 +157,37 @@ def _sum(lowering: Lowering, operation: Operation, **settings: float) -> bool:
     return lowering.put(operation, output, Sum(inputs, (output,), **settings))
 
 
+def _snake(
+    lowering: Lowering, operation: Operation, act: Snake | SnakeBeta, **settings: bool
+) -> bool:
+    source = lowering.signals[operation.inputs[0].index]
+    output = Signal(source.channels, source.rate)
+    alpha, scale = (np.zeros(output.width, np.float32) for _ in range(2))
+    alpha[: output.channels], scale[: output.channels] = map(_array, _alpha_and_scale(act))
+    node = Activation((source,), (output,), activation.SNAKE, alpha, scale, **settings)
+    return lowering.put(operation, output, node)
+
+
+def _alpha_and_scale(act: Snake | SnakeBeta) -> tuple[Tensor, Tensor]:
+    """Frequency of a periodic activation, and the factor of its square. Shape: [C] each."""
+    stored = (act.alpha, act.beta) if isinstance(act, SnakeBeta) else (act.alpha, act.alpha)
+    alpha, beta = (value.exp() if act.log_scale else value for value in stored)
+    return alpha, 1.0 / (beta + EPS)
+
+
+def _periodic(lowering: Lowering, operation: Operation) -> bool:
+    assert isinstance(operation.target, Snake | SnakeBeta)
+    return _snake(lowering, operation, operation.target)
+
+
+def _anti_aliased(lowering: Lowering, operation: Operation) -> bool:
+    target = operation.target
+    assert isinstance(target, AntiAliased)
+    if not isinstance(target.act, Snake | SnakeBeta):
+        return False
+    return _snake(lowering, operation, target.act, anti_aliased=True, causal=target.causal)
+
+
 _MAKERS: dict[Any, Callable[[Lowering, Operation], bool]] = {
     F.conv1d: _conv,
     torch.conv1d: _conv,
@@ -152,6 +195,9 @@ _MAKERS: dict[Any, Callable[[Lowering, Operation], bool]] = {
     torch.conv_transpose1d: _transposed,
     F.leaky_relu: _leaky,
     nn.LeakyReLU: _leaky,
+    Snake: _periodic,
+    SnakeBeta: _periodic,
+    AntiAliased: _anti_aliased,
     operator.add: _added,
     operator.truediv: _scaled,
     operator.mul: _scaled,
@@ -173,7 +219,19 @@ def fused(nodes: list[Node], results: list[Signal]) -> list[Node]:
             assert node.epilogue.raw is not None
             writers[node.epilogue.raw] = node
     _drop_unread(made, results)
-    return made
+    return [_fastest(node) for node in made]
+
+
+def _fastest(node: Node) -> Node:
+    """The fast form of a convolution that has many channels and several taps."""
+    if not isinstance(node, Convolution) or node.stride > 1:
+        return node
+    (taps,) = node.groups
+    out, inside, size = taps.weight.shape
+    worth = min(out, inside) >= _FEWEST_CHANNELS and size >= 3 and node.dilation <= _MOST_DILATION
+    if not worth:
+        return node
+    return FastConvolution(**{f.name: getattr(node, f.name) for f in dataclasses.fields(node)})
 
 
 def _readers(nodes: list[Node], results: list[Signal]) -> dict[Signal, int]:
@@ -187,6 +245,8 @@ def _readers(nodes: list[Node], results: list[Signal]) -> dict[Signal, int]:
 def _rename(node: Node, renamed: dict[Signal, Signal]) -> None:
     if isinstance(node, Sum):
         node.inputs = tuple(renamed.get(signal, signal) for signal in node.inputs)
+    elif isinstance(node, Activation):
+        node.inputs = (renamed.get(node.inputs[0], node.inputs[0]),)
     elif isinstance(node, Convolution):
         node.source = renamed.get(node.source, node.source)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
-from vocoder.inference.compiled.lowering import Lowering, fused
+from vocoder.inference.compiled.lowering import MODULES, Lowering, fused
 from vocoder.inference.compiled.program import Program, Session
 from vocoder.kernels.jit.compiler import cpu
 from vocoder.streaming.graph import Graph, Operation, Signal, parameters, read_graph
@@ -31,7 +31,7 @@ class Compiled:
     def __init__(
         self, generator: Generator, short: Mapping[str, Tensor], long: Mapping[str, Tensor]
     ) -> None:
-        graph = read_graph(generator, short, long)
+        graph = read_graph(generator, short, long, leaves=MODULES)
         self._inputs = [name for name in parameters(generator) if name in long]
         self._split = split(graph)
         self._program = self._split.program
@@ -102,7 +102,8 @@ class Compiled:
             for place, x, signal in zip(session.input(count), rows, program.sources, strict=True):
                 first, last = frame * signal.rate, (frame + count) * signal.rate
                 place[:, : signal.channels] = x[part.item, first:last]
-            for n, block in enumerate(session.step(count, last=frame + count == frames)):
+            # A part ends as the input does: what is wrong then lies in the frames around it.
+            for n, block in enumerate(session.step(count, last=frame + count == stop)):
                 signal = program.results[n]
                 low, high = part.start * signal.rate, part.stop * signal.rate
                 skip = max(low - done[n], 0)

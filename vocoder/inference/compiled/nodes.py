@@ -10,8 +10,11 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from vocoder.kernels.jit.compiler import compiled, cpu
-from vocoder.kernels.rows import convolution, simple
+from vocoder.kernels.rows import SLACK, activation, convolution, simple, toom_cook
 
+_SCRATCH_FLOATS = 128 * 1024  # half of a megabyte, for the sums of a fast convolution
+_FEWEST_TILES, _MOST_TILES = 64, 256  # fewer would read the weights too often
+_FAR = 1 << 20  # rows: so far from both ends that they do not matter
 Call = tuple[int, ...]
 """Address of a kernel, and its arguments."""
 
@@ -36,6 +39,9 @@ class Signal:
 
 class Memory(Protocol):
     """Where the rows of signals are while a program runs."""
+
+    scratch: int
+    """Address of memory that a node may use while it runs."""
 
     def address(self, signal: Signal, row: int) -> int:
         """Address of a row, counted from the beginning of the signal."""
@@ -72,6 +78,11 @@ class Node:
     def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
         """Calls of kernels that compute these rows."""
         raise NotImplementedError
+
+    @property
+    def scratch(self) -> int:
+        """Floats of memory that it uses while it runs."""
+        return 0
 
 
 @dataclass(eq=False)
@@ -183,6 +194,79 @@ class Convolution(Node):
 
 
 @dataclass(eq=False)
+class FastConvolution(Convolution):
+    """Convolution by Toom and Cook's algorithm, in blocks of `block` rows."""
+
+    def __post_init__(self) -> None:
+        (taps,) = self.groups
+        weights = toom_cook.transformed(taps.weight)
+        self.size = toom_cook.piece_size(taps.size)
+        self.block = toom_cook.OUTPUTS * self.dilation
+        self.pieces = weights[0].shape[2]
+        self.products = [Taps(0, weight, 0) for weight in weights]
+        self.width = len(self.bias)
+        self.none = np.zeros(self.width, np.float32)
+        floats = len(weights) * (self.source.width + self.width)
+        tiles = min(max(_SCRATCH_FLOATS // floats, _FEWEST_TILES), _MOST_TILES)
+        self.blocks = max(tiles // self.dilation, 1)  # at a time
+        self.tiles = (self.blocks + self.pieces - 1) * self.dilation + SLACK
+        self.kernels = [
+            compiled(write, self.size) for write in (toom_cook.write_inputs, toom_cook.write_outputs)
+        ]
+
+    @property
+    def scratch(self) -> int:
+        """Floats for the sums of inputs and the products."""
+        return len(self.products) * self.tiles * (self.source.width + self.width)
+
+    def ready(self, rows: int, *, ended: bool) -> int:
+        """Whole blocks, whose input is complete; at the end all rows."""
+        if ended:
+            return super().ready(rows, ended=ended)
+        count = rows - self.groups[0].first - (self.pieces * self.size - 1) * self.dilation
+        return max(count, 0) // self.block * self.block
+
+    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+        """For as many blocks as fit into the cache: sums of inputs, products, sums of products."""
+        step = self.blocks * self.block
+        for start in range(rows.start, rows.stop, step):
+            stop = min(start + step, rows.stop)
+            yield from self._chunk(memory, start, -(-(stop - start) // self.block))
+
+    def _chunk(self, memory: Memory, start: int, blocks: int) -> Iterator[Call]:
+        end, dilation, inside = self.epilogue, self.dilation, self.source.width
+        inputs, count = memory.scratch, len(self.products)
+        outputs = inputs + 4 * count * self.tiles * inside
+        source = memory.address(self.source, start + self.groups[0].first)
+        yield (
+            self.kernels[0].address,
+            *(source, inputs, blocks + self.pieces - 1, dilation, inside),
+            inside // cpu().lanes,
+            self.tiles * inside,
+        )
+        for number, taps in enumerate(self.products):
+            yield (
+                taps.kernel.address,
+                inputs + 4 * number * self.tiles * inside,
+                taps.packed.ctypes.data,
+                self.none.ctypes.data,
+                outputs + 4 * number * self.tiles * self.width,
+                *(0, 0, 0, blocks * dilation, taps.weight.shape[1], self.pieces),
+                *(inside, dilation * inside, self.width, 0, 0, 0),
+                *(len(taps.packed), bits(1.0), bits(1.0)),
+            )
+        signals = [end.raw, end.activated, *end.added, None, None][:4]
+        yield (
+            self.kernels[1].address,
+            *(outputs, self.bias.ctypes.data),
+            *(0 if signal is None else memory.address(signal, start) for signal in signals),
+            *(blocks, dilation, self.width // cpu().lanes, self.tiles * self.width),
+            *(0 if signal is None else signal.width for signal in signals),
+            *(bits(end.factor), bits(end.slope)),
+        )
+
+
+@dataclass(eq=False)
 class Sum(Node):
     """`leaky((a + b) * factor)`, or of one signal."""
 
@@ -209,6 +293,52 @@ class Sum(Node):
             bits(self.factor),
             bits(self.slope),
         )
+
+
+@dataclass(eq=False)
+class Activation(Node):
+    """An activation, plain or at twice the rate between two filters."""
+
+    inputs: tuple[Signal, ...]
+    outputs: tuple[Signal, ...]
+    kind: int
+    alpha: np.ndarray | None = None
+    scale: np.ndarray | None = None
+    slope: float = 1.0
+    anti_aliased: bool = False
+    causal: bool = False
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """First and last row of input that a row of output needs, relative to it."""
+        if not self.anti_aliased:
+            return 0, 0
+        return (-10, 0) if self.causal else (-5, 5)
+
+    def ready(self, rows: int, *, ended: bool) -> int:
+        """Rows of output that can be computed from `rows` rows of input."""
+        return rows if ended else max(rows - self.reach[1], 0)
+
+    def needs(self, start: int, stop: int) -> tuple[int, int]:
+        """First row and row after the last one of the input that these rows of output need."""
+        return start + self.reach[0], stop + self.reach[1]
+
+    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+        """One call."""
+        (source,), (output,) = self.inputs, self.outputs
+        common = (
+            memory.address(source, rows.start),
+            memory.address(output, rows.start),
+            *(0 if values is None else values.ctypes.data for values in (self.alpha, self.scale)),
+            rows.stop - rows.start,
+            *(source.width, output.width, output.width // cpu().lanes, bits(self.slope)),
+        )
+        if not self.anti_aliased:
+            yield (compiled(activation.write_plain, self.kind).address, *common)
+            return
+        kernel = compiled(activation.write_anti_aliased, self.kind, int(self.causal))
+        last = _FAR if rows.last is None else rows.last - rows.start
+        yield (kernel.address, *common, max(-rows.start, -_FAR), last)
 
 
 def transposed_groups(weight: np.ndarray, *, stride: int, padding: int, width: int) -> list[Taps]:
@@ -244,4 +374,6 @@ def zero_rows(nodes: Sequence[Node]) -> None:
     for node in nodes:
         if isinstance(node, Convolution):
             first, last = node.reach
+            if isinstance(node, FastConvolution):  # whole blocks and pieces at the end, too
+                last += node.block + node.size * node.dilation
             node.source.zeros = max(node.source.zeros, -first, last)

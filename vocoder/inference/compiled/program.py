@@ -85,7 +85,7 @@ class Session:
         self._steps: dict[Any, _Step] = {}
         self._sequence = compiled(simple.write_sequence)
         self._places = [0] * len(program.signals)
-        self._address = 0
+        self._address = self.scratch = 0
         self._allocate()
         self.begin()
 
@@ -236,10 +236,12 @@ class Session:
             # The last call may compute a whole tile of rows, of `rate` outputs each.
             size = (rows + signal.zeros + SLACK * max(signal.stride, 1)) * signal.width
             total += -(-size // _ALIGNMENT) * _ALIGNMENT
-        whole = np.zeros(total + 2 * _ALIGNMENT, np.float32)
+        scratch = max(node.scratch for node in self.program.nodes)
+        whole = np.zeros(total + scratch + 2 * _ALIGNMENT, np.float32)
         begin = -(whole.ctypes.data // 4) % _ALIGNMENT
         self._memory = whole[begin:]
         self._address = self._memory.ctypes.data
+        self.scratch = self._address + 4 * total
 
 
 def _table(calls: Sequence[Call]) -> Any:
