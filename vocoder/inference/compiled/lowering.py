@@ -2,6 +2,7 @@
 
 import dataclasses
 import operator
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,15 +14,17 @@ from torch import Tensor, nn
 from vocoder.inference.compiled.nodes import (
     Activation,
     Convolution,
+    Depthwise,
     Epilogue,
     FastConvolution,
     Node,
+    Norm,
     Signal,
     Sum,
     Taps,
     transposed_groups,
 )
-from vocoder.kernels.rows import activation
+from vocoder.kernels.rows import activation, convolution
 from vocoder.nn.activation import EPS, AntiAliased, Snake, SnakeBeta
 from vocoder.streaming import graph
 from vocoder.streaming.graph import Operation
@@ -37,17 +40,23 @@ MODULES = (AntiAliased, Snake, SnakeBeta)
 class Lowering:
     """Nodes for operations, as far as there are kernels for them.
 
-    `signals` are the signals of the program, by the index of the graph's signals.
+    `signals` are the signals of the program, by the index of the graph's signals, and `readers` is
+    how many operations read each of these. A matrix [T, C] and its transpose are the same rows.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, readers: Counter[int]) -> None:
         self.nodes: list[Node] = []
         self.signals: dict[int, Signal] = {}
+        self.readers = readers
 
     def add(self, operation: Operation) -> bool:
         """Add the nodes of an operation; returns whether there are kernels for it."""
         make = _MAKERS.get(_kind(operation.target))
         return make is not None and make(self, operation)
+
+    def begins(self, operation: Operation) -> bool:
+        """Whether a program may begin with an operation: it is worth the way into rows."""
+        return _MAKERS.get(_kind(operation.target)) in (_conv, _linear, _transposed)
 
     def source(self, signal: graph.Signal, rate: int) -> Signal:
         """A signal that the program is given."""
@@ -84,8 +93,22 @@ def _conv(lowering: Lowering, operation: Operation) -> bool:
         for place, name, default in ((3, "stride", 1), (4, "padding", 0), (5, "dilation", 1))
     )
     groups = operation.argument(6, "groups", 1)
-    if stride != 1 or padding is None or dilation is None or groups != 1:
+    if stride != 1 or padding is None or dilation is None:
         return False
+    if groups == source.channels == len(weight) > 1:
+        return _depthwise(lowering, operation, padding, dilation)
+    return groups == 1 and _dense(lowering, operation, weight, bias, padding, dilation)
+
+
+def _dense(
+    lowering: Lowering,
+    operation: Operation,
+    weight: Tensor,
+    bias: Tensor | None,
+    padding: int = 0,
+    dilation: int = 1,
+) -> bool:
+    source = lowering.signals[operation.inputs[0].index]
     out, _, size = weight.shape
     output = Signal(out, source.rate)
     filled = np.zeros(output.width, np.float32)
@@ -101,6 +124,54 @@ def _conv(lowering: Lowering, operation: Operation) -> bool:
         growth=2 * padding - (size - 1) * dilation,
     )
     return lowering.put(operation, output, node)
+
+
+def _linear(lowering: Lowering, operation: Operation) -> bool:
+    layer = operation.target
+    assert isinstance(layer, nn.Linear)
+    if operation.output.axis != 1:
+        return False
+    return _dense(lowering, operation, layer.weight[:, :, None], layer.bias)
+
+
+def _depthwise(lowering: Lowering, operation: Operation, padding: int, dilation: int) -> bool:
+    source = lowering.signals[operation.inputs[0].index]
+    weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
+    size = weight.shape[2]
+    output = Signal(source.channels, source.rate)
+    taps = np.zeros((size, output.width), np.float32)
+    taps[:, : output.channels] = _array(weight)[:, 0].T
+    filled = np.zeros(output.width, np.float32)
+    filled[: output.channels] = 0.0 if bias is None else _array(bias)
+    growth = 2 * padding - (size - 1) * dilation
+    node = Depthwise((source,), (output,), taps, filled, -padding, dilation, growth)
+    return lowering.put(operation, output, node)
+
+
+def _norm(lowering: Lowering, operation: Operation) -> bool:
+    layer, source = operation.target, lowering.signals[operation.inputs[0].index]
+    assert isinstance(layer, nn.LayerNorm)
+    whole = operation.output.axis == 1 and layer.normalized_shape == (source.channels,)
+    if not whole or source.width != source.channels or layer.weight is None or layer.bias is None:
+        return False
+    output = Signal(source.channels, source.rate)
+    node = Norm((source,), (output,), _array(layer.weight), _array(layer.bias), layer.eps)
+    return lowering.put(operation, output, node)
+
+
+def _gelu(lowering: Lowering, operation: Operation) -> bool:
+    layer, source = operation.target, lowering.signals[operation.inputs[0].index]
+    if isinstance(layer, nn.GELU) and layer.approximate != "none":
+        return False
+    output = Signal(source.channels, source.rate)
+    return lowering.put(operation, output, Activation((source,), (output,), activation.GELU))
+
+
+def _same_rows(lowering: Lowering, operation: Operation) -> bool:
+    if {operation.argument(1, "dim0"), operation.argument(2, "dim1")} not in ({1, 2}, {-1, -2}):
+        return False
+    lowering.signals[operation.output.index] = lowering.signals[operation.inputs[0].index]
+    return True
 
 
 def _transposed(lowering: Lowering, operation: Operation) -> bool:
@@ -140,11 +211,37 @@ def _leaky(lowering: Lowering, operation: Operation) -> bool:
 
 
 def _scaled(lowering: Lowering, operation: Operation) -> bool:
-    factor = operation.args[1]
-    if not isinstance(factor, int | float):
-        return False
+    factor = next((value for value in operation.args if not isinstance(value, graph.Slot)), None)
     divides = operation.target is operator.truediv
+    if isinstance(factor, Tensor) and not divides:
+        return _channels_scaled(lowering, operation, factor)
+    if not isinstance(factor, int | float) or (divides and factor is operation.args[0]):
+        return False
     return _sum(lowering, operation, factor=1.0 / factor if divides else float(factor))
+
+
+def _channels_scaled(lowering: Lowering, operation: Operation, factor: Tensor) -> bool:
+    """Scale the channels of a convolution, if nothing else reads it, by scaling its weights."""
+    (signal,) = operation.inputs
+    source = lowering.signals[signal.index]
+    shape = [source.channels] if signal.axis == 1 else [source.channels, 1]
+    writer = lowering.nodes[-1]
+    if (
+        [n for n in factor.shape if n != 1 or n == source.channels] != [source.channels]
+        or list(factor.shape)[-len(shape) :] != shape
+        or lowering.readers[signal.index] != 1
+        or not isinstance(writer, Convolution)
+        or writer.epilogue.raw is not source
+        or writer.stride > 1
+    ):
+        return False
+    (taps,) = writer.groups
+    factors = np.zeros(source.width, np.float32)
+    factors[: source.channels] = _array(factor).ravel()
+    writer.groups = [Taps(taps.first, taps.weight * factors[:, None, None], taps.column)]
+    writer.bias = writer.bias * factors
+    lowering.signals[operation.output.index] = source
+    return True
 
 
 def _added(lowering: Lowering, operation: Operation) -> bool:
@@ -195,6 +292,10 @@ _MAKERS: dict[Any, Callable[[Lowering, Operation], bool]] = {
     torch.conv_transpose1d: _transposed,
     F.leaky_relu: _leaky,
     nn.LeakyReLU: _leaky,
+    nn.Linear: _linear,
+    nn.LayerNorm: _norm,
+    nn.GELU: _gelu,
+    "transpose": _same_rows,
     Snake: _periodic,
     SnakeBeta: _periodic,
     AntiAliased: _anti_aliased,
@@ -214,6 +315,8 @@ def fused(nodes: list[Node], results: list[Signal]) -> list[Node]:
         _rename(node, renamed)
         if isinstance(node, Sum) and _absorbed(node, made, writers, readers, renamed):
             continue
+        if isinstance(node, Activation) and _ends_with(node, writers):
+            continue
         made.append(node)
         if isinstance(node, Convolution):
             assert node.epilogue.raw is not None
@@ -228,6 +331,8 @@ def _fastest(node: Node) -> Node:
         return node
     (taps,) = node.groups
     out, inside, size = taps.weight.shape
+    if node.epilogue.act != convolution.LEAKY_RELU:
+        return node
     worth = min(out, inside) >= _FEWEST_CHANNELS and size >= 3 and node.dilation <= _MOST_DILATION
     if not worth:
         return node
@@ -245,7 +350,7 @@ def _readers(nodes: list[Node], results: list[Signal]) -> dict[Signal, int]:
 def _rename(node: Node, renamed: dict[Signal, Signal]) -> None:
     if isinstance(node, Sum):
         node.inputs = tuple(renamed.get(signal, signal) for signal in node.inputs)
-    elif isinstance(node, Activation):
+    elif isinstance(node, Activation | Depthwise | Norm):
         node.inputs = (renamed.get(node.inputs[0], node.inputs[0]),)
     elif isinstance(node, Convolution):
         node.source = renamed.get(node.source, node.source)
@@ -269,6 +374,8 @@ def _absorbed(
     if len(node.inputs) == 1 and node.factor == 1.0:  # an activation: the raw signal may stay
         if node.inputs[0] is not end.raw:
             return False
+        if end.act != convolution.LEAKY_RELU:
+            return False
         if end.activated is None:
             end.activated, end.slope = output, node.slope
             output.stride = writer.stride
@@ -287,6 +394,17 @@ def _absorbed(
     end.raw = output
     output.stride = writer.stride
     writers[output] = writer
+    return True
+
+
+def _ends_with(node: Activation, writers: dict[Signal, Convolution]) -> bool:
+    """Whether the convolution before a GELU now computes it, too."""
+    writer = writers.get(node.inputs[0])
+    if node.kind != activation.GELU or writer is None or writer.epilogue.activated is not None:
+        return False
+    (output,) = node.outputs
+    writer.epilogue.activated, writer.epilogue.act = output, convolution.GELU
+    output.stride = writer.stride
     return True
 
 

@@ -1,6 +1,7 @@
 """A generator whose convolutions run as a program of fused kernels, the rest as PyTorch does."""
 
 import queue
+from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -142,7 +143,7 @@ class Split(NamedTuple):
 def split(graph: Graph) -> Split:
     """Find the operations that have kernels. Raises ConfigError if there are none."""
     before, after, inside = [], [], []
-    lowering = Lowering()
+    lowering = Lowering(Counter(s.index for o in graph.operations for s in o.inputs))
     late: set[int] = set()
     sources: dict[int, Signal] = {}
     for operation in graph.operations:
@@ -152,14 +153,15 @@ def split(graph: Graph) -> Split:
             late.add(operation.output.index)
             continue
         fresh = [s for s in operation.inputs if s.index not in lowering.signals]
-        for signal in fresh:
-            lowering.source(signal, 1)
-        if lowering.add(operation):
-            inside.append(operation)
-            sources |= {signal.index: signal for signal in fresh}
-            continue
-        for signal in fresh:
-            del lowering.signals[signal.index]
+        if not fresh or lowering.begins(operation):
+            for signal in fresh:
+                lowering.source(signal, 1)
+            if lowering.add(operation):
+                inside.append(operation)
+                sources |= {signal.index: signal for signal in fresh}
+                continue
+            for signal in fresh:
+                del lowering.signals[signal.index]
         if read & lowering.signals.keys():
             after.append(operation)
             late.add(operation.output.index)

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from vocoder.kernels.jit.compiler import compiled, cpu
-from vocoder.kernels.rows import SLACK, activation, convolution, simple, toom_cook
+from vocoder.kernels.rows import SLACK, activation, convolution, depthwise, simple, toom_cook
 
 _SCRATCH_FLOATS = 128 * 1024  # half of a megabyte, for the sums of a fast convolution
 _FEWEST_TILES, _MOST_TILES = 64, 256  # fewer would read the weights too often
@@ -87,13 +87,14 @@ class Node:
 
 @dataclass(eq=False)
 class Epilogue:
-    """What follows a convolution in its kernel: added signals, a factor, a leaky ReLU."""
+    """What follows a convolution in its kernel: added signals, a factor, an activation."""
 
     raw: Signal | None
     activated: Signal | None = None
     added: list[Signal] = field(default_factory=list)
     factor: float = 1.0
     slope: float = 1.0
+    act: int = convolution.LEAKY_RELU
 
 
 @dataclass(eq=False)
@@ -107,13 +108,22 @@ class Taps:
     column: int
     """Where its channels are in a row of output."""
 
-    def __post_init__(self) -> None:
+    @property
+    def size(self) -> int:
+        """Number of taps."""
+        return int(self.weight.shape[2])
+
+    @cached_property
+    def packed(self) -> np.ndarray:
+        """The weights in the order in which the kernel reads them."""
         machine = cpu()
-        out, inside, self.size = self.weight.shape
-        shape = convolution.tile(out, machine)
-        self.packed = convolution.pack(self.weight, shape, machine.lanes)
-        self.kernel = convolution.kernel(out, machine, inside)
-        self.channels = out
+        shape = convolution.tile(self.weight.shape[0], machine)
+        return convolution.pack(self.weight, shape, machine.lanes)
+
+    def kernel(self, act: int) -> int:
+        """Address of the kernel, which ends with an activation."""
+        out, inside, _ = self.weight.shape
+        return convolution.kernel(out, cpu(), inside, act).address
 
 
 @dataclass(eq=False)
@@ -172,7 +182,7 @@ class Convolution(Node):
         added = [*end.added, None, None][:2]
         for taps in self.groups:
             yield (
-                taps.kernel.address,
+                taps.kernel(end.act),
                 memory.address(self.source, first + taps.first),
                 taps.packed.ctypes.data,
                 self.bias.ctypes.data + 4 * taps.column,
@@ -211,7 +221,8 @@ class FastConvolution(Convolution):
         self.blocks = max(tiles // self.dilation, 1)  # at a time
         self.tiles = (self.blocks + self.pieces - 1) * self.dilation + SLACK
         self.kernels = [
-            compiled(write, self.size) for write in (toom_cook.write_inputs, toom_cook.write_outputs)
+            compiled(write, self.size)
+            for write in (toom_cook.write_inputs, toom_cook.write_outputs)
         ]
 
     @property
@@ -246,7 +257,7 @@ class FastConvolution(Convolution):
         )
         for number, taps in enumerate(self.products):
             yield (
-                taps.kernel.address,
+                taps.kernel(convolution.LEAKY_RELU),
                 inputs + 4 * number * self.tiles * inside,
                 taps.packed.ctypes.data,
                 self.none.ctypes.data,
@@ -292,6 +303,74 @@ class Sum(Node):
             (rows.stop - rows.start) * self.outputs[0].width,
             bits(self.factor),
             bits(self.slope),
+        )
+
+
+@dataclass(eq=False)
+class Depthwise(Node):
+    """Convolution of each channel by itself."""
+
+    inputs: tuple[Signal, ...]
+    outputs: tuple[Signal, ...]
+    weight: np.ndarray  # [K, width]
+    bias: np.ndarray
+    first: int
+    dilation: int
+    growth: int
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """First and last row of input that a row of output needs, relative to it."""
+        return self.first, self.first + (len(self.weight) - 1) * self.dilation
+
+    def ready(self, rows: int, *, ended: bool) -> int:
+        """Rows of output that can be computed from `rows` rows of input."""
+        return max(rows + self.growth if ended else rows - self.reach[1], 0)
+
+    def needs(self, start: int, stop: int) -> tuple[int, int]:
+        """First row and row after the last one of the input that these rows of output need."""
+        return start + self.reach[0], stop + self.reach[1]
+
+    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+        """One call."""
+        (source,), (output,) = self.inputs, self.outputs
+        yield (
+            compiled(depthwise.write_depthwise).address,
+            memory.address(source, rows.start + self.first),
+            memory.address(output, rows.start),
+            *(self.weight.ctypes.data, self.bias.ctypes.data),
+            *(rows.stop - rows.start, len(self.weight), source.width, self.dilation * source.width),
+            output.width // cpu().lanes,
+        )
+
+
+@dataclass(eq=False)
+class Norm(Node):
+    """Layer norm over the channels."""
+
+    inputs: tuple[Signal, ...]
+    outputs: tuple[Signal, ...]
+    weight: np.ndarray
+    bias: np.ndarray
+    epsilon: float
+
+    def ready(self, rows: int, *, ended: bool) -> int:
+        """Rows of output that can be computed from `rows` rows of input."""
+        return rows
+
+    def needs(self, start: int, stop: int) -> tuple[int, int]:
+        """The same rows."""
+        return start, stop
+
+    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+        """One call."""
+        (source,), (output,) = self.inputs, self.outputs
+        yield (
+            compiled(depthwise.write_norm).address,
+            *(memory.address(signal, rows.start) for signal in (source, output)),
+            *(self.weight.ctypes.data, self.bias.ctypes.data),
+            *(rows.stop - rows.start, output.width // cpu().lanes),
+            *(bits(1.0 / source.channels), bits(self.epsilon)),
         )
 
 
@@ -372,8 +451,9 @@ def transposed_groups(weight: np.ndarray, *, stride: int, padding: int, width: i
 def zero_rows(nodes: Sequence[Node]) -> None:
     """Set how many rows of zeros every signal has at its ends."""
     for node in nodes:
-        if isinstance(node, Convolution):
+        if isinstance(node, Convolution | Depthwise):
             first, last = node.reach
             if isinstance(node, FastConvolution):  # whole blocks and pieces at the end, too
                 last += node.block + node.size * node.dilation
-            node.source.zeros = max(node.source.zeros, -first, last)
+            source = node.inputs[0]
+            source.zeros = max(source.zeros, -first, last)

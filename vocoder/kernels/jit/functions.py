@@ -17,19 +17,22 @@ _SINE = (2.60002297e-06, -0.00019806601, 0.0083330171, -0.166666571)
 _COSINE = (-2.6076805e-07, 2.47618701e-05, -0.00138884032, 0.0416666407, -0.499999995)
 _EXP = (0.00138144684, 0.00836878084, 0.0416683942, 0.166665201, 0.499999934)
 _TANH = (-0.00662908378, 0.0212878321, -0.0538972805, 0.133329503, -0.333333266)
+# The error function up to 1 over x, in x²; beyond, the logarithm of its complement.
+_ERF = (-0.00056313521, 0.00491753559, -0.0267112989, 0.112801797, -0.376123261, 1.12837912)
+_LOG_ERFC = (-0.00115044288, 0.0147782912, -0.088634725, -0.654488081, -1.11743915, -0.0026715022)
 _SMALL = 0.5  # up to here tanh is a polynomial
 _EXP_RANGE = (-87.3, 88.3)  # of which the exponential is a normal float
 
 
 def sine_squared(code: Code, x: Value) -> Value:
-    """sin² of x: error 1e-7 for |x| <= 1e5, and between 0 and 1 for any x."""
+    """Square of the sine: error 1e-7 for |x| <= 1e5, and between 0 and 1 for any x."""
     r, _ = _reduced(code, x)
     s = _sine(code, r, r * r)
     return s * s
 
 
 def sine_squared_and_double(code: Code, x: Value) -> tuple[Value, Value]:
-    """sin² x and sin 2x, its derivative: errors 1e-7 and 2e-7 for |x| <= 1e5."""
+    """Square of the sine, and sin 2x, its derivative: errors 1e-7 and 2e-7 for |x| <= 1e5."""
     r, _ = _reduced(code, x)
     square = r * r
     s = _sine(code, r, square)
@@ -37,13 +40,13 @@ def sine_squared_and_double(code: Code, x: Value) -> tuple[Value, Value]:
 
 
 def sine(code: Code, x: Value) -> Value:
-    """sin x: error 1e-7 for |x| <= 1e5, and between -1 and 1 for any x."""
+    """Sine: error 1e-7 for |x| <= 1e5, and between -1 and 1 for any x."""
     r, turns = _reduced(code, x)
     return _negated_if_odd(code, _sine(code, r, r * r), turns)
 
 
 def exponential(code: Code, x: Value) -> Value:
-    """e to the power of x: relative error 2e-7 for -87.3 <= x <= 88.3, beyond which x is held."""
+    """Exponential: relative error 2e-7 for -87.3 <= x <= 88.3, beyond which x is held."""
     low, high = _EXP_RANGE
     x = code.minimum(code.maximum(x, low), high)
     turns = code.fma(x, code.like(1.0 / math.log(2.0), x), code.like(_ROUNDING, x))
@@ -62,13 +65,27 @@ def tanh(code: Code, x: Value) -> Value:
     return where_above(code, size, _SMALL, code.copysign(large, x), small)
 
 
+def erf(code: Code, x: Value) -> Value:
+    """Error function: error 1e-7."""
+    size = code.absolute(x)
+    power = _polynomial(code, _LOG_ERFC, code.minimum(size, 4.0))
+    large = code.copysign(1.0 - exponential(code, power), x)
+    return where_above(code, size, 1.0, large, x * _polynomial(code, _ERF, x * x))
+
+
+def gelu(code: Code, x: Value) -> Value:
+    """GELU, x times the normal distribution function at x: error 1e-7 times |x|."""
+    half = x * 0.5
+    return code.fma(half, erf(code, x * math.sqrt(0.5)), half)
+
+
 def snake(code: Code, x: Value, alpha: Value, scale: Value) -> Value:
-    """x + sin²(alpha * x) * scale."""
+    """The activation x + sin²(alpha * x) * scale."""
     return code.fma(sine_squared(code, alpha * x), scale, x)
 
 
 def leaky_relu(code: Code, x: Value, slope: Value) -> Value:
-    """x where it is positive, else `slope` times x."""
+    """Leaky ReLU: x where it is positive, else `slope` times x."""
     return where_above(code, x, 0.0, x, x * slope)
 
 
@@ -87,7 +104,7 @@ def where_above(code: Code, x: Value, limit: float, yes: Value, no: Value) -> Va
 
 
 def _reduced(code: Code, x: Value) -> tuple[Value, Value]:
-    """x less the nearest multiple of π, and that multiple as a float plus `_ROUNDING`."""
+    """What x is beyond the nearest multiple of π, and that multiple as a float plus `_ROUNDING`."""
     turns = code.fma(x, code.like(1.0 / math.pi, x), code.like(_ROUNDING, x))
     r = _less(code, x, turns - _ROUNDING, _PI)
     # Holds in range what is left of an x beyond all precision.
@@ -95,19 +112,19 @@ def _reduced(code: Code, x: Value) -> tuple[Value, Value]:
 
 
 def _less(code: Code, x: Value, count: Value, step: tuple[float, float]) -> Value:
-    """x - count * step, with the step in two parts."""
+    """Compute x - count * step, with the step in two parts."""
     for part in step:
         x = code.fma(count, code.like(-part, x), x)
     return x
 
 
 def _sine(code: Code, r: Value, square: Value) -> Value:
-    """sin r for |r| <= π / 2."""
+    """Sine of r for |r| <= π / 2."""
     return code.fma(r * square, _polynomial(code, _SINE, square), r)
 
 
 def _cosine(code: Code, square: Value) -> Value:
-    """cos r for |r| <= π / 2, from r²."""
+    """Cosine of r for |r| <= π / 2, from r²."""
     return code.fma(square, _polynomial(code, _COSINE, square), code.like(1.0, square))
 
 
@@ -127,6 +144,4 @@ def _negated_if_odd(code: Code, value: Value, turns: Value) -> Value:
     last_bit = ir.Constant(ints, [31] * value.ir.type.count)
     build = code.builder
     sign = build.shl(build.bitcast(turns.ir, ints), last_bit)
-    return Value(
-        code, build.bitcast(build.xor(build.bitcast(value.ir, ints), sign), value.ir.type)
-    )
+    return Value(code, build.bitcast(build.xor(build.bitcast(value.ir, ints), sign), value.ir.type))

@@ -1,20 +1,20 @@
 """Activations on rows: Snake and leaky ReLU, plain and anti-aliased, and tanh."""
 
 from vocoder.kernels.jit.code import Code, Pointer, Value
-from vocoder.kernels.jit.functions import leaky_relu, snake, tanh, weighted
+from vocoder.kernels.jit.functions import gelu, leaky_relu, snake, tanh, weighted
 from vocoder.kernels.polyphase import Polyphase
 
-SNAKE, LEAKY_RELU, TANH = range(3)
+SNAKE, LEAKY_RELU, TANH, GELU = range(4)
 _BLOCK = 64  # rows whose doubled signal is kept: 8 KiB of the innermost cache
 _UNROLLED = 4
 
 
 def write_plain(code: Code, kind: int) -> None:
-    """Write `y = act(x)` on rows. The arguments:
+    """Write `y = act(x)` on rows.
 
-    addresses of x, y, alpha and scale (that of sin², 1 / beta), one float for each channel; rows;
-    floats from row to row of x and of y; vectors of channels; slope of the leaky ReLU. TANH needs
-    neither alpha nor slope. x may be y.
+    Arguments: addresses of x, y, alpha and scale (that of sin², 1 / beta), one float for each
+    channel; rows; floats from row to row of x and of y; vectors of channels; slope of the leaky
+    ReLU. What the activation does not have may be 0. x may be y.
     """
     x, y = code.pointer(0), code.pointer(1)
     rows, from_x, from_y = (code.integer(i) for i in range(4, 7))
@@ -26,9 +26,9 @@ def write_plain(code: Code, kind: int) -> None:
 
 
 def write_anti_aliased(code: Code, kind: int, causal: int) -> None:
-    """Write the activation at twice the rate, between two filters. The arguments:
+    """Write the activation at twice the rate, between two filters.
 
-    those of `write_plain`, then the first and the last row of the signal, relative to x.
+    Arguments: those of `write_plain`; the first and the last row of the signal, relative to x.
 
     Row t of y follows from rows t - 5 to t + 5 of x (t - 10 to t if causal). Of these, rows before
     the first are that one, rows after the last are the last, and likewise in the doubled signal.
@@ -66,7 +66,9 @@ class _Activation:
     def __call__(self, x: Value) -> Value:
         if self.kind == SNAKE:
             return snake(self.code, x, self.alpha, self.scale)
-        return tanh(self.code, x) if self.kind == TANH else leaky_relu(self.code, x, self.slope)
+        if self.kind == LEAKY_RELU:
+            return leaky_relu(self.code, x, self.slope)
+        return tanh(self.code, x) if self.kind == TANH else gelu(self.code, x)
 
 
 def _double(

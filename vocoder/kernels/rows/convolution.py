@@ -6,6 +6,7 @@ import numpy as np
 
 from vocoder.kernels.jit.code import Code, Value, Variable
 from vocoder.kernels.jit.compiler import Cpu, Kernel, compiled
+from vocoder.kernels.jit.functions import gelu, leaky_relu
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 
@@ -38,10 +39,13 @@ def pack(weight: Array, shape: Tile, lanes: int) -> Array:
     return np.ascontiguousarray(ordered)
 
 
-def kernel(channels: int, cpu: Cpu, in_channels: int) -> Kernel:
-    """The kernel for these numbers of channels. Its arguments:
+LEAKY_RELU, GELU = range(2)
 
-    addresses of x (the row of the first tap of the first output), weights, bias; of the raw and the
+
+def kernel(channels: int, cpu: Cpu, in_channels: int, activation: int = LEAKY_RELU) -> Kernel:
+    """Make the kernel for these numbers of channels.
+
+    Its arguments are addresses of x (the row of the first tap of the first output), weights, bias; of the raw and the
     activated output, of two signals that are added (0 where there is none); integers: rows, input
     channels, taps, floats from row to row of x, from tap to tap, from row to row of the outputs and
     of the added signals, blocks of channels; floats: the factor of the sum, and the slope of the
@@ -49,10 +53,10 @@ def kernel(channels: int, cpu: Cpu, in_channels: int) -> Kernel:
     """
     shape = tile(channels, cpu)
     unroll = next(n for n in (4, 2, 1) if in_channels % n == 0)
-    return compiled(write, shape.rows, shape.vectors, unroll)
+    return compiled(write, shape.rows, shape.vectors, unroll, activation)
 
 
-def write(code: Code, rows: int, vectors: int, unroll: int) -> None:
+def write(code: Code, rows: int, vectors: int, unroll: int, activation: int) -> None:
     """Write the kernel for one shape of tile."""
     x, weights, bias = (code.pointer(i) for i in range(3))
     count, width = code.integer(7), vectors * code.lanes
@@ -65,7 +69,7 @@ def write(code: Code, rows: int, vectors: int, unroll: int) -> None:
             Tile(rows, vectors),
             unroll,
         )
-        _finish(code, sums, row, block * width)
+        _finish(code, sums, row, block * width, activation)
 
 
 def _products(
@@ -91,7 +95,9 @@ def _products(
     return sums
 
 
-def _finish(code: Code, sums: list[list[Variable]], row: Value, channel: Value) -> None:
+def _finish(
+    code: Code, sums: list[list[Variable]], row: Value, channel: Value, activation: int
+) -> None:
     """Add the other signals, multiply by the factor, and write the results of a tile."""
     places = [
         (r, v * code.lanes, total) for r, line in enumerate(sums) for v, total in enumerate(line)
@@ -113,5 +119,5 @@ def _finish(code: Code, sums: list[list[Variable]], row: Value, channel: Value) 
     with code.present(activated):
         for r, v, total in places:
             value = total.get()
-            value = code.maximum(value, value * slope)
+            value = gelu(code, value) if activation == GELU else leaky_relu(code, value, slope)
             code.store(activated, (row + r) * distance + channel + v, value)
