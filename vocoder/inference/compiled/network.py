@@ -1,7 +1,6 @@
 """A generator whose convolutions run as a program of fused kernels, the rest as PyTorch does."""
 
 import queue
-from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -12,13 +11,13 @@ from torch import Tensor
 
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
-from vocoder.inference.compiled.lowering import MODULES, Lowering, fused
+from vocoder.inference.compiled.lowering.fusion import fused
+from vocoder.inference.compiled.lowering.table import MODULES, new_lowering
 from vocoder.inference.compiled.program import Program, Session
 from vocoder.kernels.jit.compiler import cpu
 from vocoder.streaming.graph import Graph, Operation, Signal, parameters, read_graph
 
-_PIECE_BYTES = 256 * 1024  # of the largest signal: several of them fit into a core's cache
-_FEWEST_FRAMES = 8  # in a piece
+_PIECE_BYTES = 1 << 20  # of the largest signal in a piece, so that a piece stays in the cache
 
 
 class Compiled:
@@ -36,8 +35,8 @@ class Compiled:
         self._inputs = [name for name in parameters(generator) if name in long]
         self._split = split(graph)
         self._program = self._split.program
-        pieces = _PIECE_BYTES // (4 * self._program.floats)
-        self._frames = max(pieces, _FEWEST_FRAMES)
+        frames, period = _PIECE_BYTES // (4 * self._program.floats), self._program.period
+        self.frames = max(frames // period, 1) * period
         self._sessions: queue.SimpleQueue[Session] = queue.SimpleQueue()
 
     @property
@@ -91,15 +90,15 @@ class Compiled:
         try:
             session = self._sessions.get_nowait()
         except queue.Empty:
-            session = Session(self._program, self._frames)
+            session = Session(self._program, self.frames)
         program = self._program
         frames = rows[0].shape[1] // program.sources[0].rate
         start = max(part.start - program.before, 0)
         stop = min(part.stop + program.after, frames)
         session.begin()
         done = [start * signal.rate for signal in program.results]
-        for frame in range(start, stop, self._frames):
-            count = min(self._frames, stop - frame)
+        for frame in range(start, stop, self.frames):
+            count = min(self.frames, stop - frame)
             for place, x, signal in zip(session.input(count), rows, program.sources, strict=True):
                 first, last = frame * signal.rate, (frame + count) * signal.rate
                 place[:, : signal.channels] = x[part.item, first:last]
@@ -143,7 +142,7 @@ class Split(NamedTuple):
 def split(graph: Graph) -> Split:
     """Find the operations that have kernels. Raises ConfigError if there are none."""
     before, after, inside = [], [], []
-    lowering = Lowering(Counter(s.index for o in graph.operations for s in o.inputs))
+    lowering = new_lowering(graph)
     late: set[int] = set()
     sources: dict[int, Signal] = {}
     for operation in graph.operations:
@@ -152,7 +151,7 @@ def split(graph: Graph) -> Split:
             after.append(operation)
             late.add(operation.output.index)
             continue
-        fresh = [s for s in operation.inputs if s.index not in lowering.signals]
+        fresh = [s for s in operation.inputs if not lowering.knows(s)]
         if not fresh or lowering.begins(operation):
             for signal in fresh:
                 lowering.source(signal, 1)
@@ -162,7 +161,7 @@ def split(graph: Graph) -> Split:
                 continue
             for signal in fresh:
                 del lowering.signals[signal.index]
-        if read & lowering.signals.keys():
+        if any(lowering.knows(signal) for signal in operation.inputs):
             after.append(operation)
             late.add(operation.output.index)
         else:
@@ -172,10 +171,26 @@ def split(graph: Graph) -> Split:
     made = {operation.output.index: operation.output for operation in inside}
     wanted = {s.index for operation in after for s in operation.inputs} | {graph.output.index}
     results = [signal for index, signal in made.items() if index in wanted]
+    if any(signal.index in lowering.pending for signal in results):
+        raise ConfigError("a padded signal has a reader without a kernel")
+    _require_rates(list(sources.values()), results)
     ends = [lowering.signals[signal.index] for signal in results]
     starts = [lowering.signals[index] for index in sources]
     program = Program(fused(lowering.nodes, ends), starts, ends)
     return Split(graph, before, program, after, list(sources.values()), results)
+
+
+def _require_rates(sources: list[Signal], results: list[Signal]) -> None:
+    """Raise ConfigError unless all sources have equal length, and results a multiple of it."""
+    for values in ([s.short for s in sources], [s.long for s in sources]):
+        sizes = {value.shape[s.axis] for value, s in zip(values, sources, strict=True)}
+        if len(sizes) != 1:
+            raise ConfigError("its convolutions begin with signals of different lengths")
+    first = sources[0]
+    for result in results:
+        for whole, start in ((result.short, first.short), (result.long, first.long)):
+            if whole.shape[result.axis] * first.growth != start.shape[first.axis] * result.growth:
+                raise ConfigError("a convolution changes the length of its input")
 
 
 def _run(operations: list[Operation], values: dict[int, Any]) -> None:

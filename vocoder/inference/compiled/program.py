@@ -1,12 +1,14 @@
 """Programs: nodes in the order in which they run, on pieces of their input."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from vocoder.inference.compiled.nodes import Call, Node, Rows, Signal, zero_rows
+from vocoder.inference.compiled.nodes.base import Call, Node, Rows, Signal
+from vocoder.inference.compiled.nodes.convolution import FastConvolution
 from vocoder.kernels.jit.compiler import compiled
 from vocoder.kernels.rows import SLACK, simple
 
@@ -25,7 +27,9 @@ class Program:
     def __init__(
         self, nodes: Sequence[Node], sources: Sequence[Signal], results: Sequence[Signal]
     ) -> None:
-        zero_rows(nodes)
+        for node in nodes:
+            source = node.inputs[0]
+            source.zeros = max(source.zeros, node.zeros)
         self.nodes, self.sources, self.results = list(nodes), list(sources), list(results)
         written = (signal for node in nodes for signal in node.outputs)
         self.signals = list(dict.fromkeys([*sources, *written]))
@@ -39,6 +43,16 @@ class Program:
     def floats(self) -> int:
         """Floats of the largest signal for one frame of input."""
         return max(signal.rate * signal.width for signal in self.signals)
+
+    @property
+    def period(self) -> int:
+        """Frames after which the steps of nodes that compute whole blocks of rows repeat."""
+        blocks = [
+            node.block // math.gcd(node.block, node.outputs[0].rate)
+            for node in self.nodes
+            if isinstance(node, FastConvolution)
+        ]
+        return math.lcm(*blocks)
 
     def _reach(self) -> tuple[int, int]:
         spans = {signal: (0, signal.rate) for signal in self.results}

@@ -25,6 +25,15 @@ def tile(channels: int, cpu: Cpu) -> Tile:
     return next(Tile(rows[n], n) for n in sorted(rows, reverse=True) if count % n == 0)
 
 
+def padded(channels: int, cpu: Cpu) -> int:
+    """Floats in a row of so many channels: whole vectors, and whole tiles where they are many."""
+    count = -(-channels // cpu.lanes)
+    widest = 4 if cpu.registers == 32 else 3
+    if count > widest:
+        count = min(-(-count // n) * n for n in (widest, widest - 1))
+    return count * cpu.lanes
+
+
 def pack(weight: Array, shape: Tile, lanes: int) -> Array:
     """Weights in the order in which the kernel reads them.
 
@@ -52,7 +61,8 @@ def kernel(channels: int, cpu: Cpu, in_channels: int, activation: int = LEAKY_RE
     leaky ReLU of the activated output.
     """
     shape = tile(channels, cpu)
-    unroll = next(n for n in (4, 2, 1) if in_channels % n == 0)
+    # With many rows LLVM would load their values in vectors, and take these apart.
+    unroll = 4 if shape.vectors > 2 and in_channels % 4 == 0 else 1
     return compiled(write, shape.rows, shape.vectors, unroll, activation)
 
 

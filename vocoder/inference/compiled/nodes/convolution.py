@@ -1,88 +1,18 @@
-"""Operations of a compiled generator, on signals that are rows of channels."""
+"""Convolutions of a compiled generator, dense ones and transposed ones."""
 
 import math
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from vocoder.inference.compiled.nodes.base import Call, Floats, Memory, Node, Rows, Signal, bits
 from vocoder.kernels.jit.compiler import compiled, cpu
-from vocoder.kernels.rows import SLACK, activation, convolution, depthwise, simple, toom_cook
+from vocoder.kernels.rows import SLACK, convolution, toom_cook
 
 _SCRATCH_FLOATS = 128 * 1024  # half of a megabyte, for the sums of a fast convolution
 _FEWEST_TILES, _MOST_TILES = 64, 256  # fewer would read the weights too often
-_FAR = 1 << 20  # rows: so far from both ends that they do not matter
-Call = tuple[int, ...]
-"""Address of a kernel, and its arguments."""
-
-
-@dataclass(eq=False)
-class Signal:
-    """Rows of channels: `rate` of them for each frame of the program's input."""
-
-    channels: int
-    rate: int
-    zeros: int = 0
-    """Rows of zeros that its readers need before its first row and after its last one."""
-    stride: int = 1
-    """Rows that its node makes at once."""
-
-    @cached_property
-    def width(self) -> int:
-        """Floats in a row: its channels, filled up by zeros to whole vectors."""
-        lanes = cpu().lanes
-        return -(-self.channels // lanes) * lanes
-
-
-class Memory(Protocol):
-    """Where the rows of signals are while a program runs."""
-
-    scratch: int
-    """Address of memory that a node may use while it runs."""
-
-    def address(self, signal: Signal, row: int) -> int:
-        """Address of a row, counted from the beginning of the signal."""
-        ...
-
-
-class Rows(NamedTuple):
-    """Rows that a node computes, and the last row of its input if that has ended."""
-
-    start: int
-    stop: int
-    last: int | None
-
-
-def bits(value: float) -> int:
-    """A float32 as an entry of a call."""
-    return int(struct.unpack("<I", struct.pack("<f", value))[0])
-
-
-class Node:
-    """An operation: the signals that it reads and writes, and which rows need which."""
-
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
-
-    def ready(self, rows: int, *, ended: bool) -> int:
-        """Rows of output that can be computed from `rows` rows of input."""
-        raise NotImplementedError
-
-    def needs(self, start: int, stop: int) -> tuple[int, int]:
-        """First row and row after the last one of the inputs that these rows of output need."""
-        raise NotImplementedError
-
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
-        """Calls of kernels that compute these rows."""
-        raise NotImplementedError
-
-    @property
-    def scratch(self) -> int:
-        """Floats of memory that it uses while it runs."""
-        return 0
 
 
 @dataclass(eq=False)
@@ -103,7 +33,7 @@ class Taps:
 
     first: int
     """Row of input of the first tap, relative to the row of output."""
-    weight: np.ndarray
+    weight: Floats
     """Shape: [O, I, K]."""
     column: int
     """Where its channels are in a row of output."""
@@ -114,7 +44,7 @@ class Taps:
         return int(self.weight.shape[2])
 
     @cached_property
-    def packed(self) -> np.ndarray:
+    def packed(self) -> Floats:
         """The weights in the order in which the kernel reads them."""
         machine = cpu()
         shape = convolution.tile(self.weight.shape[0], machine)
@@ -132,7 +62,7 @@ class Convolution(Node):
 
     source: Signal
     groups: list[Taps]
-    bias: np.ndarray  # of a wide row
+    bias: Floats  # of a wide row
     epilogue: Epilogue
     dilation: int = 1
     stride: int = 1
@@ -226,6 +156,11 @@ class FastConvolution(Convolution):
         ]
 
     @property
+    def zeros(self) -> int:
+        """Rows of zeros around the source: at the end it computes whole blocks and pieces, too."""
+        return super().zeros + self.block + self.size * self.dilation
+
+    @property
     def scratch(self) -> int:
         """Floats for the sums of inputs and the products."""
         return len(self.products) * self.tiles * (self.source.width + self.width)
@@ -277,150 +212,7 @@ class FastConvolution(Convolution):
         )
 
 
-@dataclass(eq=False)
-class Sum(Node):
-    """`leaky((a + b) * factor)`, or of one signal."""
-
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
-    factor: float = 1.0
-    slope: float = 1.0
-
-    def ready(self, rows: int, *, ended: bool) -> int:
-        """Rows of output that can be computed from `rows` rows of input."""
-        return rows
-
-    def needs(self, start: int, stop: int) -> tuple[int, int]:
-        """The same rows."""
-        return start, stop
-
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
-        """One call for all floats."""
-        places = [memory.address(signal, rows.start) for signal in (*self.outputs, *self.inputs)]
-        yield (
-            compiled(simple.write_sum).address,
-            *(places + [0])[:3],
-            (rows.stop - rows.start) * self.outputs[0].width,
-            bits(self.factor),
-            bits(self.slope),
-        )
-
-
-@dataclass(eq=False)
-class Depthwise(Node):
-    """Convolution of each channel by itself."""
-
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
-    weight: np.ndarray  # [K, width]
-    bias: np.ndarray
-    first: int
-    dilation: int
-    growth: int
-
-    @property
-    def reach(self) -> tuple[int, int]:
-        """First and last row of input that a row of output needs, relative to it."""
-        return self.first, self.first + (len(self.weight) - 1) * self.dilation
-
-    def ready(self, rows: int, *, ended: bool) -> int:
-        """Rows of output that can be computed from `rows` rows of input."""
-        return max(rows + self.growth if ended else rows - self.reach[1], 0)
-
-    def needs(self, start: int, stop: int) -> tuple[int, int]:
-        """First row and row after the last one of the input that these rows of output need."""
-        return start + self.reach[0], stop + self.reach[1]
-
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
-        """One call."""
-        (source,), (output,) = self.inputs, self.outputs
-        yield (
-            compiled(depthwise.write_depthwise).address,
-            memory.address(source, rows.start + self.first),
-            memory.address(output, rows.start),
-            *(self.weight.ctypes.data, self.bias.ctypes.data),
-            *(rows.stop - rows.start, len(self.weight), source.width, self.dilation * source.width),
-            output.width // cpu().lanes,
-        )
-
-
-@dataclass(eq=False)
-class Norm(Node):
-    """Layer norm over the channels."""
-
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
-    weight: np.ndarray
-    bias: np.ndarray
-    epsilon: float
-
-    def ready(self, rows: int, *, ended: bool) -> int:
-        """Rows of output that can be computed from `rows` rows of input."""
-        return rows
-
-    def needs(self, start: int, stop: int) -> tuple[int, int]:
-        """The same rows."""
-        return start, stop
-
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
-        """One call."""
-        (source,), (output,) = self.inputs, self.outputs
-        yield (
-            compiled(depthwise.write_norm).address,
-            *(memory.address(signal, rows.start) for signal in (source, output)),
-            *(self.weight.ctypes.data, self.bias.ctypes.data),
-            *(rows.stop - rows.start, output.width // cpu().lanes),
-            *(bits(1.0 / source.channels), bits(self.epsilon)),
-        )
-
-
-@dataclass(eq=False)
-class Activation(Node):
-    """An activation, plain or at twice the rate between two filters."""
-
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
-    kind: int
-    alpha: np.ndarray | None = None
-    scale: np.ndarray | None = None
-    slope: float = 1.0
-    anti_aliased: bool = False
-    causal: bool = False
-
-    @property
-    def reach(self) -> tuple[int, int]:
-        """First and last row of input that a row of output needs, relative to it."""
-        if not self.anti_aliased:
-            return 0, 0
-        return (-10, 0) if self.causal else (-5, 5)
-
-    def ready(self, rows: int, *, ended: bool) -> int:
-        """Rows of output that can be computed from `rows` rows of input."""
-        return rows if ended else max(rows - self.reach[1], 0)
-
-    def needs(self, start: int, stop: int) -> tuple[int, int]:
-        """First row and row after the last one of the input that these rows of output need."""
-        return start + self.reach[0], stop + self.reach[1]
-
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
-        """One call."""
-        (source,), (output,) = self.inputs, self.outputs
-        common = (
-            memory.address(source, rows.start),
-            memory.address(output, rows.start),
-            *(0 if values is None else values.ctypes.data for values in (self.alpha, self.scale)),
-            rows.stop - rows.start,
-            *(source.width, output.width, output.width // cpu().lanes, bits(self.slope)),
-        )
-        if not self.anti_aliased:
-            yield (compiled(activation.write_plain, self.kind).address, *common)
-            return
-        kernel = compiled(activation.write_anti_aliased, self.kind, int(self.causal))
-        last = _FAR if rows.last is None else rows.last - rows.start
-        yield (kernel.address, *common, max(-rows.start, -_FAR), last)
-
-
-def transposed_groups(weight: np.ndarray, *, stride: int, padding: int, width: int) -> list[Taps]:
+def transposed_groups(weight: Floats, *, stride: int, padding: int, width: int) -> list[Taps]:
     """The taps of a transposed convolution, in groups of phases that need the same rows.
 
     Output `g * stride + phase` is the sum over j of `x[g + shift - j] * weight[…, k + j * stride]`
@@ -446,14 +238,3 @@ def transposed_groups(weight: np.ndarray, *, stride: int, padding: int, width: i
         merged = taps.reshape(len(phases) * width, inside, count)
         groups.append(Taps(shift - count + 1, merged, phases[0] * width))
     return groups
-
-
-def zero_rows(nodes: Sequence[Node]) -> None:
-    """Set how many rows of zeros every signal has at its ends."""
-    for node in nodes:
-        if isinstance(node, Convolution | Depthwise):
-            first, last = node.reach
-            if isinstance(node, FastConvolution):  # whole blocks and pieces at the end, too
-                last += node.block + node.size * node.dilation
-            source = node.inputs[0]
-            source.zeros = max(source.zeros, -first, last)

@@ -1,0 +1,1 @@
+"""From the graph of a generator to the nodes of a program."""
