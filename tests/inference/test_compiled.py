@@ -19,6 +19,8 @@ from vocoder.inference.compiled import just_in_time
 from vocoder.inference.compiled.just_in_time import JustInTime
 from vocoder.inference.compiled.network import Compiled
 from vocoder.inference.vocoder import Vocoder
+from vocoder.kernels.jit import compiler
+from vocoder.kernels.jit.compiler import Cpu
 from vocoder.kernels.switch import reference_only
 
 UPSAMPLING = {
@@ -71,6 +73,17 @@ def test_compiled_generator_equals_torchs(name: str, monkeypatch: pytest.MonkeyP
         audio = made(mel=x)
         assert audio.shape == reference.shape
         assert (audio - reference).abs().max() <= 1e-5 * reference.abs().max()
+
+
+@pytest.mark.parametrize("machine", [Cpu(8, 16, "AVX2"), Cpu(4, 32, "NEON")])
+def test_programs_for_other_vectors_are_right(
+    machine: Cpu, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiler, "_cpu", lambda: machine)
+    generator, x = GENERATORS["bigvgan"], mel(90)
+    with torch.inference_mode():
+        reference = generator(x)
+    assert (compiled(generator)(mel=x) - reference).abs().max() <= 1e-5 * reference.abs().max()
 
 
 def test_pieces_do_not_change_the_result() -> None:

@@ -105,9 +105,9 @@ class JustInTime:
             _log.warning("the generator cannot be compiled: %s", error)
             return self._refuse(str(error).split("\n", 1)[0])
         reference = self._eager(**long)
-        error, peak = (compiled(**long) - reference).abs().max(), reference.abs().max()
-        if not bool(error <= _TOLERANCE * peak):
-            return self._refuse(f"compiled, it differs by {error / peak:.1e} of the peak")
+        difference, peak = (compiled(**long) - reference).abs().max(), reference.abs().max()
+        if not bool(difference <= _TOLERANCE * peak):
+            return self._refuse(f"compiled, it differs by {difference / peak:.1e} of the peak")
         self._compiled = compiled
         return None
 

@@ -217,7 +217,8 @@ class Session:
         self, ends: dict[Signal, int], computed: list[Position]
     ) -> tuple[list[Position], list[Call]]:
         """Positions without the rows that no node needs any more, and calls that move the rest."""
-        after, moves = [], []
+        after: list[Position] = []
+        moves: list[Call] = []
         move = compiled(simple.write_move).address
         for (signal, end), (base, _) in zip(ends.items(), computed, strict=True):
             starts = [end]

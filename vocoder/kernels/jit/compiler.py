@@ -95,17 +95,17 @@ def compiled(write: Callable[..., None], *settings: int) -> Kernel:
     Raises ConfigError where kernels cannot be compiled.
     """
     with _lock:
-        return _compiled(write, settings)
+        return _compiled(write, settings, cpu())
 
 
 @functools.cache
-def _compiled(write: Callable[..., None], settings: tuple[int, ...]) -> Kernel:
+def _compiled(write: Callable[..., None], settings: tuple[int, ...], machine: Cpu) -> Kernel:
     from llvmlite import ir
 
     from vocoder.kernels.jit.code import Code
 
     module = ir.Module(name=f"{write.__module__}.{write.__name__}")
-    with Code(module, "kernel", cpu().lanes) as code:
+    with Code(module, "kernel", machine.lanes) as code:
         write(code, *settings)
     engine = _engine(str(module))
     _engines.append(engine)

@@ -54,11 +54,11 @@ LEAKY_RELU, GELU = range(2)
 def kernel(channels: int, cpu: Cpu, in_channels: int, activation: int = LEAKY_RELU) -> Kernel:
     """Make the kernel for these numbers of channels.
 
-    Its arguments are addresses of x (the row of the first tap of the first output), weights, bias; of the raw and the
-    activated output, of two signals that are added (0 where there is none); integers: rows, input
-    channels, taps, floats from row to row of x, from tap to tap, from row to row of the outputs and
-    of the added signals, blocks of channels; floats: the factor of the sum, and the slope of the
-    leaky ReLU of the activated output.
+    Its arguments are addresses: of x (the row of the first tap of the first output), weights, bias,
+    the raw and the activated output, and two signals that are added (0 where there is none);
+    integers: rows, input channels, taps, floats from row to row of x, from tap to tap, from row to
+    row of the outputs and of the added signals, blocks of channels; floats: the factor of the sum,
+    and the slope of the leaky ReLU of the activated output.
     """
     shape = tile(channels, cpu)
     # With many rows LLVM would load their values in vectors, and take these apart.

@@ -1,10 +1,10 @@
 """Convolution with half the products: short pieces are convolved as polynomials are multiplied.
 
 Four outputs of a filter of r taps (r is 3 or 4) follow from r + 3 products, not 4 r, of a few sums
-of inputs and of taps (Toom and Cook's algorithm; Winograd 1980; Lavin and Gray 2016). Longer filters
-are sums of several such pieces. The products are matrices over the channels, as in an ordinary
-convolution; the sums cost little where there are many channels. The points below were chosen for
-small rounding errors: about 2e-6 of the largest output, where a plain sum has 5e-7.
+of inputs and of taps (Toom and Cook's algorithm; Winograd 1980; Lavin and Gray 2016). Longer
+filters are sums of several such pieces. The products are matrices over the channels, as in an
+ordinary convolution; the sums cost little where there are many channels. The points below were
+chosen for small rounding errors: about 2e-6 of the largest output, where a plain sum has 5e-7.
 """
 
 import functools

@@ -91,6 +91,7 @@ def _kind(target: Any) -> Any:
 
 
 def to_array(tensor: Tensor) -> Floats:
+    """The values of a tensor, in order of memory."""
     return np.ascontiguousarray(tensor.detach().numpy())
 
 

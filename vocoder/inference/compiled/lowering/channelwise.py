@@ -16,6 +16,7 @@ from vocoder.streaming.graph import Operation
 
 
 def normed(lowering: Lowering, operation: Operation) -> bool:
+    """Layer norm over the channels."""
     layer, source = operation.target, lowering.signals[operation.inputs[0].index]
     assert isinstance(layer, nn.LayerNorm)
     whole = operation.output.axis == 1 and layer.normalized_shape == (source.channels,)
@@ -27,6 +28,7 @@ def normed(lowering: Lowering, operation: Operation) -> bool:
 
 
 def gelu(lowering: Lowering, operation: Operation) -> bool:
+    """GELU, in its exact form."""
     layer, source = operation.target, lowering.signals[operation.inputs[0].index]
     if isinstance(layer, nn.GELU) and layer.approximate != "none":
         return False
@@ -35,6 +37,7 @@ def gelu(lowering: Lowering, operation: Operation) -> bool:
 
 
 def same_rows(lowering: Lowering, operation: Operation) -> bool:
+    """A transposition of time and channels, which are the same rows."""
     if {operation.argument(1, "dim0"), operation.argument(2, "dim1")} not in ({1, 2}, {-1, -2}):
         return False
     lowering.signals[operation.output.index] = lowering.signals[operation.inputs[0].index]
@@ -42,6 +45,7 @@ def same_rows(lowering: Lowering, operation: Operation) -> bool:
 
 
 def leaky(lowering: Lowering, operation: Operation) -> bool:
+    """Leaky ReLU."""
     target = operation.target
     slope = (
         target.negative_slope
@@ -52,6 +56,7 @@ def leaky(lowering: Lowering, operation: Operation) -> bool:
 
 
 def scaled(lowering: Lowering, operation: Operation) -> bool:
+    """A product with a number, or with one for each channel."""
     factor = next((value for value in operation.args if not isinstance(value, graph.Slot)), None)
     divides = operation.target is operator.truediv
     if isinstance(factor, Tensor) and not divides:
@@ -86,6 +91,7 @@ def _channels_scaled(lowering: Lowering, operation: Operation, factor: Tensor) -
 
 
 def added(lowering: Lowering, operation: Operation) -> bool:
+    """The sum of two signals."""
     return len(operation.inputs) == 2 and _sum(lowering, operation)
 
 
@@ -114,11 +120,13 @@ def _alpha_and_scale(act: Snake | SnakeBeta) -> tuple[Tensor, Tensor]:
 
 
 def periodic(lowering: Lowering, operation: Operation) -> bool:
+    """Snake and SnakeBeta."""
     assert isinstance(operation.target, Snake | SnakeBeta)
     return _snake(lowering, operation, operation.target)
 
 
 def anti_aliased(lowering: Lowering, operation: Operation) -> bool:
+    """Snake and SnakeBeta at twice the rate."""
     target = operation.target
     assert isinstance(target, AntiAliased)
     if not isinstance(target.act, Snake | SnakeBeta):

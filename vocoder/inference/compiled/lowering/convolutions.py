@@ -37,6 +37,7 @@ def cut(lowering: Lowering, operation: Operation) -> bool:
 
 
 def convolved(lowering: Lowering, operation: Operation) -> bool:
+    """A convolution of stride 1, dense or depthwise."""
     index = operation.inputs[0].index
     source, before, after, surplus = lowering.pending.get(index) or Pending(lowering.signals[index])
     weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
@@ -80,6 +81,7 @@ def _dense(
 
 
 def linear(lowering: Lowering, operation: Operation) -> bool:
+    """A linear layer over the channels."""
     layer = operation.target
     assert isinstance(layer, nn.Linear)
     if operation.output.axis != 1:
@@ -104,6 +106,7 @@ def _depthwise(
 
 
 def transposed(lowering: Lowering, operation: Operation) -> bool:
+    """A transposed convolution that upsamples by its stride."""
     source = lowering.signals[operation.inputs[0].index]
     weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
     stride, padding, extra, dilation = (

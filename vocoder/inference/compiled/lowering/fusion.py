@@ -54,12 +54,10 @@ def _readers(nodes: list[Node], results: list[Signal]) -> dict[Signal, int]:
 
 
 def _rename(node: Node, renamed: dict[Signal, Signal]) -> None:
-    if isinstance(node, Sum):
-        node.inputs = tuple(renamed.get(signal, signal) for signal in node.inputs)
-    elif isinstance(node, Activation | Depthwise | Norm):
-        node.inputs = (renamed.get(node.inputs[0], node.inputs[0]),)
-    elif isinstance(node, Convolution):
+    if isinstance(node, Convolution):  # what it adds is found later, by its new name
         node.source = renamed.get(node.source, node.source)
+    else:
+        node.inputs = tuple(renamed.get(signal, signal) for signal in node.inputs)
 
 
 def _absorbed(

@@ -140,11 +140,11 @@ class FastConvolution(Convolution):
     def __post_init__(self) -> None:
         (taps,) = self.groups
         weights = toom_cook.transformed(taps.weight)
-        self.size = toom_cook.piece_size(taps.size)
+        self.size: int = toom_cook.piece_size(taps.size)
         self.block = toom_cook.OUTPUTS * self.dilation
-        self.pieces = weights[0].shape[2]
+        self.pieces = int(weights[0].shape[2])
         self.products = [Taps(0, weight, 0) for weight in weights]
-        self.width = len(self.bias)
+        self.width: int = len(self.bias)
         self.none = np.zeros(self.width, np.float32)
         floats = len(weights) * (self.source.width + self.width)
         tiles = min(max(_SCRATCH_FLOATS // floats, _FEWEST_TILES), _MOST_TILES)
