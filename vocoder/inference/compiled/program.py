@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from vocoder.inference.compiled.nodes.base import Call, Node, Rows, Signal
-from vocoder.inference.compiled.nodes.convolution import FastConvolution
+from vocoder.inference.compiled.nodes.convolution import FastConvolution, place_together
 from vocoder.kernels.jit.compiler import compiled
 from vocoder.kernels.rows import SLACK, simple
 
@@ -27,6 +27,7 @@ class Program:
     def __init__(
         self, nodes: Sequence[Node], sources: Sequence[Signal], results: Sequence[Signal]
     ) -> None:
+        place_together(nodes)
         for node in nodes:
             source = node.inputs[0]
             source.zeros = max(source.zeros, node.zeros)

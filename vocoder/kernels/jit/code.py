@@ -42,8 +42,8 @@ class Value:
     def __truediv__(self, other: "Value | float") -> "Value":
         return self.code.binary("div", self, other)
 
-    def __floordiv__(self, other: int) -> "Value":
-        return Value(self.code, self.code.builder.udiv(self.ir, ir.Constant(_INT, other)))
+    def __floordiv__(self, other: "Value | int") -> "Value":
+        return Value(self.code, self.code.builder.udiv(self.ir, self.code.like_int(other).ir))
 
     __radd__, __rmul__ = __add__, __mul__
 
@@ -247,6 +247,16 @@ class Code:
         first = self.builder.extract_element(value.ir, ir.Constant(_INT32, 0))
         self.builder.store(first, (pointer + index).ir, align=4)
 
+    def prefetch(self, pointer: Pointer, index: Value | int = 0) -> None:
+        """Begin to bring the line of memory `index` floats after `pointer` into the cache."""
+        name = "llvm.prefetch.p0"
+        function = self._module.globals.get(name)
+        if function is None:
+            kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), _INT32, _INT32, _INT32])
+            function = ir.Function(self._module, kind, name)
+        read, second_level, data = (ir.Constant(_INT32, n) for n in (0, 2, 1))
+        self.builder.call(function, [(pointer + index).ir, read, second_level, data])
+
     def scratch(self, floats: int) -> Pointer:
         """Memory of the kernel's own, on its stack."""
         with self.builder.goto_entry_block():
@@ -292,9 +302,7 @@ class Code:
         """Run another kernel, with the arguments at `call`, of which its address is the first."""
         address = self.builder.load(call.ir, typ=_INT)
         kernel = self.builder.inttoptr(address, self.function.type)
-        self.builder.call(
-            kernel, [call.ir]
-        )
+        self.builder.call(kernel, [call.ir])
 
     def __enter__(self) -> Self:
         return self

@@ -1,7 +1,7 @@
 """Convolutions of a compiled generator, dense ones and transposed ones."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -68,6 +68,11 @@ class Convolution(Node):
     stride: int = 1
     growth: int = 0
     """Rows by which the output is longer than the input."""
+
+    @property
+    def weights(self) -> list[Taps]:
+        """All its weights."""
+        return self.groups
 
     @property
     def inputs(self) -> tuple[Signal, ...]:  # type: ignore[override]
@@ -156,6 +161,11 @@ class FastConvolution(Convolution):
         ]
 
     @property
+    def weights(self) -> list[Taps]:
+        """All its weights."""
+        return self.products
+
+    @property
     def zeros(self) -> int:
         """Rows of zeros around the source: at the end it computes whole blocks and pieces, too."""
         return super().zeros + self.block + self.size * self.dilation
@@ -210,6 +220,21 @@ class FastConvolution(Convolution):
             *(0 if signal is None else signal.width for signal in signals),
             *(bits(end.factor), bits(end.slope)),
         )
+
+
+def place_together(nodes: Iterable[Node]) -> None:
+    """Move the weights of all convolutions into one array.
+
+    An array of several megabytes has large pages, of which many more are within the CPU's reach.
+    """
+    every = [taps for node in nodes if isinstance(node, Convolution) for taps in node.weights]
+    together = np.empty(sum(taps.packed.size for taps in every), np.float32)
+    begin = 0
+    for taps in every:
+        place = together[begin : begin + taps.packed.size].reshape(taps.packed.shape)
+        place[:] = taps.packed
+        taps.packed = place
+        begin += place.size
 
 
 def transposed_groups(weight: Floats, *, stride: int, padding: int, width: int) -> list[Taps]:

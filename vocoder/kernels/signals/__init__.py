@@ -1,0 +1,1 @@
+"""Kernels on signals: the steps of a channel beside each other in memory."""

@@ -1,0 +1,1 @@
+"""GPU kernels in Triton; import them only where triton is installed."""
