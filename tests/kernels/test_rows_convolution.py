@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 
 pytest.importorskip("llvmlite")
-from vocoder.inference.compiled.nodes.base import Node, Signal
+from vocoder.inference.compiled.nodes.base import Node, RowSignal
 from vocoder.inference.compiled.nodes.channelwise import Depthwise, Norm
 from vocoder.inference.compiled.nodes.convolution import (
     Convolution,
@@ -18,7 +18,9 @@ from vocoder.inference.compiled.program import Program, Session
 from vocoder.kernels.rows import convolution, toom_cook
 
 
-def run(node: Node, source: Signal, result: Signal, x: torch.Tensor, piece: int) -> torch.Tensor:
+def run(
+    node: Node, source: RowSignal, result: RowSignal, x: torch.Tensor, piece: int
+) -> torch.Tensor:
     """Output of a node for x [C, T], in pieces of so many steps."""
     session, made = Session(Program([node], [source], [result]), piece), []
     parts = x.split(piece, dim=1)
@@ -29,7 +31,7 @@ def run(node: Node, source: Signal, result: Signal, x: torch.Tensor, piece: int)
     return torch.from_numpy(np.concatenate(made))[:, : result.channels].T
 
 
-def filled(values: torch.Tensor, signal: Signal) -> np.ndarray:
+def filled(values: torch.Tensor, signal: RowSignal) -> np.ndarray:
     row = np.zeros(signal.width, np.float32)
     row[: len(values)] = values
     return row
@@ -45,7 +47,7 @@ def test_convolution_equals_torchs_in_any_pieces(
     x, weight, bias = torch.randn(inside, 133), torch.randn(out, inside, size), torch.randn(out)
     padding = (size - 1) * dilation // 2
     reference = F.conv1d(x[None], weight, bias, padding=padding, dilation=dilation)[0]
-    source, result = Signal(inside, 1), Signal(out, 1)
+    source, result = RowSignal(inside, 1), RowSignal(out, 1)
     padded = np.zeros((result.width, inside, size), np.float32)
     padded[:out] = weight
     node = (FastConvolution if fast else Convolution)(
@@ -74,7 +76,7 @@ def test_sums_of_toom_and_cook_are_exact() -> None:
 def test_depthwise_convolution_equals_torchs(steps: int) -> None:
     torch.manual_seed(0)
     x, weight, bias = torch.randn(24, steps), torch.randn(24, 1, 7), torch.randn(24)
-    source, result = Signal(24, 1), Signal(24, 1)
+    source, result = RowSignal(24, 1), RowSignal(24, 1)
     taps = np.zeros((7, result.width), np.float32)
     taps[:, :24] = weight[:, 0].T
     node = Depthwise((source,), (result,), taps, filled(bias, result), -3, 1, 0)
@@ -85,7 +87,7 @@ def test_depthwise_convolution_equals_torchs(steps: int) -> None:
 def test_layer_norm_equals_torchs() -> None:
     torch.manual_seed(0)
     x, weight, bias = 3.0 + torch.randn(64, 10), torch.randn(64), torch.randn(64)
-    source, result = Signal(64, 1), Signal(64, 1)
+    source, result = RowSignal(64, 1), RowSignal(64, 1)
     node = Norm((source,), (result,), weight.numpy(), bias.numpy(), 1e-6)
     reference = F.layer_norm(x.T, (64,), weight, bias, 1e-6).T
     assert torch.allclose(run(node, source, result, x, 10), reference, atol=1e-5)
@@ -93,7 +95,7 @@ def test_layer_norm_equals_torchs() -> None:
 
 def test_gelu_behind_a_convolution_equals_torchs() -> None:
     x = torch.linspace(-8.0, 8.0, 97)[None].repeat(16, 1)
-    source, result = Signal(16, 1), Signal(16, 1)
+    source, result = RowSignal(16, 1), RowSignal(16, 1)
     weight = np.zeros((result.width, 16, 1), np.float32)
     weight[:16, :, 0] = np.eye(16)
     end = Epilogue(None, result, act=convolution.GELU)

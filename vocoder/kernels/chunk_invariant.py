@@ -27,7 +27,7 @@ _TESTED = (1, 2, 5, 16)  # numbers of steps that must have the bits that they ha
 _MOST = 37
 # Of each weight its address and its kernel, which is None if it did not pass the test.
 _kernels: MutableMapping[Tensor, tuple[int, _Kernel | None]]
-_kernels = WeakTensorKeyDictionary()  # type: ignore[no-untyped-call]
+_kernels = WeakTensorKeyDictionary()
 
 
 def chunk_invariant_linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -84,7 +84,7 @@ def make_chunk_invariant(module: nn.Module) -> None:
             layer.__class__ = ChunkInvariantLinear
         elif isinstance(layer, nn.Conv1d) and layer.padding_mode == "zeros":
             sizes = (layer.stride, layer.padding, layer.dilation, layer.groups)
-            layer._conv_forward = partial(_conv_forward, sizes)
+            vars(layer)["_conv_forward"] = partial(_conv_forward, sizes)
 
 
 def is_chunk_invariant(module: nn.Module) -> bool:

@@ -95,8 +95,9 @@ def _write_magnitudes(code: Any) -> None:
     even, odd = (range(start, 2 * code.lanes, 2) for start in (0, 1))
     with code.range(0, count) as frame, code.range(0, top, code.lanes) as i:
         at = code.minimum(i, last)
-        pair = [code.load(bins, (frame * width + at) * 2 + n) for n in (0, code.lanes)]
-        real, imag = _chosen(code, *pair, even), _chosen(code, *pair, odd)
+        place = (frame * width + at) * 2
+        a, b = code.load(bins, place), code.load(bins, place + code.lanes)
+        real, imag = _chosen(code, a, b, even), _chosen(code, a, b, odd)
         code.store(made, frame * top + at, code.maximum(real * real + imag * imag, 1e-24))
 
 
@@ -157,7 +158,7 @@ def _chosen(code: Any, a: Any, b: Any, order: Any) -> Any:
     """Lanes of two vectors, by their numbers."""
     from llvmlite import ir
 
-    from vocoder.kernels.jit.code import Value
+    from vocoder.kernels.jit.values import Value
 
     mask = ir.Constant(ir.VectorType(ir.IntType(32), len(order)), list(order))
     return Value(code, code.builder.shuffle_vector(a.ir, b.ir, mask))

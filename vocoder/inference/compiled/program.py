@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vocoder.inference.compiled.nodes.base import Call, Node, Rows, Signal
+from vocoder.inference.compiled.nodes.base import Call, Node, Rows, RowSignal
 from vocoder.inference.compiled.nodes.convolution import FastConvolution, place_together
 from vocoder.kernels.jit.compiler import compiled
 from vocoder.kernels.rows import SLACK, simple
@@ -25,7 +25,7 @@ class Program:
     """
 
     def __init__(
-        self, nodes: Sequence[Node], sources: Sequence[Signal], results: Sequence[Signal]
+        self, nodes: Sequence[Node], sources: Sequence[RowSignal], results: Sequence[RowSignal]
     ) -> None:
         place_together(nodes)
         for node in nodes:
@@ -34,7 +34,7 @@ class Program:
         self.nodes, self.sources, self.results = list(nodes), list(sources), list(results)
         written = (signal for node in nodes for signal in node.outputs)
         self.signals = list(dict.fromkeys([*sources, *written]))
-        self.readers: dict[Signal, list[Node]] = defaultdict(list)
+        self.readers: dict[RowSignal, list[Node]] = defaultdict(list)
         for node in nodes:
             for signal in node.inputs:
                 self.readers[signal].append(node)
@@ -70,7 +70,7 @@ class Program:
         return -min(first for first, _ in read), max(last for _, last in read) - 1
 
 
-def needed(node: Node, signal: Signal, start: int, stop: int) -> tuple[int, int]:
+def needed(node: Node, signal: RowSignal, start: int, stop: int) -> tuple[int, int]:
     """First row and row after the last one of an input that rows of a node's output need."""
     return node.needs(start, stop) if signal is node.inputs[0] else (start, stop)
 
@@ -145,7 +145,7 @@ class Session:
             views.append(self._memory[place : place + size].reshape(-1, signal.width))
         return views
 
-    def address(self, signal: Signal, row: int) -> int:
+    def address(self, signal: RowSignal, row: int) -> int:
         """Address of a row, counted from the beginning of the signal."""
         n = self._index[signal]
         floats = self._places[n] + (row - self._known[n].base) * signal.width
@@ -156,7 +156,7 @@ class Session:
             self._sequence(self._moves.ctypes.data, len(self._moves))
             self._moves = None
 
-    def _view(self, signal: Signal, start: int, stop: int) -> Array:
+    def _view(self, signal: RowSignal, start: int, stop: int) -> Array:
         n = self._index[signal]
         base = self._positions[n].base
         place, width = self._places[n], signal.width
@@ -192,7 +192,7 @@ class Session:
             [Position(p.base - n, p.end - n) for p, n in zip(after, shift, strict=True)],
         )
 
-    def _compute(self, ends: dict[Signal, int], frames: int, *, last: bool) -> Iterator[Call]:
+    def _compute(self, ends: dict[RowSignal, int], frames: int, *, last: bool) -> Iterator[Call]:
         """Calls of all nodes; `ends` are changed."""
         for signal in self.program.sources:
             ends[signal] += frames * signal.rate
@@ -208,14 +208,16 @@ class Session:
                 ends[signal] = max(start, stop)
                 yield from self._closed(signal, ends, last=last)
 
-    def _closed(self, signal: Signal, ends: dict[Signal, int], *, last: bool) -> Iterator[Call]:
+    def _closed(
+        self, signal: RowSignal, ends: dict[RowSignal, int], *, last: bool
+    ) -> Iterator[Call]:
         """The zeros after the last row of a signal."""
         if last and signal.zeros:
             size = signal.zeros * signal.width
             yield (compiled(simple.write_zeros).address, self.address(signal, ends[signal]), size)
 
     def _room(
-        self, ends: dict[Signal, int], computed: list[Position]
+        self, ends: dict[RowSignal, int], computed: list[Position]
     ) -> tuple[list[Position], list[Call]]:
         """Positions without the rows that no node needs any more, and calls that move the rest."""
         after: list[Position] = []

@@ -14,79 +14,10 @@ from typing import Any, Self
 
 from llvmlite import ir
 
-_FLOAT, _INT, _BYTE, _BOOL = ir.FloatType(), ir.IntType(64), ir.IntType(8), ir.IntType(1)
+from vocoder.kernels.jit.values import FLOAT, INT, Pointer, Value, Variable
+
 _INT32 = ir.IntType(32)
 _FIRST_ARGUMENT = 1  # the first entry of a kernel's arguments is its own address
-
-
-class Value:
-    """A float32 vector, or a 64-bit integer, in the code of a kernel."""
-
-    __slots__ = ("code", "ir")
-
-    def __init__(self, code: "Code", value: Any) -> None:
-        self.code, self.ir = code, value
-
-    def __add__(self, other: "Value | float") -> "Value":
-        return self.code.binary("add", self, other)
-
-    def __sub__(self, other: "Value | float") -> "Value":
-        return self.code.binary("sub", self, other)
-
-    def __mul__(self, other: "Value | float") -> "Value":
-        return self.code.binary("mul", self, other)
-
-    def __rsub__(self, other: float) -> "Value":
-        return self.code.like(other, self) - self
-
-    def __truediv__(self, other: "Value | float") -> "Value":
-        return self.code.binary("div", self, other)
-
-    def __floordiv__(self, other: "Value | int") -> "Value":
-        return Value(self.code, self.code.builder.udiv(self.ir, self.code.like_int(other).ir))
-
-    __radd__, __rmul__ = __add__, __mul__
-
-    @property
-    def is_integer(self) -> bool:
-        """Whether it is an integer."""
-        return isinstance(self.ir.type, ir.IntType)
-
-
-class Variable:
-    """A value that changes, such as a sum over a loop; kept in a register."""
-
-    def __init__(self, code: "Code", start: Value) -> None:
-        self.code = code
-        with code.builder.goto_entry_block():
-            self._place = code.builder.alloca(start.ir.type)
-        self.set(start)
-
-    def set(self, value: Value) -> None:
-        """Change it."""
-        self.code.builder.store(value.ir, self._place)
-
-    def get(self) -> Value:
-        """Its present value."""
-        return Value(self.code, self.code.builder.load(self._place, typ=self._type))
-
-    @property
-    def _type(self) -> Any:
-        return self._place.allocated_type
-
-
-class Pointer:
-    """The address of float32 values."""
-
-    __slots__ = ("code", "ir")
-
-    def __init__(self, code: "Code", value: Any) -> None:
-        self.code, self.ir = code, value
-
-    def __add__(self, steps: Value | int) -> "Pointer":
-        index = self.code.like_int(steps).ir
-        moved = self.code.builder.gep(self.ir, [index], source_etype=_FLOAT)
-        return Pointer(self.code, moved)
 
 
 class Code:
@@ -112,14 +43,14 @@ class Code:
     def _entry(self, number: int, kind: Any) -> Any:
         place = self.builder.gep(
             self.function.args[0],
-            [ir.Constant(_INT, number + _FIRST_ARGUMENT)],
-            source_etype=_INT,
+            [ir.Constant(INT, number + _FIRST_ARGUMENT)],
+            source_etype=INT,
         )
         return self.builder.load(place, typ=kind)
 
     def integer(self, number: int) -> Value:
         """The argument `number` as an integer."""
-        return Value(self, self._entry(number, _INT))
+        return Value(self, self._entry(number, INT))
 
     def pointer(self, number: int) -> Pointer:
         """The argument `number` as the address of floats."""
@@ -127,24 +58,24 @@ class Code:
 
     def scalar(self, number: int) -> Value:
         """The argument `number` as a float, in every lane of a vector."""
-        return self.splat(self._entry(number, _FLOAT))
+        return self.splat(self._entry(number, FLOAT))
 
     def constant(self, value: float, lanes: int | None = None) -> Value:
         """A vector of one constant."""
         lanes = lanes or self.lanes
-        return Value(self, ir.Constant(ir.VectorType(_FLOAT, lanes), [float(value)] * lanes))
+        return Value(self, ir.Constant(ir.VectorType(FLOAT, lanes), [float(value)] * lanes))
 
     def like(self, value: "Value | float", other: Value) -> Value:
         """`value` as a constant of the type of `other`, if it is a number."""
         if isinstance(value, Value):
             return value
         if other.is_integer:
-            return Value(self, ir.Constant(_INT, int(value)))
+            return Value(self, ir.Constant(INT, int(value)))
         return self.constant(value, other.ir.type.count)
 
     def like_int(self, value: "Value | int") -> Value:
         """`value` as an integer of the code."""
-        return value if isinstance(value, Value) else Value(self, ir.Constant(_INT, value))
+        return value if isinstance(value, Value) else Value(self, ir.Constant(INT, value))
 
     # Arithmetic
 
@@ -213,7 +144,7 @@ class Code:
 
     def splat(self, scalar: Any) -> Value:
         """A vector of one number, which is not known before run time."""
-        kind = ir.VectorType(_FLOAT, self.lanes)
+        kind = ir.VectorType(FLOAT, self.lanes)
         zero = ir.Constant(_INT32, 0)
         one = self.builder.insert_element(ir.Constant(kind, ir.Undefined), scalar, zero)
         mask = ir.Constant(ir.VectorType(_INT32, self.lanes), [0] * self.lanes)
@@ -231,12 +162,12 @@ class Code:
 
     def load(self, pointer: Pointer, index: Value | int = 0) -> Value:
         """The vector that begins `index` floats after `pointer`."""
-        kind = ir.VectorType(_FLOAT, self.lanes)
+        kind = ir.VectorType(FLOAT, self.lanes)
         return Value(self, self.builder.load((pointer + index).ir, typ=kind, align=4))
 
     def broadcast(self, pointer: Pointer, index: Value | int = 0) -> Value:
         """The float `index` places after `pointer`, in every lane."""
-        return self.splat(self.builder.load((pointer + index).ir, typ=_FLOAT, align=4))
+        return self.splat(self.builder.load((pointer + index).ir, typ=FLOAT, align=4))
 
     def store(self, pointer: Pointer, index: Value | int, value: Value) -> None:
         """Write a vector `index` floats after `pointer`."""
@@ -260,7 +191,7 @@ class Code:
     def scratch(self, floats: int) -> Pointer:
         """Memory of the kernel's own, on its stack."""
         with self.builder.goto_entry_block():
-            place = self.builder.alloca(ir.ArrayType(_FLOAT, floats))
+            place = self.builder.alloca(ir.ArrayType(FLOAT, floats))
         place.align, place.type = 64, ir.PointerType()
         return Pointer(self, place)
 
@@ -280,7 +211,7 @@ class Code:
         head, body, after = (self.function.append_basic_block(n) for n in ("head", "body", "after"))
         self.builder.branch(head)
         self.builder.position_at_end(head)
-        index = self.builder.phi(_INT)
+        index = self.builder.phi(INT)
         index.add_incoming(begin.ir, before)
         self.builder.cbranch(self.builder.icmp_signed("<", index, end.ir), body, after)
         self.builder.position_at_end(body)
@@ -293,14 +224,14 @@ class Code:
     def present(self, pointer: Pointer) -> Iterator[None]:
         """Code that runs only if an address is not 0."""
         there = self.builder.icmp_unsigned(
-            "!=", self.builder.ptrtoint(pointer.ir, _INT), ir.Constant(_INT, 0)
+            "!=", self.builder.ptrtoint(pointer.ir, INT), ir.Constant(INT, 0)
         )
         with self.builder.if_then(there):
             yield
 
     def run(self, call: Pointer) -> None:
         """Run another kernel, with the arguments at `call`, of which its address is the first."""
-        address = self.builder.load(call.ir, typ=_INT)
+        address = self.builder.load(call.ir, typ=INT)
         kernel = self.builder.inttoptr(address, self.function.type)
         self.builder.call(kernel, [call.ir])
 

@@ -8,7 +8,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from vocoder.kernels.jit.code import Code, Value
+from vocoder.kernels.jit.code import Code
+from vocoder.kernels.jit.values import Value
 
 # Adding 1.5 * 2^23 to a float rounds it to a whole number, ties to even.
 _ROUNDING = 12582912.0

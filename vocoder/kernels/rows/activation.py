@@ -1,7 +1,8 @@
 """Activations on rows: Snake and leaky ReLU, plain and anti-aliased, and tanh."""
 
-from vocoder.kernels.jit.code import Code, Pointer, Value
+from vocoder.kernels.jit.code import Code
 from vocoder.kernels.jit.functions import gelu, leaky_relu, snake, tanh, weighted
+from vocoder.kernels.jit.values import Pointer, Value
 from vocoder.kernels.polyphase import Polyphase
 
 SNAKE, LEAKY_RELU, TANH, GELU = range(4)

@@ -4,9 +4,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from vocoder.kernels.jit.code import Code, Value, Variable
+from vocoder.kernels.jit.code import Code
 from vocoder.kernels.jit.compiler import Cpu, Kernel, compiled
 from vocoder.kernels.jit.functions import gelu, leaky_relu
+from vocoder.kernels.jit.values import Value, Variable
 
 Array = np.ndarray[Any, np.dtype[np.float32]]
 

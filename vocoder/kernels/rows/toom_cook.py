@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from vocoder.kernels.jit.code import Code, Pointer, Value
+from vocoder.kernels.jit.code import Code
+from vocoder.kernels.jit.values import Pointer, Value
 
 OUTPUTS = 4  # of a piece
 _POINTS = {3: ("0", "1", "-1", "1/2", "-2"), 4: ("0", "1", "-1", "2", "-2", "1/2")}

@@ -11,9 +11,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from vocoder.kernels.jit.code import Code, Pointer, Value
+from vocoder.kernels.jit.code import Code
 from vocoder.kernels.jit.compiler import Kernel, compiled
 from vocoder.kernels.jit.functions import weighted
+from vocoder.kernels.jit.values import Pointer, Value
 from vocoder.kernels.polyphase import PhaseFilter, Polyphase
 from vocoder.kernels.signals.blocks import LEAKY_RELU, SEGMENT, SNAKE, Pair, SignalBlocks
 from vocoder.kernels.threads import run_tasks

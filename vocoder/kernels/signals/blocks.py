@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from vocoder.kernels.jit.code import Code, Pointer, Value, Variable
+from vocoder.kernels.jit.code import Code
 from vocoder.kernels.jit.functions import leaky_relu, sine_squared_and_double, snake, where_above
+from vocoder.kernels.jit.values import Pointer, Value, Variable
 from vocoder.kernels.polyphase import Polyphase
 
 SNAKE, LEAKY_RELU = range(2)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vocoder.inference.compiled.nodes.base import Floats, Node, Signal
+from vocoder.inference.compiled.nodes.base import Floats, Node, RowSignal
 from vocoder.streaming import graph
 from vocoder.streaming.graph import Operation
 
@@ -19,7 +19,7 @@ Maker = Callable[["Lowering", Operation], bool]
 class Pending(NamedTuple):
     """A signal with something at its ends that the next operation takes into account."""
 
-    signal: Signal
+    signal: RowSignal
     before: int = 0
     """Zeros before it, for a convolution."""
     after: int = 0
@@ -44,7 +44,7 @@ class Lowering:
         take_pending: Collection[Maker],
     ) -> None:
         self.nodes: list[Node] = []
-        self.signals: dict[int, Signal] = {}
+        self.signals: dict[int, RowSignal] = {}
         self.pending: dict[int, Pending] = {}
         self.readers = readers
         self._makers, self._beginnings, self._take_pending = makers, beginnings, take_pending
@@ -65,12 +65,12 @@ class Lowering:
         """Whether a program may begin with an operation: it is worth the way into rows."""
         return self._makers.get(_kind(operation.target)) in self._beginnings
 
-    def source(self, signal: graph.Signal, rate: int) -> Signal:
+    def source(self, signal: graph.Signal, rate: int) -> RowSignal:
         """A signal that the program is given."""
-        made = self.signals[signal.index] = Signal(signal.long.shape[3 - signal.axis], rate)
+        made = self.signals[signal.index] = RowSignal(signal.long.shape[3 - signal.axis], rate)
         return made
 
-    def put(self, operation: Operation, signal: Signal, node: Node) -> bool:
+    def put(self, operation: Operation, signal: RowSignal, node: Node) -> bool:
         """Add a node that makes the signal of an operation."""
         self.signals[operation.output.index] = signal
         self.nodes.append(node)

@@ -6,7 +6,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from vocoder.inference.compiled.lowering.base import Lowering, to_array
-from vocoder.inference.compiled.nodes.base import Signal
+from vocoder.inference.compiled.nodes.base import RowSignal
 from vocoder.inference.compiled.nodes.channelwise import Activation, Norm, Sum
 from vocoder.inference.compiled.nodes.convolution import Convolution, Taps
 from vocoder.kernels.rows import activation
@@ -22,7 +22,7 @@ def normed(lowering: Lowering, operation: Operation) -> bool:
     whole = operation.output.axis == 1 and layer.normalized_shape == (source.channels,)
     if not whole or source.width != source.channels or layer.weight is None or layer.bias is None:
         return False
-    output = Signal(source.channels, source.rate)
+    output = RowSignal(source.channels, source.rate)
     node = Norm((source,), (output,), to_array(layer.weight), to_array(layer.bias), layer.eps)
     return lowering.put(operation, output, node)
 
@@ -32,7 +32,7 @@ def gelu(lowering: Lowering, operation: Operation) -> bool:
     layer, source = operation.target, lowering.signals[operation.inputs[0].index]
     if isinstance(layer, nn.GELU) and layer.approximate != "none":
         return False
-    output = Signal(source.channels, source.rate)
+    output = RowSignal(source.channels, source.rate)
     return lowering.put(operation, output, Activation((source,), (output,), activation.GELU))
 
 
@@ -97,7 +97,7 @@ def added(lowering: Lowering, operation: Operation) -> bool:
 
 def _sum(lowering: Lowering, operation: Operation, **settings: float) -> bool:
     inputs = tuple(lowering.signals[signal.index] for signal in operation.inputs)
-    output = Signal(inputs[0].channels, inputs[0].rate)
+    output = RowSignal(inputs[0].channels, inputs[0].rate)
     return lowering.put(operation, output, Sum(inputs, (output,), **settings))
 
 
@@ -105,7 +105,7 @@ def _snake(
     lowering: Lowering, operation: Operation, act: Snake | SnakeBeta, **settings: bool
 ) -> bool:
     source = lowering.signals[operation.inputs[0].index]
-    output = Signal(source.channels, source.rate)
+    output = RowSignal(source.channels, source.rate)
     alpha, scale = (np.zeros(output.width, np.float32) for _ in range(2))
     alpha[: output.channels], scale[: output.channels] = map(to_array, _alpha_and_scale(act))
     node = Activation((source,), (output,), activation.SNAKE, alpha, scale, **settings)

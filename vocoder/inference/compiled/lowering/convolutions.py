@@ -4,7 +4,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from vocoder.inference.compiled.lowering.base import Lowering, Pending, only, to_array
-from vocoder.inference.compiled.nodes.base import Signal
+from vocoder.inference.compiled.nodes.base import RowSignal
 from vocoder.inference.compiled.nodes.channelwise import Depthwise
 from vocoder.inference.compiled.nodes.convolution import (
     Convolution,
@@ -57,14 +57,14 @@ def convolved(lowering: Lowering, operation: Operation) -> bool:
 def _dense(
     lowering: Lowering,
     operation: Operation,
-    source: Signal,
+    source: RowSignal,
     weight: Tensor,
     bias: Tensor | None,
     ends: tuple[int, int] = (0, 0),
     dilation: int = 1,
 ) -> bool:
     out, _, size = weight.shape
-    output = Signal(out, source.rate)
+    output = RowSignal(out, source.rate)
     filled = np.zeros(output.width, np.float32)
     filled[:out] = 0.0 if bias is None else to_array(bias)
     padded = np.zeros((output.width, *weight.shape[1:]), np.float32)
@@ -91,11 +91,15 @@ def linear(lowering: Lowering, operation: Operation) -> bool:
 
 
 def _depthwise(
-    lowering: Lowering, operation: Operation, source: Signal, ends: tuple[int, int], dilation: int
+    lowering: Lowering,
+    operation: Operation,
+    source: RowSignal,
+    ends: tuple[int, int],
+    dilation: int,
 ) -> bool:
     weight, bias = operation.argument(1, "weight"), operation.argument(2, "bias")
     size = weight.shape[2]
-    output = Signal(source.channels, source.rate)
+    output = RowSignal(source.channels, source.rate)
     taps = np.zeros((size, output.width), np.float32)
     taps[:, : output.channels] = to_array(weight)[:, 0].T
     filled = np.zeros(output.width, np.float32)
@@ -124,7 +128,7 @@ def transposed(lowering: Lowering, operation: Operation) -> bool:
     surplus = size - stride - 2 * padding + extra
     if surplus < 0 or dilation != 1 or operation.argument(6, "groups", 1) != 1:
         return False
-    output = Signal(weight.shape[1], source.rate * stride, stride=stride)
+    output = RowSignal(weight.shape[1], source.rate * stride, stride=stride)
     groups = transposed_groups(to_array(weight), stride=stride, padding=padding, width=output.width)
     filled = np.zeros((stride, output.width), np.float32)
     filled[:, : output.channels] = 0.0 if bias is None else to_array(bias)

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from vocoder.inference.compiled.nodes.base import Node, Signal
+from vocoder.inference.compiled.nodes.base import Node, RowSignal
 from vocoder.inference.compiled.nodes.channelwise import Activation, Sum
 from vocoder.inference.compiled.nodes.convolution import Convolution, FastConvolution
 from vocoder.kernels.rows import activation, convolution
@@ -11,12 +11,12 @@ _FEWEST_CHANNELS = 32  # of a fast convolution: with fewer its sums cost more th
 _MOST_DILATION = 7  # of a fast convolution, whose blocks must fit behind the rows in memory
 
 
-def fused(nodes: list[Node], results: list[Signal]) -> list[Node]:
+def fused(nodes: list[Node], results: list[RowSignal]) -> list[Node]:
     """Let convolutions do the sums, factors and activations that follow them."""
     made: list[Node] = []
     readers = _readers(nodes, results)
-    renamed: dict[Signal, Signal] = {}
-    writers: dict[Signal, Convolution] = {}
+    renamed: dict[RowSignal, RowSignal] = {}
+    writers: dict[RowSignal, Convolution] = {}
     for node in nodes:
         _rename(node, renamed)
         if isinstance(node, Sum) and _absorbed(node, made, writers, readers, renamed):
@@ -45,15 +45,15 @@ def _fastest(node: Node) -> Node:
     return FastConvolution(**{f.name: getattr(node, f.name) for f in dataclasses.fields(node)})
 
 
-def _readers(nodes: list[Node], results: list[Signal]) -> dict[Signal, int]:
-    counts: dict[Signal, int] = dict.fromkeys(results, 1)
+def _readers(nodes: list[Node], results: list[RowSignal]) -> dict[RowSignal, int]:
+    counts: dict[RowSignal, int] = dict.fromkeys(results, 1)
     for node in nodes:
         for signal in node.inputs:
             counts[signal] = counts.get(signal, 0) + 1
     return counts
 
 
-def _rename(node: Node, renamed: dict[Signal, Signal]) -> None:
+def _rename(node: Node, renamed: dict[RowSignal, RowSignal]) -> None:
     if isinstance(node, Convolution):  # what it adds is found later, by its new name
         node.source = renamed.get(node.source, node.source)
     else:
@@ -63,9 +63,9 @@ def _rename(node: Node, renamed: dict[Signal, Signal]) -> None:
 def _absorbed(
     node: Sum,
     made: list[Node],
-    writers: dict[Signal, Convolution],
-    readers: dict[Signal, int],
-    renamed: dict[Signal, Signal],
+    writers: dict[RowSignal, Convolution],
+    readers: dict[RowSignal, int],
+    renamed: dict[RowSignal, RowSignal],
 ) -> bool:
     """Whether the convolution that made the latest input of a sum now does the sum, too."""
     order = [n for n, other in enumerate(made) if set(other.outputs) & set(node.inputs)]
@@ -101,7 +101,7 @@ def _absorbed(
     return True
 
 
-def _ends_with(node: Activation, writers: dict[Signal, Convolution]) -> bool:
+def _ends_with(node: Activation, writers: dict[RowSignal, Convolution]) -> bool:
     """Whether the convolution before a GELU now computes it, too."""
     writer = writers.get(node.inputs[0])
     if node.kind != activation.GELU or writer is None or writer.epilogue.activated is not None:
@@ -112,7 +112,7 @@ def _ends_with(node: Activation, writers: dict[Signal, Convolution]) -> bool:
     return True
 
 
-def _drop_unread(nodes: list[Node], results: list[Signal]) -> None:
+def _drop_unread(nodes: list[Node], results: list[RowSignal]) -> None:
     readers = _readers(nodes, results)
     for node in nodes:
         if isinstance(node, Convolution) and node.epilogue.raw not in readers:

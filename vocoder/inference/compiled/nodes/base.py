@@ -17,7 +17,7 @@ Call = tuple[int, ...]
 
 
 @dataclass(eq=False)
-class Signal:
+class RowSignal:
     """Rows of channels: `rate` of them for each frame of the program's input."""
 
     channels: int
@@ -33,13 +33,13 @@ class Signal:
         return convolution.padded(self.channels, cpu())
 
 
-class Memory(Protocol):
+class RowMemory(Protocol):
     """Where the rows of signals are while a program runs."""
 
     scratch: int
     """Address of memory that a node may use while it runs."""
 
-    def address(self, signal: Signal, row: int) -> int:
+    def address(self, signal: RowSignal, row: int) -> int:
         """Address of a row, counted from the beginning of the signal."""
         ...
 
@@ -64,8 +64,8 @@ class Node:
     the same place.
     """
 
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
+    inputs: tuple[RowSignal, ...]
+    outputs: tuple[RowSignal, ...]
     growth: int = 0
     """Rows by which the output is longer than the first input."""
 
@@ -92,6 +92,6 @@ class Node:
         """First row and row after the last one of the first input that these rows need."""
         return start + self.reach[0], stop + self.reach[1]
 
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+    def calls(self, memory: RowMemory, rows: Rows) -> Iterator[Call]:
         """Calls of kernels that compute these rows."""
         raise NotImplementedError

@@ -3,7 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from vocoder.inference.compiled.nodes.base import Call, Floats, Memory, Node, Rows, Signal, bits
+from vocoder.inference.compiled.nodes.base import (
+    Call,
+    Floats,
+    Node,
+    RowMemory,
+    Rows,
+    RowSignal,
+    bits,
+)
 from vocoder.kernels.jit.compiler import compiled, cpu
 from vocoder.kernels.rows import activation, depthwise, simple
 
@@ -14,12 +22,12 @@ _FAR = 1 << 20  # rows: so far from both ends that they do not matter
 class Sum(Node):
     """`leaky((a + b) * factor)`, or of one signal."""
 
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
+    inputs: tuple[RowSignal, ...]
+    outputs: tuple[RowSignal, ...]
     factor: float = 1.0
     slope: float = 1.0
 
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+    def calls(self, memory: RowMemory, rows: Rows) -> Iterator[Call]:
         """One call for all floats."""
         places = [memory.address(signal, rows.start) for signal in (*self.outputs, *self.inputs)]
         yield (
@@ -35,8 +43,8 @@ class Sum(Node):
 class Depthwise(Node):
     """Convolution of each channel by itself."""
 
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
+    inputs: tuple[RowSignal, ...]
+    outputs: tuple[RowSignal, ...]
     weight: Floats  # [K, width]
     bias: Floats
     first: int
@@ -48,7 +56,7 @@ class Depthwise(Node):
         """First and last row of input that a row of output needs, relative to it."""
         return self.first, self.first + (len(self.weight) - 1) * self.dilation
 
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+    def calls(self, memory: RowMemory, rows: Rows) -> Iterator[Call]:
         """One call."""
         (source,), (output,) = self.inputs, self.outputs
         yield (
@@ -65,13 +73,13 @@ class Depthwise(Node):
 class Norm(Node):
     """Layer norm over the channels."""
 
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
+    inputs: tuple[RowSignal, ...]
+    outputs: tuple[RowSignal, ...]
     weight: Floats
     bias: Floats
     epsilon: float
 
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+    def calls(self, memory: RowMemory, rows: Rows) -> Iterator[Call]:
         """One call."""
         (source,), (output,) = self.inputs, self.outputs
         yield (
@@ -87,8 +95,8 @@ class Norm(Node):
 class Activation(Node):
     """An activation, plain or at twice the rate between two filters."""
 
-    inputs: tuple[Signal, ...]
-    outputs: tuple[Signal, ...]
+    inputs: tuple[RowSignal, ...]
+    outputs: tuple[RowSignal, ...]
     kind: int
     alpha: Floats | None = None
     scale: Floats | None = None
@@ -103,7 +111,7 @@ class Activation(Node):
             return 0, 0
         return (-10, 0) if self.causal else (-5, 5)
 
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+    def calls(self, memory: RowMemory, rows: Rows) -> Iterator[Call]:
         """One call."""
         (source,), (output,) = self.inputs, self.outputs
         common = (

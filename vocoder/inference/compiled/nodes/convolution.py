@@ -7,7 +7,15 @@ from functools import cached_property
 
 import numpy as np
 
-from vocoder.inference.compiled.nodes.base import Call, Floats, Memory, Node, Rows, Signal, bits
+from vocoder.inference.compiled.nodes.base import (
+    Call,
+    Floats,
+    Node,
+    RowMemory,
+    Rows,
+    RowSignal,
+    bits,
+)
 from vocoder.kernels.jit.compiler import compiled, cpu
 from vocoder.kernels.rows import SLACK, convolution, toom_cook
 
@@ -19,9 +27,9 @@ _FEWEST_TILES, _MOST_TILES = 64, 256  # fewer would read the weights too often
 class Epilogue:
     """What follows a convolution in its kernel: added signals, a factor, an activation."""
 
-    raw: Signal | None
-    activated: Signal | None = None
-    added: list[Signal] = field(default_factory=list)
+    raw: RowSignal | None
+    activated: RowSignal | None = None
+    added: list[RowSignal] = field(default_factory=list)
     factor: float = 1.0
     slope: float = 1.0
     act: int = convolution.LEAKY_RELU
@@ -60,7 +68,7 @@ class Taps:
 class Convolution(Node):
     """Convolution of stride 1, or a transposed one whose `stride` outputs are one wide row."""
 
-    source: Signal
+    source: RowSignal
     groups: list[Taps]
     bias: Floats  # of a wide row
     epilogue: Epilogue
@@ -75,12 +83,12 @@ class Convolution(Node):
         return self.groups
 
     @property
-    def inputs(self) -> tuple[Signal, ...]:  # type: ignore[override]
+    def inputs(self) -> tuple[RowSignal, ...]:  # type: ignore[override]
         """The source, and the signals that are added."""
         return (self.source, *self.epilogue.added)
 
     @property
-    def outputs(self) -> tuple[Signal, ...]:  # type: ignore[override]
+    def outputs(self) -> tuple[RowSignal, ...]:  # type: ignore[override]
         """The raw and the activated result, those that are needed."""
         both = (self.epilogue.raw, self.epilogue.activated)
         return tuple(signal for signal in both if signal is not None)
@@ -101,17 +109,17 @@ class Convolution(Node):
         first, last = start // self.stride, -(-stop // self.stride)
         return first + self.reach[0], last + self.reach[1]
 
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+    def calls(self, memory: RowMemory, rows: Rows) -> Iterator[Call]:
         """One call for each group of taps."""
         end, first = self.epilogue, rows.start // self.stride
         count = rows.stop // self.stride - first
 
-        def place(signal: Signal | None, column: int) -> int:
+        def place(signal: RowSignal | None, column: int) -> int:
             if signal is None:
                 return 0
             return memory.address(signal, rows.start) + 4 * column
 
-        def step(signal: Signal | None) -> int:
+        def step(signal: RowSignal | None) -> int:
             return 0 if signal is None else self.stride * signal.width
 
         added = [*end.added, None, None][:2]
@@ -182,14 +190,14 @@ class FastConvolution(Convolution):
         count = rows - self.groups[0].first - (self.pieces * self.size - 1) * self.dilation
         return max(count, 0) // self.block * self.block
 
-    def calls(self, memory: Memory, rows: Rows) -> Iterator[Call]:
+    def calls(self, memory: RowMemory, rows: Rows) -> Iterator[Call]:
         """For as many blocks as fit into the cache: sums of inputs, products, sums of products."""
         step = self.blocks * self.block
         for start in range(rows.start, rows.stop, step):
             stop = min(start + step, rows.stop)
             yield from self._chunk(memory, start, -(-(stop - start) // self.block))
 
-    def _chunk(self, memory: Memory, start: int, blocks: int) -> Iterator[Call]:
+    def _chunk(self, memory: RowMemory, start: int, blocks: int) -> Iterator[Call]:
         end, dilation, inside = self.epilogue, self.dilation, self.source.width
         inputs, count = memory.scratch, len(self.products)
         outputs = inputs + 4 * count * self.tiles * inside
