@@ -14,7 +14,8 @@ from vocoder.inference.compiled.nodes.convolution import (
     FastConvolution,
     Taps,
 )
-from vocoder.inference.compiled.program import Program, Session
+from vocoder.inference.compiled.program import Program
+from vocoder.inference.compiled.session import Session
 from vocoder.kernels.rows import convolution, toom_cook
 
 

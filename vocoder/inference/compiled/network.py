@@ -13,7 +13,8 @@ from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
 from vocoder.inference.compiled.lowering.fusion import fused
 from vocoder.inference.compiled.lowering.table import MODULES, new_lowering
-from vocoder.inference.compiled.program import Program, Session
+from vocoder.inference.compiled.program import Program
+from vocoder.inference.compiled.session import Session
 from vocoder.kernels.jit.compiler import cpu
 from vocoder.streaming.graph import Graph, Operation, Signal, parameters, read_graph
 
@@ -95,15 +96,16 @@ class Compiled:
         frames = rows[0].shape[1] // program.sources[0].rate
         start = max(part.start - program.before, 0)
         stop = min(part.stop + program.after, frames)
-        session.begin()
-        done = [start * signal.rate for signal in program.results]
+        session.begin(part.start - start if start else 0)
+        done = [start * signal.rate + session.end(signal) for signal in program.results]
         for frame in range(start, stop, self.frames):
             count = min(self.frames, stop - frame)
             for place, x, signal in zip(session.input(count), rows, program.sources, strict=True):
                 first, last = frame * signal.rate, (frame + count) * signal.rate
                 place[:, : signal.channels] = x[part.item, first:last]
-            # A part ends as the input does: what is wrong then lies in the frames around it.
-            for n, block in enumerate(session.step(count, last=frame + count == stop)):
+            # A part ends as the input does: what is wrong then lies in the frames after it.
+            last = frame + count == stop
+            for n, block in enumerate(session.step(count, last=last, dropped=stop - part.stop)):
                 signal = program.results[n]
                 low, high = part.start * signal.rate, part.stop * signal.rate
                 skip = max(low - done[n], 0)
