@@ -1,6 +1,6 @@
 """Sessions: runs of a program, piece by piece, in memory of their own."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,23 +22,29 @@ class Position(NamedTuple):
 
 
 class _Step(NamedTuple):
-    """A step: its calls, those that make room for the next one, and the positions after it."""
+    """A step: its calls, and the positions when all is computed, and after it."""
 
-    calls: Floats
-    moves: Floats
+    calls: Any
     computed: list[Position]
     after: list[Position]
 
 
 class Session:
-    """Memory of one run of a program, which takes up to `frames` frames at a time."""
+    """Memory of one run of a program, which takes up to `frames` frames at a time.
+
+    While a step runs, signals share memory that stays in the cache: a signal has its place there
+    from the node that writes it to the last one that reads it. The rows that the next step needs
+    are kept elsewhere between steps.
+    """
 
     def __init__(self, program: Program, frames: int) -> None:
         self.program, self.frames = program, frames
         self._index = {signal: n for n, signal in enumerate(program.signals)}
         self._steps: dict[Any, _Step] = {}
         self._sequence = compiled(simple.write_sequence)
-        self._places = [0] * len(program.signals)
+        self._last_reads = self._lives()
+        # Of every signal in floats: where it is in a step, and between steps.
+        self._places, self._kept_at = ([0] * len(program.signals) for _ in range(2))
         self._address = self.scratch = 0
         self._allocate()
         self.begin()
@@ -50,9 +56,8 @@ class Session:
         wrong.
         """
         self._frame = 0
-        self._moves: Floats | None = None
         self._positions = self._start(skipped)
-        for signal, place in zip(self.program.signals, self._places, strict=True):
+        for signal, place in zip(self.program.signals, self._kept_at, strict=True):
             self._memory[place : place + signal.zeros * signal.width] = 0.0
 
     def end(self, signal: RowSignal) -> int:
@@ -61,12 +66,10 @@ class Session:
 
     def input(self, frames: int) -> list[Floats]:
         """Where the next frames have to be written. Shape: [frames * rate, width] each."""
-        self._make_room()
-        views = []
-        for signal in self.program.sources:
-            end = self._positions[self._index[signal]].end
-            views.append(self._view(signal, end, end + frames * signal.rate))
-        return views
+        return [
+            self._view(signal, self.end(signal), self.end(signal) + frames * signal.rate)
+            for signal in self.program.sources
+        ]
 
     def step(self, frames: int, *, last: bool = False, dropped: int = 0) -> list[Floats]:
         """Compute the results that the next frames make final, or all that remain if `last`.
@@ -74,35 +77,22 @@ class Session:
         Of these, the last `dropped` frames are not made: they would be wrong before an end that is
         none. Views of memory, valid until the next step. Shape: [rows, width] each.
         """
-        self._make_room()
-        before, frame = self._positions, self._frame
+        frame = self._frame
         step = self._find(frames, dropped if last else -1)
         self._sequence(step.calls.ctypes.data, len(step.calls))
-        self._moves = step.moves
-        self._positions = [
-            Position(p.base + s.rate * frame, p.end + s.rate * frame)
-            for s, p in zip(self.program.signals, step.after, strict=True)
+        views = [
+            self._view(s, self.end(s), step.computed[self._index[s]].end + s.rate * frame)
+            for s in self.program.results
         ]
+        self._positions = self._moved(step.after, frame)
         self._frame = frame + frames
-        views = []
-        for signal in self.program.results:
-            n = self._index[signal]
-            end = step.computed[n].end + signal.rate * frame
-            place = self._places[n] + (before[n].end - before[n].base) * signal.width
-            size = (end - before[n].end) * signal.width
-            views.append(self._memory[place : place + size].reshape(-1, signal.width))
         return views
 
     def address(self, signal: RowSignal, row: int) -> int:
         """Address of a row, counted from the beginning of the signal."""
         n = self._index[signal]
-        floats = self._places[n] + (row - self._known[n].base) * signal.width
+        floats = self._places[n] + (row - self._positions[n].base) * signal.width
         return self._address + 4 * floats
-
-    def _make_room(self) -> None:
-        if self._moves is not None:
-            self._sequence(self._moves.ctypes.data, len(self._moves))
-            self._moves = None
 
     def _view(self, signal: RowSignal, start: int, stop: int) -> Floats:
         n = self._index[signal]
@@ -121,40 +111,49 @@ class Session:
         ]
         return [Position(r - s.zeros, r) for r, s in zip(rows, signals, strict=True)]
 
+    def _moved(self, positions: Iterable[Position], frames: int) -> list[Position]:
+        """Positions, later by a number of frames."""
+        return [
+            Position(p.base + s.rate * frames, p.end + s.rate * frames)
+            for s, p in zip(self.program.signals, positions, strict=True)
+        ]
+
     def _find(self, frames: int, dropped: int) -> _Step:
         """The next step. Steps from like positions are made once."""
-        relative = [
-            Position(p.base - s.rate * self._frame, p.end - s.rate * self._frame)
-            for s, p in zip(self.program.signals, self._positions, strict=True)
-        ]
         near = self._frame if any(p.base < _EDGE for p in self._positions) else -1
-        key = (frames, dropped, near, *relative)
+        key = (frames, dropped, near, *self._moved(self._positions, -self._frame))
         if key not in self._steps:
             self._steps[key] = self._plan(frames, dropped)
         return self._steps[key]
 
     def _plan(self, frames: int, dropped: int) -> _Step:
         """Plan a step; `dropped` is -1 unless it is the last one."""
-        self._known = self._positions
-        ends = {s: p.end for s, p in zip(self.program.signals, self._known, strict=True)}
-        calls = list(self._compute(ends, frames, dropped))
-        computed = [Position(p.base, ends[s]) for s, p in zip(ends, self._known, strict=True)]
-        after, moves = self._room(ends, computed)
-        shift = [signal.rate * self._frame for signal in self.program.signals]
-        return _Step(
-            _table(calls),
-            _table(moves),
-            [Position(p.base - n, p.end - n) for p, n in zip(computed, shift, strict=True)],
-            [Position(p.base - n, p.end - n) for p, n in zip(after, shift, strict=True)],
-        )
+        ends = {s: p.end for s, p in zip(self.program.signals, self._positions, strict=True)}
+        after = dict(zip(self.program.signals, self._positions, strict=True))
+        calls = list(self._calls(ends, after, frames, dropped))
+        computed = [
+            Position(p.base, end) for p, end in zip(self._positions, ends.values(), strict=True)
+        ]
+        table = np.zeros((len(calls), simple.WIDTH), np.int64)
+        for row, call in zip(table, calls, strict=True):
+            row[: len(call)] = call
+        back = -self._frame
+        return _Step(table, self._moved(computed, back), self._moved(after.values(), back))
 
-    def _compute(self, ends: dict[RowSignal, int], frames: int, dropped: int) -> Iterator[Call]:
-        """Calls of all nodes; `ends` are changed."""
+    def _calls(
+        self,
+        ends: dict[RowSignal, int],
+        after: dict[RowSignal, Position],
+        frames: int,
+        dropped: int,
+    ) -> Iterator[Call]:
+        """Calls of all nodes; `ends` and the positions `after` the step are changed."""
         last, stop_frame = dropped >= 0, self._frame + frames - max(dropped, 0)
         for signal in self.program.sources:
+            yield from self._brought(signal)
             ends[signal] += frames * signal.rate
             yield from self._closed(signal, ends, last=last)
-        for node in self.program.nodes:
+        for node, done in zip(self.program.nodes, self._last_reads, strict=True):
             rows, (output, *_) = ends[node.inputs[0]], node.outputs
             stop = node.ready(rows, ended=last)
             stop = min([stop, *(ends[signal] for signal in node.inputs[1:])])
@@ -162,11 +161,15 @@ class Session:
                 limits = [self.program.last_row(s, stop_frame) for s in node.outputs]
                 stop = min(stop, -(-max(limits) // output.stride) * output.stride)
             start = ends[output]
-            if stop > start:
+            for signal in node.outputs:
+                yield from self._brought(signal)
+            if stop > start and self._address:  # there is no memory while its size is sought
                 yield from node.calls(self, Rows(start, stop, rows - 1 if last else None))
             for signal in node.outputs:
                 ends[signal] = max(start, stop)
                 yield from self._closed(signal, ends, last=last)
+            for signal in done:
+                yield from self._kept(signal, ends, after)
 
     def _closed(
         self, signal: RowSignal, ends: dict[RowSignal, int], *, last: bool
@@ -176,44 +179,70 @@ class Session:
             size = signal.zeros * signal.width
             yield (compiled(simple.write_zeros).address, self.address(signal, ends[signal]), size)
 
-    def _room(
-        self, ends: dict[RowSignal, int], computed: list[Position]
-    ) -> tuple[list[Position], list[Call]]:
-        """Positions without the rows that no node needs any more, and calls that move the rest."""
-        after: list[Position] = []
-        moves: list[Call] = []
-        move = compiled(simple.write_move).address
-        for (signal, end), (base, _) in zip(ends.items(), computed, strict=True):
-            starts = [end]
-            for node in self.program.readers[signal]:
-                made = ends[node.outputs[0]]
-                starts.append(needed(node, signal, made, made + 1)[0])
-            kept = max(base, min(starts))
-            after.append(Position(kept, end))
-            if kept > base and end > kept:
-                size = (end - kept) * signal.width
-                moves.append((move, self.address(signal, base), self.address(signal, kept), size))
-        return after, moves
+    def _brought(self, signal: RowSignal) -> Iterator[Call]:
+        """Bring the rows that were kept since the last step."""
+        n = self._index[signal]
+        base, end = self._positions[n]
+        if end > base:
+            kept = self._address + 4 * self._kept_at[n]
+            size = (end - base) * signal.width
+            yield (compiled(simple.write_move).address, self.address(signal, base), kept, size)
+
+    def _kept(
+        self, signal: RowSignal, ends: dict[RowSignal, int], after: dict[RowSignal, Position]
+    ) -> Iterator[Call]:
+        """Keep the rows that the next step needs."""
+        n, end = self._index[signal], ends[signal]
+        starts = [end]
+        for node in self.program.readers[signal]:
+            made = ends[node.outputs[0]]
+            starts.append(needed(node, signal, made, made + 1)[0])
+        first = max(self._positions[n].base, min(starts))
+        after[signal] = Position(first, end)
+        if end > first:
+            kept = self._address + 4 * self._kept_at[n]
+            size = (end - first) * signal.width
+            yield (compiled(simple.write_move).address, kept, self.address(signal, first), size)
+
+    def _lives(self) -> list[list[RowSignal]]:
+        """Signals that each node is the last one to read, or that nothing reads after it."""
+        last = {}
+        for number, node in enumerate(self.program.nodes):
+            last |= dict.fromkeys((*node.inputs, *node.outputs), number)
+        return [[s for s, n in last.items() if n == i] for i in range(len(self.program.nodes))]
+
+    def _most_rows(self) -> tuple[list[int], list[int]]:
+        """The most rows of every signal in a step, and kept after one, whichever step it is."""
+        most, kept = ([signal.zeros for signal in self.program.signals] for _ in range(2))
+        for skipped in (0, self.program.before):
+            self._positions, self._frame = self._start(skipped), 0
+            seen: set[tuple[Position, ...]] = set()
+            while (state := tuple(self._moved(self._positions, -self._frame))) not in seen:
+                seen.add(state)
+                for dropped in (0, -1):  # the last step, and the one that others follow
+                    step = self._plan(self.frames, dropped)
+                    for rows, positions in ((most, step.computed), (kept, step.after)):
+                        rows[:] = [
+                            max(n, p.end - p.base) for n, p in zip(rows, positions, strict=True)
+                        ]
+                self._positions = self._moved(step.after, self._frame)
+                self._frame += self.frames
+        return most, kept
 
     def _allocate(self) -> None:
-        """Find the largest number of rows of every signal by planning a run, and take memory."""
-        most = [0] * len(self.program.signals)
-        steady = 2 + -(-(self.program.before + self.program.after) // self.frames)
-        self._positions, self._frame = self._start(), 0
-        for number in range(steady + 1):
-            step = self._plan(self.frames, 0 if number == steady else -1)
-            offsets = [s.rate * self._frame for s in self.program.signals]
-            most = [max(n, p.end - p.base) for n, p in zip(most, step.computed, strict=True)]
-            self._positions = [
-                Position(p.base + n, p.end + n) for p, n in zip(step.after, offsets, strict=True)
-            ]
-            self._frame += self.frames
+        """Take memory, and give every signal its places."""
+        signals = self.program.signals
+        most, kept = self._most_rows()
         total = 0
-        for n, (signal, rows) in enumerate(zip(self.program.signals, most, strict=True)):
-            self._places[n] = total
-            # The last call may compute a whole tile of rows, of `rate` outputs each.
-            size = (rows + signal.zeros + SLACK * max(signal.stride, 1)) * signal.width
-            total += -(-size // _ALIGNMENT) * _ALIGNMENT
+        for n, (signal, rows) in enumerate(zip(signals, kept, strict=True)):
+            self._kept_at[n] = total
+            total += _aligned(rows * signal.width)
+        # The last call may compute a whole tile of rows, of several outputs each.
+        sizes = [
+            _aligned((rows + s.zeros + SLACK * s.stride) * s.width)
+            for s, rows in zip(signals, most, strict=True)
+        ]
+        total = self._share(sizes, total)
         scratch = max(node.scratch for node in self.program.nodes)
         whole = np.zeros(total + scratch + 2 * _ALIGNMENT, np.float32)
         begin = -(whole.ctypes.data // 4) % _ALIGNMENT
@@ -221,9 +250,25 @@ class Session:
         self._address = self._memory.ctypes.data
         self.scratch = self._address + 4 * total
 
+    def _share(self, sizes: list[int], begin: int) -> int:
+        """Place signals so that those of one time do not overlap; returns the end of all."""
+        nodes = self.program.nodes
+        first = dict.fromkeys(self.program.sources, -1)
+        for number, node in enumerate(nodes):
+            first |= dict.fromkeys(node.outputs, number)
+        last = {s: n for n, done in enumerate(self._last_reads) for s in done}
+        last |= dict.fromkeys(self.program.results, len(nodes))
+        placed: list[tuple[int, int, RowSignal]] = []
+        for n, signal in enumerate(self.program.signals):
+            place = begin
+            for start, stop, other in sorted(placed, key=lambda each: each[:2]):
+                apart = first[signal] > last[other] or first[other] > last[signal]
+                if not apart and start < place + sizes[n] and place < stop:
+                    place = stop
+            self._places[n] = place
+            placed.append((place, place + sizes[n], signal))
+        return max(stop for _, stop, _ in placed)
 
-def _table(calls: Sequence[Call]) -> Any:
-    table = np.zeros((len(calls), simple.WIDTH), np.int64)
-    for row, call in zip(table, calls, strict=True):
-        row[: len(call)] = call
-    return table
+
+def _aligned(floats: int) -> int:
+    return -(-floats // _ALIGNMENT) * _ALIGNMENT
