@@ -16,7 +16,7 @@ FILES = sorted(ROOT.rglob("*.py"))
 
 # A part may import parts of its own row and of the rows above.
 LAYERS = (
-    {"errors"},
+    {"errors", "threads"},
     {"io"},
     {"build", "checks", "dsp"},
     {"features", "kernels", "nn"},
@@ -27,6 +27,7 @@ LAYERS = (
     {"generators"},
     {"checkpoint", "data", "evaluation"},
     {"importers", "streaming"},
+    {"export"},
     {"inference"},
     {"training"},
     {"bench"},
@@ -36,7 +37,7 @@ LAYERS = (
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HYDRA = {"hydra", "omegaconf"}
 OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio"}
-OPTIONAL |= {"visqol", "yaml"}
+OPTIONAL |= {"onnx", "onnxruntime", "openvino", "visqol", "yaml"}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
@@ -173,8 +174,8 @@ def test_public_names_exist() -> None:
 
 def test_the_root_has_no_other_files() -> None:
     files = {path.name for path in ROOT.iterdir() if path.is_file()}
-    own = {"__init__.py", "__main__.py", "build.py", "checkpoint.py", "errors.py", "py.typed"}
-    assert files == own
+    own = {"__init__.py", "__main__.py", "build.py", "checkpoint.py", "errors.py", "threads.py"}
+    assert files == {*own, "py.typed"}
 
 
 @pytest.mark.parametrize("folder", sorted({path.parent for path in FILES}), ids=str)

@@ -33,6 +33,7 @@ _SPECIAL = {"_target_", "_partial_"}
 DEEPEST = 40
 """Lists and mappings that may lie in each other."""
 _allowed = ["vocoder.", "torch.optim."]
+_OWN = len(_allowed)
 
 
 def trust(prefix: str) -> None:
@@ -47,6 +48,11 @@ def trust(prefix: str) -> None:
         )
     if f"{prefix}." not in _allowed:
         _allowed.append(f"{prefix}.")
+
+
+def trusted() -> list[str]:
+    """What `trust` was called with in this process, for processes that it starts."""
+    return [prefix.removesuffix(".") for prefix in _allowed[_OWN:]]
 
 
 def build(node: Any, origin: str = "config", *, kind: Any = Any) -> Any:

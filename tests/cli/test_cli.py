@@ -247,15 +247,26 @@ def test_ctrl_c_leaves_nothing_half_written(
     assert files_below(out) == []
 
 
-def test_threads_are_set(vocoder_command: Command, tmp_path: Path, tiny_model: Path) -> None:
-    write_mel(tmp_path / "a.npy", torch.zeros(80, 4), MelSpec.preset("hifigan_22k_80"))
-    threads = torch.get_num_threads()
-    try:
-        arguments = ("-o", tmp_path / "out", "--model", tiny_model, "--threads", threads + 1)
-        vocoder_command("vocode", tmp_path / "a.npy", *arguments)
-        assert torch.get_num_threads() == threads + 1
-    finally:
-        torch.set_num_threads(threads)
+@pytest.mark.parametrize(("count", "asked", "expected"), [(1, 3, [3]), (2, 7, [1, 3])])
+def test_threads_are_shared_by_the_files(
+    vocoder_command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tiny_model: Path,
+    count: int,
+    asked: int,
+    expected: list[int],
+) -> None:
+    for n in range(count):
+        mel = torch.zeros(80, 4 + n)
+        write_mel(tmp_path / "mels" / f"{n}.npy", mel, MelSpec.preset("hifigan_22k_80"))
+    monkeypatch.setattr("vocoder.inference.threads._WORTHWHILE", 0.0)
+    monkeypatch.setattr("vocoder.cli.files.workers._has_one_thread", lambda: False)
+    chosen: list[int] = []
+    monkeypatch.setattr("torch.set_num_threads", chosen.append)
+    arguments = ("-o", tmp_path / "out", "--model", tiny_model, "--threads", asked)
+    assert vocoder_command("vocode", tmp_path / "mels", *arguments).code == 0
+    assert sorted(set(chosen)) == expected
 
 
 def test_info_shows_the_config(vocoder_command: Command, tiny_model: Path) -> None:

@@ -22,7 +22,6 @@ from vocoder.inference.vocoder import Vocoder
 from vocoder.io.audio import read_audio, resample_soxr
 
 SPEC = MelSpec.preset("hifigan_22k_80")
-REACH = 8  # frames that a sample of the tiny model depends on, on either side
 
 
 @pytest.fixture
@@ -141,16 +140,7 @@ def test_padding_of_a_batch_does_not_matter(tiny: Vocoder) -> None:
     assert torch.equal(tiny(other, lengths=lengths), audio)
     for item, length in enumerate(lengths):
         assert not audio[item, length * 256 :].any()
-        inner = max(length - REACH, 0) * 256
-        torch.testing.assert_close(audio[item, :inner], tiny(mels[item, :, :length])[:inner])
-
-
-def test_padding_of_a_batch_is_silence(tiny: Vocoder) -> None:
-    mel = noise(1, 80, 20)
-    silent = mel.clone()
-    silent[0, :, 12:] = tiny.mel(torch.zeros(256), sample_rate=22050)
-    expected = tiny(silent)[0, : 12 * 256]
-    torch.testing.assert_close(tiny(mel, lengths=[12])[0, : 12 * 256], expected)
+        torch.testing.assert_close(audio[item, : length * 256], tiny(mels[item, :, :length]))
 
 
 @pytest.mark.parametrize("lengths", [[5], [5, 6, 7], [0, 5], [5, 11], []])

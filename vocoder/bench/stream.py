@@ -170,9 +170,9 @@ def latency(vocoder: Vocoder, mel: Tensor, *, repeats: int) -> Latency:
     `mel` is repeated where more is needed. Only the first call in a process measures a cold model.
     """
     plan, rate = vocoder.plan(), vocoder.sample_rate
-    singly = [_first_audio(vocoder, mel, chunk=1) for _ in range(repeats + 1)]
+    singly = [first_audio(vocoder, mel, chunk=1) for _ in range(repeats + 1)]
     enough = max(plan.lookahead + 1, singly[0][0])
-    at_once = [_first_audio(vocoder, mel, chunk=enough) for _ in range(repeats + 1)]
+    at_once = [first_audio(vocoder, mel, chunk=enough) for _ in range(repeats + 1)]
     return Latency(
         lookahead=plan.lookahead,
         lookahead_seconds=plan.lookahead * vocoder.spec.hop_length / rate,
@@ -183,6 +183,18 @@ def latency(vocoder: Vocoder, mel: Tensor, *, repeats: int) -> Latency:
         first_push_cold=singly[0][1],
         first_push_at_once=statistics.median(took for _, took in at_once[1:]),
     )
+
+
+def first_audio(vocoder: Vocoder, mel: Tensor, *, chunk: int) -> tuple[int, float]:
+    """Number of frames until a new stream returns audio, and the time of that push."""
+    stream, pieces = vocoder.stream(), repeated(mel, chunk)
+    while True:
+        piece = next(pieces)
+        start = time.perf_counter()
+        audio = stream.push(piece)
+        took = time.perf_counter() - start
+        if len(audio):
+            return stream.frames, took
 
 
 def overhead(vocoder: Vocoder, mel: Tensor, *, chunk: int, repeats: int) -> Overhead:
@@ -245,18 +257,6 @@ def flat(vocoder: Vocoder, mel: Tensor, *, chunk: int, minutes: float) -> Flat:
         resident_early=resident,
         resident_late=_resident(),
     )
-
-
-def _first_audio(vocoder: Vocoder, mel: Tensor, *, chunk: int) -> tuple[int, float]:
-    """Number of frames until a new stream returns audio, and the time of that push."""
-    stream, pieces = vocoder.stream(), repeated(mel, chunk)
-    while True:
-        piece = next(pieces)
-        start = time.perf_counter()
-        audio = stream.push(piece)
-        took = time.perf_counter() - start
-        if len(audio):
-            return stream.frames, took
 
 
 def _resident() -> int | None:

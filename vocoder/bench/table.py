@@ -10,20 +10,21 @@ from rich.text import Text
 from vocoder.bench.stream import Machine
 
 
-def table(model: str, facts: Mapping[str, str]) -> Table:
-    """Table of one model for the terminal, a line per fact (heading → cell)."""
+def table(model: str, runs: Sequence[Mapping[str, str]]) -> Table:
+    """Table of one model for the terminal: a line per fact (heading → cell), a column per run."""
     shown = Table(title=Text(model), title_justify="left", show_header=False, box=None)
     shown.add_column(style="bold")
-    shown.add_column(overflow="fold")
-    for heading, cell in facts.items():
-        shown.add_row(heading, cell)
+    for _ in runs:
+        shown.add_column(overflow="fold")
+    for heading in runs[0]:
+        shown.add_row(heading, *(run[heading] for run in runs))
     return shown
 
 
 def markdown(models: Sequence[tuple[str, Mapping[str, str]]], caption: str) -> str:
-    """Table in Markdown from (name, facts) of each model, a row per model, with a caption below.
+    """Table in Markdown from (name of the model, facts) of each run, a row each, with a caption.
 
-    The facts (heading → cell) of all models have the same headings.
+    The facts (heading → cell) of all runs have the same headings.
     """
     headings = list(models[0][1])
     cells = [["model", *headings], ["---", *["---:"] * len(headings)]]

@@ -13,9 +13,20 @@ from typing import Annotated
 import typer
 
 from vocoder import __version__
-from vocoder.cli.commands import bench, inference, models, streaming, training
+from vocoder.cli.commands import (
+    bench,
+    bench_busy,
+    bench_infer,
+    bench_precision,
+    deployment,
+    inference,
+    models,
+    streaming,
+    training,
+)
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.io.upgrade import FLAGS
+from vocoder.threads import prepare_environment
 
 _HELP = """Neural vocoders: turn mel spectrograms into audio, and train models that do it.
 
@@ -154,6 +165,17 @@ app.command(
 )(models.import_)
 app.command(
     epilog=_examples(
+        "vocoder export default -o default.onnx",
+        "vocoder export runs/mine/best -o mine.onnx --opset 20 --dft",
+        "vocoder export extender -o extender.onnx --no-check",
+        "vocoder export runs/mine/best -o step.onnx --stream --chunk 4",
+    )
+)(deployment.export)
+app.command(epilog=_examples("vocoder tune", "vocoder tune runs/mine/best --threads 2"))(
+    deployment.tune
+)
+app.command(
+    epilog=_examples(
         "vocoder prepare speech/ -o manifest.csv",
         "vocoder prepare data/ -o lj.csv --index data/index.csv --only speaker=lj",
         "vocoder prepare wavs/ --mels predicted/ --preset hifigan_22k_80 -o pairs.csv",
@@ -183,10 +205,28 @@ app.command(
 
 benches = typer.Typer(
     help="Measure how fast models are.",
-    epilog=_examples("vocoder bench stream", "vocoder bench extend --threads 2"),
+    epilog=_examples(
+        "vocoder bench infer",
+        "vocoder bench stream",
+        "vocoder bench extend --threads 2",
+    ),
     rich_markup_mode=None,
     no_args_is_help=True,
 )
+benches.command(
+    epilog=_examples(
+        "vocoder bench infer --threads 1,2",
+        "vocoder bench infer --system hifigan_v1 --system vocos_24k --markdown",
+        "vocoder bench infer LJ_V1/generator_v1 --runtime onnx,openvino",
+        "vocoder bench infer runs/mine/best --precision float32,bfloat16 -o speed.json",
+    )
+)(bench_infer.infer)
+benches.command(
+    epilog=_examples(
+        "vocoder bench precision",
+        "vocoder bench precision runs/mine/best speech/*.wav --threads 2 --markdown",
+    )
+)(bench_precision.precision)
 benches.command(
     epilog=_examples(
         "vocoder bench stream --threads 2",
@@ -201,11 +241,19 @@ benches.command(
         "vocoder bench extend --model runs/mine/best --pieces 10,40 --from 16000",
     )
 )(bench.extend)
+benches.command(
+    epilog=_examples(
+        "vocoder bench busy",
+        "vocoder bench busy --model runs/mine/best --system hifigan_v1 --steps 3",
+        "OMP_WAIT_POLICY=ACTIVE vocoder bench busy --threads 2",
+    )
+)(bench_busy.busy)
 app.add_typer(benches, name="bench")
 
 
 def main() -> None:
     """Entry point: bad input ends with one line on stderr and exit code 2."""
+    prepare_environment()
     try:
         _refuse_old_options(sys.argv[1:])
         app(prog_name="vocoder")

@@ -1,156 +1,134 @@
 """Batches of files: the part that the commands `mel`, `vocode`, `resynth` and `extend` share."""
 
-import fnmatch
-import glob
-import itertools
+import functools
 import logging
-import os
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
+from vocoder.cli.files.sources import Job, JobPlan
+from vocoder.cli.files.workers import in_order
 from vocoder.errors import VocoderError
-from vocoder.io.folder import Found, find_files
+from vocoder.threads import default_threads
 
-# An output with such a suffix is a file, never a directory of that name.
-_FILE_SUFFIXES = frozenset(
-    {".wav", ".flac", ".ogg", ".mp3", ".m4a", ".opus", ".aac", ".npy", ".npz", ".pt", ".pth"}
-    | {".safetensors", ".json", ".csv", ".txt"}
-)
+if TYPE_CHECKING:
+    from vocoder.inference.model import InferenceModel
+
 _SHOWN_PROBLEMS = 20
 
 
-class Source(NamedTuple):
-    """An input file, and `name`: its path below the output directory, without suffix."""
-
-    path: Path
-    name: str
-
-
-class Job(NamedTuple):
-    """A file to make (`target`) from another (`source`)."""
-
-    source: Path
-    target: Path
-
-
-class JobPlan(NamedTuple):
-    """The files to make, and a message for each group of sources that would share one."""
+class FileBatch(NamedTuple):
+    """Files to make, messages about what cannot be made, and CPU threads for all of it."""
 
     jobs: list[Job]
     problems: list[str]
+    threads: int
+    workers: int
+
+    def run(
+        self, make: Callable[[Path, Path], float], model: "InferenceModel | None" = None
+    ) -> int:
+        """Make the files as `run` does, with the threads that suit `model` in each worker."""
+        inside = max(1, self.threads // self.workers)
+        if model is not None:
+            from vocoder.inference.threads import operation_threads
+
+            inside = operation_threads(model, inside)
+
+        def with_threads(source: Path, target: Path) -> float:
+            import torch
+
+            torch.set_num_threads(inside)
+            return make(source, target)
+
+        return run(self.jobs, with_threads, problems=self.problems, workers=self.workers)
 
 
-def find_sources(
-    arguments: Iterable[str], suffixes: Iterable[str]
-) -> tuple[list[Source], list[str]]:
-    """The files that `arguments` name, each once, and a message for whatever names none.
+def prepare(
+    planned: JobPlan, problems: Sequence[str], *, threads: int | None, device: str
+) -> FileBatch:
+    """Decide how many files of a plan are made at a time; call this before a model is loaded.
 
-    An argument is a file, a directory with files of these `suffixes` at any depth, or a pattern
-    (`*`, `?`, `[…]`, `**`); the outputs of the last two keep the sub-folders. A file has as many
-    outputs as it has names, by links to it or to a folder above it. Links that lead nowhere and
-    folders that cannot be read have a message.
+    On a CPU each thread has a file of its own, as long as there are as many; other devices take one
+    file after another. `threads` is None for the default.
     """
-    suffixes = tuple(suffixes)
-    sources: dict[str, Source] = {}
-    problems = []
-    for argument in arguments:
-        path = Path(argument)
-        if path.is_dir():
-            base, found = path, find_files(path, suffixes)
-        elif not os.path.lexists(path) and glob.has_magic(argument):
-            base, found = _fixed_part(path), _expand(path)
-        else:
-            base, found = path.parent, Found([path], {})
-        if not found.files:
-            listed = ", ".join(suffixes[:4]) + (", …" if len(suffixes) > 4 else "")
-            problems.append(f"{argument}: no {listed} file there")
-        problems += [f"{skipped}: {reason}" for skipped, reason in found.skipped.items()]
-        for file in found.files:
-            name = file.relative_to(base).with_suffix("").as_posix()
-            sources.setdefault(os.path.abspath(file), Source(file, name))
-    return list(sources.values()), problems
+    import torch
 
-
-def plan(
-    sources: Sequence[Source], output: Path, *, formats: Sequence[str], chosen: str | None = None
-) -> JobPlan:
-    """Pair each source with its target: a file below the directory `output`, or that file itself.
-
-    `formats` are suffixes without the dot, `chosen` is one of them or None (that of the file, or
-    the first). Sources that would share a target, or overwrite a source, have a problem instead.
-    Raises VocoderError if `output` is a file of another format, or one file for several sources.
-    """
-    suffix = output.suffix.lower()
-    if suffix in _FILE_SUFFIXES and not output.is_dir():
-        if suffix[1:] not in ([chosen] if chosen else formats):
-            listed = chosen or ", ".join(formats)
-            raise VocoderError(f"{output}: the format here is {listed}; or name a directory")
-        if len(sources) > 1:
-            raise VocoderError(f"{output}: one file for {len(sources)} inputs; name a directory")
-        jobs = [Job(source.path, output) for source in sources]
+    if device == "cpu":
+        count = threads or default_threads()
+        workers = max(1, min(count, len(planned.jobs)))
+        # Before workers begin there must be no threads: a process that has some is not copied.
+        torch.set_num_threads(1 if workers > 1 else count)
     else:
-        ending = chosen or formats[0]
-        jobs = [Job(source.path, output / f"{source.name}.{ending}") for source in sources]
-    inputs = {os.path.realpath(source.path): source.path for source in sources}
-    makers: dict[str, list[Job]] = {}
-    for job in jobs:
-        makers.setdefault(os.path.realpath(job.target), []).append(job)
-    planned = JobPlan([], [])
-    for target, group in makers.items():
-        if problem := _conflict(group, inputs.get(target)):
-            planned.problems.append(problem)
-        else:
-            planned.jobs.extend(group)
-    return planned
+        count, workers = threads or torch.get_num_threads(), 1
+    return FileBatch(planned.jobs, [*problems, *planned.problems], count, workers)
 
 
-def _conflict(group: Sequence[Job], overwritten: Path | None) -> str | None:
-    """Why the jobs of one target cannot be done."""
-    (first, target), names = group[0], [str(job.source) for job in group]
-    if overwritten:
-        return f"{first}: would be written over the input {overwritten}; name another directory"
-    if len(group) == 1:
-        return None
-    here = all(job.source.parent == first.parent for job in group)
-    advice = "rename one of them" if here else "give the folder that holds them all, or rename one"
-    return f"{names[0]}: would be written to {target}, as {' and '.join(names[1:])}; {advice}"
+class _Outcome(NamedTuple):
+    """What became of a job: seconds of audio, seconds that it took, messages."""
+
+    seconds: float
+    took: float
+    warnings: list[str]
+    problem: str | None
 
 
 def run(
-    jobs: Sequence[Job], make: Callable[[Path, Path], float], *, problems: Sequence[str] = ()
+    jobs: Sequence[Job],
+    make: Callable[[Path, Path], float],
+    *,
+    problems: Sequence[str] = (),
+    workers: int = 1,
 ) -> int:
     """Call `make(source, target)`, which returns the seconds of audio, for every job.
 
-    Prints a line per file, and a bar on a terminal. A job that raises VocoderError is skipped; at
+    So many jobs at a time as there are `workers`; what is printed has their order: a line per file,
+    its warnings on stderr, and a bar on a terminal. A job that raises VocoderError is skipped; at
     the end the `problems` and these errors are written to stderr, a line each. Returns the exit
     code: 0, or 2 if anything failed.
     """
     console = Console(highlight=False, markup=False, soft_wrap=True)
     failed = list(problems)
-    total, begin = 0.0, time.perf_counter()
-    with progress_bar(console) as progress:
-        for job in progress.track(jobs, description=""):
-            start = time.perf_counter()
-            try:
-                with _naming(job.source):
-                    make_directory(job.target.parent)
-                    seconds = make(job.source, job.target)
-            except VocoderError as error:
-                failed.append(str(error))
-                continue
-            total += seconds
-            console.print(_line(str(job.target), seconds, time.perf_counter() - start))
-    done = len(jobs) + len(problems) - len(failed)
+    done, total, begin = 0, 0.0, time.perf_counter()
+    try:
+        with (
+            in_order(functools.partial(_attempt, make), jobs, workers=workers) as outcomes,
+            progress_bar(console) as progress,
+        ):
+            outcomes = iter(progress.track(outcomes, total=len(jobs), description=""))
+            for job, outcome in zip(jobs, outcomes, strict=True):
+                for warning in outcome.warnings:
+                    sys.stderr.write(f"{warning}\n")
+                if outcome.problem is not None:
+                    failed.append(outcome.problem)
+                    continue
+                done, total = done + 1, total + outcome.seconds
+                console.print(_line(str(job.target), outcome.seconds, outcome.took))
+    except VocoderError as error:  # of the workers
+        failed.append(str(error))
     if len(jobs) > 1:
         console.print(_line(f"{done} files", total, time.perf_counter() - begin))
     return report(failed)
+
+
+def _attempt(make: Callable[[Path, Path], float], job: Job) -> _Outcome:
+    """Do one job; a VocoderError becomes its problem."""
+    start, seconds, problem = time.perf_counter(), 0.0, None
+    with _warnings(job.source) as warnings:
+        try:
+            make_directory(job.target.parent)
+            seconds = make(job.source, job.target)
+        except VocoderError as error:
+            named = str(job.source) in str(error)
+            problem = str(error) if named else f"{job.source}: {error}"
+    return _Outcome(seconds, time.perf_counter() - start, warnings, problem)
 
 
 def report(problems: Sequence[str]) -> int:
@@ -182,44 +160,6 @@ def make_directory(directory: Path) -> None:
         raise VocoderError(f"{directory}: cannot be made ({error.strerror})") from error
 
 
-def _expand(pattern: Path) -> Found:
-    """The files that match a pattern, apart from hidden ones."""
-    if "**" in pattern.parts:  # glob would follow links in circles
-        base = _fixed_part(pattern)
-        wanted = pattern.relative_to(base).parts
-        every = find_files(base, [""])
-
-        def fits(path: Path) -> bool:
-            return _matches(path.relative_to(base).parts, wanted)
-
-        skipped = {path: why for path, why in every.skipped.items() if path.is_dir() or fits(path)}
-        return Found(list(filter(fits, every.files)), skipped)
-    names = map(Path, sorted(glob.glob(str(pattern))))
-    entries = [name for name in names if not name.is_dir()]
-    files = [entry for entry in entries if entry.is_file()]
-    lost = set(entries).difference(files)
-    return Found(files, dict.fromkeys(sorted(lost), "is a link that leads nowhere"))
-
-
-def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
-    """Whether the parts of a path match those of a pattern, of which `**` is any number."""
-    if not pattern:
-        return not parts
-    if pattern[0] == "**":
-        return any(_matches(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
-    return (
-        bool(parts)
-        and fnmatch.fnmatchcase(parts[0], pattern[0])
-        and _matches(parts[1:], pattern[1:])
-    )
-
-
-def _fixed_part(pattern: Path) -> Path:
-    """The directory above the first part of a pattern that has a wildcard."""
-    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts)
-    return Path(*fixed)
-
-
 def progress_bar(console: Console) -> Progress:
     """A progress bar with count and time left; disabled where `console` is no terminal."""
     return Progress(
@@ -236,29 +176,27 @@ def _line(name: str, seconds: float, took: float) -> str:
     return f"{printable(name)}  {seconds:.2f} s  {seconds / max(took, 1e-9):.1f} x real time"
 
 
-class _WarningLine(logging.Formatter):
-    """Warnings as one line each that names a file."""
+class _WarningLines(logging.Handler):
+    """Warnings of this thread as lines, one each, that name a file."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self.path = path
+        self.lines: list[str] = []
+        self._thread = threading.get_ident()
 
-    def format(self, record: logging.LogRecord) -> str:
-        return printable(f"warning: {self.path}: {record.getMessage()}")
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.lines.append(printable(f"warning: {self.path}: {record.getMessage()}"))
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Errors and warnings raised inside this context name `path`."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(_WarningLine(path))
+def _warnings(path: Path) -> Iterator[list[str]]:
+    """The warnings of this package inside the context, as lines that name `path`."""
+    handler = _WarningLines(path)
     logger = logging.getLogger("vocoder")
     logger.addHandler(handler)
     try:
-        yield
-    except VocoderError as error:
-        if str(path) in str(error):
-            raise
-        raise type(error)(f"{path}: {error}") from error
+        yield handler.lines
     finally:
         logger.removeHandler(handler)

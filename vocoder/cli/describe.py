@@ -23,7 +23,9 @@ from vocoder.data.manifest import SPLITS
 from vocoder.errors import ConfigError
 from vocoder.features.mel import PRESETS
 from vocoder.generators.base import BandwidthExtender
+from vocoder.inference.advice import faster
 from vocoder.inference.extender import Extender, load_extender
+from vocoder.inference.runtimes.files import is_onnx, onnx_kind
 from vocoder.inference.vocoder import Vocoder, load
 
 _SHOWN_PROBLEMS = 30
@@ -37,16 +39,21 @@ def describe(name: str) -> dict[str, Any]:
     """
     model = _load(name)
     config = model.config.to_dict()
-    weights = None if config["name"] == GRIFFIN_LIM else find_model(name) / WEIGHTS_NAME
+    weights = None
+    if is_onnx(name):
+        weights = Path(name)
+    elif config["name"] != GRIFFIN_LIM:
+        weights = find_model(name) / WEIGHTS_NAME
     stored = ("generator", "licences", "training", "scores")
     return {
         "name": config["name"],
         "alias": _alias(weights.parent) if weights else None,
         "task": "bandwidth extension" if isinstance(model, Extender) else "vocoding",
-        "path": str(weights.parent) if weights else None,
+        "path": str(weights if is_onnx(name) else weights.parent) if weights else None,
         "sample_rate": model.sample_rate,
         "parameters": model.num_parameters,
         "bytes": weights.stat().st_size if weights else 0,
+        "runs": {"path": model.network.path, "faster": faster(model)},
         "streaming": _streaming(model),
         **(
             {"cutoff_range_hz": list(model.cutoff_range)}
@@ -65,6 +72,8 @@ def _alias(directory: Path) -> str | None:
 
 
 def _load(name: str) -> Vocoder | Extender:
+    if is_onnx(name):
+        return load_extender(name) if onnx_kind(name) == "extender" else load(name)
     vocodes = is_builtin(name, GRIFFIN_LIM) or not _extends(name)
     return load(name) if vocodes else load_extender(name)
 
@@ -113,6 +122,7 @@ def model_table(model: Mapping[str, Any]) -> Table:
         **model,
         "parameters": f"{_millions(model)}, {_megabytes(model)}",
         "bytes": None,
+        "runs": {**model["runs"], "faster": "\n".join(model["runs"]["faster"])},
         "streaming": _streaming_text(model["streaming"]),
         "generator": model["generator"].get("_target_"),
         "training": {k: v for k, v in model["training"].items() if k != "config"},

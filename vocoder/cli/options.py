@@ -88,7 +88,8 @@ Output = Annotated[
 Model = Annotated[
     str,
     typer.Option(
-        metavar="MODEL", help="A built-in model (listed by `vocoder info`) or a model directory."
+        metavar="MODEL",
+        help="A built-in model (listed by `vocoder info`), a model directory or an ONNX file.",
     ),
 ]
 Preset = Annotated[
@@ -116,5 +117,54 @@ Threads = Annotated[
     int | None,
     typer.Option(
         metavar="N", min=1, callback=_set_threads, help="CPU threads; default: all cores."
+    ),
+]
+BatchThreads = Annotated[
+    int | None,
+    typer.Option(
+        "--threads",
+        metavar="N",
+        min=1,
+        help="CPU threads, for a file each where there are several; default: all cores.",
+    ),
+]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say on stderr how the model runs on this machine.")
+]
+
+
+class PrecisionName(StrEnum):
+    """Precisions that a network multiplies in."""
+
+    FLOAT32 = "float32"
+    BFLOAT16 = "bfloat16"
+    INT8 = "int8"
+    AUTO = "auto"
+
+
+Precision = Annotated[
+    PrecisionName,
+    typer.Option(
+        help="Of products in convolutions and linear layers. bfloat16 needs a CPU or GPU that has "
+        "it; `vocoder bench precision` measures what it loses. auto: bfloat16 where that is faster "
+        "and loses little."
+    ),
+]
+
+
+class RuntimeName(StrEnum):
+    """Runtimes that run a network."""
+
+    AUTO = "auto"
+    TORCH = "torch"
+    ONNX = "onnx"
+    OPENVINO = "openvino"
+
+
+Runtime = Annotated[
+    RuntimeName,
+    typer.Option(
+        help="What runs the network. auto: the fastest that `vocoder tune` measured, else torch; "
+        "of an ONNX file, onnx."
     ),
 ]

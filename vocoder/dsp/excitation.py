@@ -67,9 +67,9 @@ def minimum_phase(log_magnitude: Tensor) -> Tensor:
     Shape: [B, K, F] in nepers → [B, K, F] in radians.   Oppenheim and Schafer, sec. 12.1.
     """
     n_fft = 2 * (log_magnitude.shape[1] - 1)
-    cepstrum = torch.fft.irfft(log_magnitude, n=n_fft, dim=1)
+    cepstrum = torch.fft.irfft(log_magnitude.mT, n=n_fft)  # [B, F, n_fft]
     fold = torch.zeros(n_fft, device=cepstrum.device, dtype=cepstrum.dtype)
     fold[0] = fold[n_fft // 2] = 1.0
     fold[1 : n_fft // 2] = 2.0
-    phase: Tensor = torch.fft.rfft(cepstrum * fold[:, None], dim=1).imag
+    phase: Tensor = torch.fft.rfft(cepstrum * fold).imag.mT
     return phase

@@ -31,6 +31,14 @@ def kaiser_sinc(kernel_size: int, *, cutoff: float, half_width: float) -> Tensor
     return (taps / taps.sum()).float()
 
 
+def anti_aliasing_taps() -> Tensor:
+    """Low-pass filter of anti-aliased activations, for a quarter of the doubled rate.
+
+    Shape: [12].   Lee et al. 2023 (BigVGAN), sec. 3.3.
+    """
+    return kaiser_sinc(12, cutoff=0.25, half_width=0.3)
+
+
 def _kaiser_beta(attenuation: float) -> float:
     """Shape of the Kaiser window for a stop-band attenuation in dB (Kaiser's fit)."""
     if attenuation > 50.0:

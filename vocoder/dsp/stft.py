@@ -8,8 +8,6 @@
 Synthesis has a third one: with "causal", frame f begins on sample f * hop.
 """
 
-from functools import reduce
-from operator import add
 from typing import Literal
 
 import torch
@@ -99,13 +97,18 @@ def overlap_add(frames: Tensor, hop_length: int, tail: Tensor | None = None) -> 
     parts = -(-size // hop_length)
     # A frame is `parts` hops long. Part r of all frames is one signal, r hops late: a few shifted
     # sums, several times faster than fold(), which adds the samples one by one.
-    hops = F.pad(frames, (0, parts * hop_length - size)).reshape(batch, count, parts, hop_length)
-    signals = [F.pad(hops[:, :, late], (0, 0, late, parts - 1 - late)) for late in range(parts)]
-    if tail is not None:
-        earlier = F.pad(tail, (0, (count + parts - 1) * hop_length - tail.shape[-1]))
-        signals.append(earlier.reshape(batch, -1, hop_length))
-    blocks: Tensor = reduce(add, reversed(signals))
-    return blocks.flatten(1)[:, : (count - 1) * hop_length + size]
+    if size % hop_length:
+        frames = F.pad(frames, (0, parts * hop_length - size))
+    hops = frames.reshape(batch, count, parts, hop_length)
+    length = (count + parts - 1) * hop_length
+    if tail is None:
+        total = frames.new_zeros(batch, length)
+    else:
+        total = F.pad(tail, (0, length - tail.shape[-1]))
+    blocks = total.view(batch, -1, hop_length)
+    for late in reversed(range(parts)):
+        blocks[:, late : late + count].add_(hops[:, :, late])
+    return total[:, : (count - 1) * hop_length + size]
 
 
 def inverse_frames(spectrum: Tensor, window: Tensor) -> Tensor:
@@ -136,7 +139,14 @@ def synthesis_envelope(
         period = F.pad(squares, (0, -n_fft % hop_length)).reshape(-1, hop_length)
         hops = period.sum(0).expand(count - 1 + len(period), hop_length)
         return hops.flatten()[: (count - 1) * hop_length + n_fft].clamp_min(1e-8)
-    return overlap_add(squares.expand(1, count, n_fft), hop_length)[0].clamp_min(1e-8)
+    # Between the ends all hops are equal: a few frames are added, and a hop is repeated.
+    parts = -(-n_fft // hop_length)
+    added = torch.sym_min(count, parts)  # type: ignore[no-untyped-call]
+    few = overlap_add(squares.expand(1, added, n_fft), hop_length)
+    hops = F.pad(few, (0, parts * hop_length - n_fft)).reshape(-1, hop_length)
+    at = torch.arange(count + parts - 1, device=window.device)
+    rows = at.clamp(max=added - 1) + (at - (count - 1)).clamp(min=0)
+    return hops[rows].flatten()[: (count - 1) * hop_length + n_fft].clamp_min(1e-8)
 
 
 def istft(

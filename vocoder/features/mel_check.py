@@ -54,7 +54,7 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
 
     It sees wrong logarithms, offsets and scales, and no other settings. Shape: [M, F].
     """
-    sample = _sample(mel.detach().float())
+    sample = _sample(mel.detach()).float()
     with Float32OnCpu():
         analysis = analysis_of(spec)
     nepers = stated_nepers(sample, spec)
@@ -140,14 +140,18 @@ def _statistics_distance(mel: Tensor, target: Tensor, spec: MelSpec) -> float:
     return _distance(values * deviation + mean, target, spec)
 
 
-def _sample(mel: Tensor) -> Tensor:
-    """At most 160 frames of a mel, in pieces spread over it. Shape: [M, F] → [M, f]."""
-    frames = mel.shape[1]
+def sampled_parts(frames: int) -> list[tuple[int, int]]:
+    """First frame and end of each part of a mel of so many frames that `check_mel` looks at."""
     if frames <= _FRAMES:
-        return mel
+        return [(0, frames)]
     length = _FRAMES // _BLOCKS
     starts = [round(i * (frames - length) / (_BLOCKS - 1)) for i in range(_BLOCKS)]
-    return torch.cat([mel[:, start : start + length] for start in starts], dim=1)
+    return [(start, start + length) for start in starts]
+
+
+def _sample(mel: Tensor) -> Tensor:
+    """At most 160 frames of a mel, in pieces spread over it. Shape: [M, F] → [M, f]."""
+    return torch.cat([mel[:, begin:end] for begin, end in sampled_parts(mel.shape[1])], dim=1)
 
 
 def _too_steady(properties: MelProperties) -> bool:

@@ -3,13 +3,13 @@
 import torch
 from torch import Tensor
 
-from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.excitation import indexed_noise, noise_table
 from vocoder.dsp.filterbank import spreading_matrix
 from vocoder.dsp.stft import hann_window, istft, stft
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
+from vocoder.kernels.chunk_invariant import chunk_invariant_matmul
 
 _MOMENTUM = 0.99  # Perraudin et al. 2013, sec. 4
 _FACTOR_STEPS = 16

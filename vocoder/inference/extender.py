@@ -7,21 +7,24 @@ audio = extender(audio, sample_rate=8000)        # [T] or [C, T] at extender.sam
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, overload
 
 import torch
 from torch import Tensor, nn
 
-from vocoder.checkpoint import EXTENDER, ModelConfig, find_model, load_model
+from vocoder.checkpoint import EXTENDER, ModelConfig
 from vocoder.errors import AudioError, CheckpointError, ConfigError
 from vocoder.generators.base import BandwidthExtender
 from vocoder.inference.crossover import Crossover, LinearPhaseLowPass
 from vocoder.inference.device import find_device
 from vocoder.inference.gradients import warn_of_gradients
 from vocoder.inference.model import InferenceModel, require_finite
-from vocoder.inference.streams.extension import Chain, ExtensionStream, Planned, Stage
-from vocoder.inference.streams.windows import Windows
+from vocoder.inference.precision.choice import use
+from vocoder.inference.runtimes.choice import open_model
+from vocoder.inference.runtimes.stages import new_stage
+from vocoder.inference.streams.extension import Chain, ExtensionStream
 from vocoder.io.arrays import Array, float_tensor, like
 from vocoder.io.audio import StrPath, probe, read_blocks, write_blocks
 from vocoder.io.bandwidth import BandwidthMeter
@@ -32,15 +35,21 @@ _log = logging.getLogger(__name__)
 _FULL = 0.9  # share of the band from which on content counts as full band
 _NARROW = 0.8  # share of the lowest training cutoff below which there is a warning
 _PIECE_SECONDS = 0.5  # computed at once for whole recordings: longer pieces leave the cache
-_WINDOW_SECONDS, _OVERLAP_SECONDS = 4.0, 1.0  # for networks that cannot stream
 _BLOCK = 200  # samples, at least, that a crossover filters at once
 
 
-def load_extender(name: str | Path = EXTENDER, *, device: str = "cpu") -> "Extender":
+def load_extender(
+    name: str | Path = EXTENDER,
+    *,
+    device: str = "cpu",
+    runtime: str = "auto",
+    precision: str = "float32",
+) -> "Extender":
     """Load a bandwidth extender from a model directory, or the built-in "extender".
 
-    Raises CheckpointError if there is no such model, or it is damaged or no extender, ConfigError
-    if `device` is not available.
+    A name with the suffix .onnx is a file of `vocoder export`; `runtime` and `precision` are as for
+    `vocoder.load`. Raises CheckpointError if there is no such model, or it is damaged or no
+    extender, ConfigError if `device` is not available.
 
     >>> import torch
     >>> extender = load_extender()
@@ -48,7 +57,8 @@ def load_extender(name: str | Path = EXTENDER, *, device: str = "cpu") -> "Exten
     torch.Size([4800])
     """
     where = find_device(device)
-    network, config = load_model(find_model(name))
+    opened = open_model(name, "extender", runtime)
+    network, config = opened.generator, opened.config
     if not isinstance(network, BandwidthExtender):
         raise CheckpointError(
             f"{name}: a vocoder, not a bandwidth extender; `vocoder vocode` takes it, or "
@@ -58,7 +68,9 @@ def load_extender(name: str | Path = EXTENDER, *, device: str = "cpu") -> "Exten
         silence = torch.zeros(1, 1, 4 * network.hop_length, device="cpu", dtype=torch.float32)
         audio = network(silence)
     require_finite(audio, str(name))
-    return Extender(network, config, device=where)
+    extender = Extender(network, config, device=where)
+    use(extender, runtime=runtime, precision=precision, opened=opened)
+    return extender
 
 
 class Extender(InferenceModel):
@@ -116,6 +128,7 @@ class Extender(InferenceModel):
             output_rate=output_rate,
             cutoff=cutoff,
             preserve_low_band=preserve_low_band,
+            live=False,
         )
         pieces: tuple[Tensor, ...] = torch.split(
             channels, math.ceil(_PIECE_SECONDS * sample_rate), dim=-1
@@ -153,6 +166,7 @@ class Extender(InferenceModel):
             output_rate=output_rate,
             cutoff=cutoff,
             preserve_low_band=preserve_low_band,
+            live=False,
         )
 
         def made() -> Iterator[Tensor]:
@@ -173,6 +187,7 @@ class Extender(InferenceModel):
         output_rate: int | None = None,
         cutoff: float | None = None,
         preserve_low_band: bool = True,
+        live: bool = True,
     ) -> ExtensionStream[Tensor]: ...
     @overload
     def stream(
@@ -183,6 +198,7 @@ class Extender(InferenceModel):
         output_rate: int | None = None,
         cutoff: float | None = None,
         preserve_low_band: bool = True,
+        live: bool = True,
         arrays: type[Array],
     ) -> ExtensionStream[Array]: ...
     def stream(
@@ -193,6 +209,7 @@ class Extender(InferenceModel):
         output_rate: int | None = None,
         cutoff: float | None = None,
         preserve_low_band: bool = True,
+        live: bool = True,
         arrays: type = Tensor,
     ) -> ExtensionStream[Any]:
         """Open a live stream: `push` audio as it arrives, then `flush`; together they equal a call.
@@ -204,6 +221,7 @@ class Extender(InferenceModel):
             cutoff: Frequency in Hz above which the input has no content; half of `sample_rate` by
                 default, as it cannot be measured in advance.
             preserve_low_band: Whether the result is the input itself below the cutoff.
+            live: Whether audio is returned as soon as it can be, or in blocks of seconds.
             arrays: `torch.Tensor` or `numpy.ndarray`: the kind of pieces for type checkers, and of
                 the result of `flush` where nothing was pushed.
         """
@@ -223,9 +241,7 @@ class Extender(InferenceModel):
                 *(cutoff, self.config.name, self.cutoff_range[0]),
             )
         return ExtensionStream(
-            None
-            if complete or cutoff == 0.0
-            else self._chains(cutoff, preserve_low_band=preserve_low_band),
+            None if complete or not cutoff else self._chains(cutoff, preserve_low_band, live),
             sample_rate=sample_rate,
             network_rate=self.sample_rate,
             output_rate=output_rate,
@@ -249,7 +265,12 @@ class Extender(InferenceModel):
         hop_length = self.generator.hop_length
         return self._planned("", lambda: self._plan(self.generator, hop_length, "narrowband"))
 
-    def _chains(self, cutoff: float, *, preserve_low_band: bool) -> Callable[[], Chain]:
+    def examples(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Noise, of different length and batch size. Shape: [B, 1, T] each."""
+        short, long = noise_examples(self.generator.hop_length, device=self.device)
+        return {"narrowband": short}, {"narrowband": long}
+
+    def _chains(self, cutoff: float, preserve_low_band: bool, live: bool) -> Callable[[], Chain]:
         """Constructor of the chain of one channel, for a recording that ends at `cutoff`."""
         block = self.generator.hop_length * math.ceil(_BLOCK / self.generator.hop_length)
         filters = {"sample_rate": self.sample_rate, "block": block}
@@ -262,17 +283,8 @@ class Extender(InferenceModel):
             with Float32OnCpu():
                 both = Crossover(cutoff, **filters)
             crossover = self._plan(both, block, "recording", "wide")
-        return lambda: Chain(self._new_stage(), multiple=block, limit=limit, crossover=crossover)
-
-    def _new_stage(self) -> Stage:
-        """The network at the beginning of a stream: exact, or on overlapping windows."""
-        if self.can_stream:
-            return Planned(self.plan())
-        hop, rate = self.generator.hop_length, self.sample_rate
-        size, overlap = (
-            math.ceil(seconds * rate / hop) * hop for seconds in (_WINDOW_SECONDS, _OVERLAP_SECONDS)
-        )
-        return Windows(self.generator, size=size, overlap=overlap)
+        stage = partial(new_stage, self, self.plan, live=live)
+        return lambda: Chain(stage(), multiple=block, limit=limit, crossover=crossover)
 
     def _plan(self, module: nn.Module, hop_length: int, *inputs: str) -> Plan:
         examples = noise_examples(hop_length, device=self.device)

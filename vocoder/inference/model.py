@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Hashable
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -14,12 +14,21 @@ from vocoder.errors import CheckpointError, ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
 from vocoder.generators.pitched.base import PitchedGenerator
+from vocoder.inference.captured import CapturedGenerator, captured_plan
+from vocoder.inference.compiled.just_in_time import JustInTime
 from vocoder.inference.device import find_device
+from vocoder.inference.memory import keep_freed_memory
 from vocoder.inference.network import Eager, Network
+from vocoder.inference.parts import SourceFilterInParts
+from vocoder.inference.precision.hardware import require
+from vocoder.inference.precision.network import LowName, LowPrecision
 from vocoder.io.defaults import Float32OnCpu
 from vocoder.nn.pitch import NoPitch
 from vocoder.nn.weight_norm import count_weights
 from vocoder.streaming.plan import Plan
+
+# All but those of another runtime.
+_OURS = (Eager, CapturedGenerator, JustInTime, LowPrecision, SourceFilterInParts)
 
 
 class InferenceModel:
@@ -27,7 +36,8 @@ class InferenceModel:
 
     `network` is its generator as it runs on this machine, and `network.path` says how.
     `config` is the content of its config.json, `sample_rate` that of its output in Hz, and
-    `num_parameters` the number of its weights, weight norm folded in. Plans of streams are made
+    `num_parameters` the number of its weights, weight norm folded in. `precision` is that of calls:
+    "float32", "bfloat16" or "int8"; streams and gradients are in float32. Plans of streams are made
     once, when they are first needed. A model can be copied, pickled and sent to other processes.
     Raises ConfigError for a device that cannot run it.
     """
@@ -42,16 +52,22 @@ class InferenceModel:
         self._weights = generator.state_dict()
         self.generator = generator.freeze()
         self.network: Network = Eager(self.generator)
+        self.precision: Literal["float32", LowName] = "float32"
         self._forget_plans()
+        keep_freed_memory()
         self.to(device)
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but plans and locks, which every copy makes for itself."""
-        return {k: v for k, v in vars(self).items() if k not in ("_planning", "_plans")}
+        state = {k: v for k, v in vars(self).items() if k not in ("_planning", "_plans")}
+        if isinstance(self.network, _OURS):
+            state["network"] = Eager(self.generator)
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._forget_plans()
+        self._choose_network()
 
     def _forget_plans(self) -> None:
         self._planning = threading.Lock()
@@ -74,10 +90,25 @@ class InferenceModel:
                 f"{self.config.name} computes in double precision, which mps devices lack; "
                 "use the device cpu"
             )
+        if self.precision != "float32":
+            require(self.precision, where)
         self._device = where
         with self._planning:
             self._plans.clear()  # they hold weights
         self._move(where)
+        return self
+
+    def compute_in(self, precision: Literal["float32", LowName]) -> Self:
+        """Let calls compute in a precision, in place, by PyTorch; streams stay in float32.
+
+        Raises ConfigError for a device without it, and for a network that needs float32.
+        """
+        before, self.precision = self.precision, precision
+        try:
+            self._choose_network()
+        except ConfigError:
+            self.precision = before
+            raise
         return self
 
     def save(self, directory: str | Path) -> None:
@@ -93,13 +124,31 @@ class InferenceModel:
 
     def _move(self, device: torch.device) -> None:
         self.generator.to(device)
+        self._choose_network()
+
+    def _choose_network(self) -> None:
+        """Run the generator in the way that suits its device, unless another runtime runs it."""
+        if not isinstance(self.network, _OURS):
+            return
+        if self.precision != "float32":
+            self.network = LowPrecision(self.generator, self._device, self.precision)
+        elif self._device.type == "cpu" and SourceFilterInParts.fits(self.generator):
+            self.network = SourceFilterInParts(self.generator)
+        elif self._device.type == "cpu":
+            self.network = JustInTime(self.generator, self.examples)
+        else:
+            self.network = Eager(self.generator)
+
+    def examples(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Two examples of the generator's inputs, of different length and batch size."""
+        raise NotImplementedError
 
     def _planned(self, key: Hashable, make: Callable[[], Plan]) -> Plan:
         """The plan for `key`, made once; one that cannot be made raises ConfigError every time."""
         with self._planning:
             if key not in self._plans:
                 try:
-                    self._plans[key] = make()
+                    self._plans[key] = captured_plan(make(), self._device)
                 except ConfigError as error:
                     self._plans[key] = ConfigError(f"{self.config.name}: {error}")
             plan = self._plans[key]

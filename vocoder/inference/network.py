@@ -10,8 +10,10 @@ from vocoder.generators.base import Generator
 class Network(Protocol):
     """A generator, run in one way or another: features in, audio out."""
 
-    path: str
-    """One line in words: how the generator runs."""
+    @property
+    def path(self) -> str:
+        """One line in words: how the generator runs."""
+        ...
 
     def __call__(self, **features: Tensor) -> Tensor:
         """Generate audio. Shape: features as of the generator → [B, C, T]."""

@@ -5,41 +5,46 @@ mel = vocoder.mel(audio, sample_rate=44100)       # [M, F]
 audio = vocoder(mel)                              # [T] at vocoder.sample_rate
 """
 
-import logging
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, overload
 
-import torch
-import torch.nn.functional as F
+import numpy as np
 from torch import Tensor
 
 from vocoder.build import build
-from vocoder.checkpoint import GRIFFIN_LIM, ModelConfig, find_model, is_builtin, load_model
-from vocoder.errors import AudioError, CheckpointError, ConfigError, MelMismatchError
-from vocoder.features.mel import MelSpec, MelSpectrogram
-from vocoder.features.mel_check import check_mel
+from vocoder.checkpoint import GRIFFIN_LIM, ModelConfig, is_builtin
+from vocoder.errors import CheckpointError, ConfigError, MelMismatchError
+from vocoder.features.mel import MelSpec
 from vocoder.features.mel_conversion import convert, layout
-from vocoder.generators.base import BandwidthExtender, Generator
-from vocoder.inference.batches import matching_f0, silenced
+from vocoder.generators.base import BandwidthExtender
+from vocoder.inference.batches import padded, paired, silenced, similar
 from vocoder.inference.device import find_device
 from vocoder.inference.gradients import require_differentiable, warn_of_gradients, with_gradient
-from vocoder.inference.model import InferenceModel, require_vocoder
-from vocoder.inference.network import Eager, Network
-from vocoder.inference.streams.analysis import MelStream
-from vocoder.inference.streams.synthesis import Stream, astream
+from vocoder.inference.live import LiveVocoder, require_part
+from vocoder.inference.long.blocks import Features, fill, require_audio, trimmed
+from vocoder.inference.long.mel_files import MelSource
+from vocoder.inference.model import require_vocoder
+from vocoder.inference.precision.choice import use
+from vocoder.inference.runtimes.choice import open_model
 from vocoder.io.arrays import Array, float_tensor, like
-from vocoder.io.audio import resample_soxr
+from vocoder.io.audio import StrPath, write_blocks
 from vocoder.io.defaults import Float32OnCpu
-from vocoder.streaming.plan import Plan, noise_examples
-
-_log = logging.getLogger(__name__)
 
 
 def load(
-    name: str | Path = "default", *, device: str = "cpu", mel: MelSpec | None = None
+    name: str | Path = "default",
+    *,
+    device: str = "cpu",
+    mel: MelSpec | None = None,
+    runtime: str = "auto",
+    precision: str = "float32",
 ) -> "Vocoder":
     """Load a vocoder from a model directory or by a built-in name ("default", "griffin-lim").
+
+    A name with the suffix .onnx is a file of `vocoder export`. `runtime` is "torch", "onnx",
+    "openvino" or "auto": the fastest that was measured (`vocoder tune`), else PyTorch, and of a
+    file onnxruntime. `precision` of calls is "float32", "bfloat16" on CPUs and GPUs that have it,
+    or "auto", the faster of both where they differ little; streams stay in float32.
 
     "griffin-lim" has no weights and works for any `mel` (preset hifigan_22k_80 by default); every
     other model has its own mel settings. Raises CheckpointError if there is no such model or it is
@@ -56,8 +61,11 @@ def load(
         config = griffin_lim(mel or MelSpec.preset("hifigan_22k_80"))
         with Float32OnCpu():
             generator = build(config.generator, GRIFFIN_LIM)
-        return Vocoder(generator, config, device=where)
-    generator, config = load_model(find_model(name))
+        vocoder = Vocoder(generator, config, device=where)
+        use(vocoder, runtime=runtime, precision=precision)
+        return vocoder
+    opened = open_model(name, "vocoder", runtime)
+    generator, config = opened.generator, opened.config
     if isinstance(generator, BandwidthExtender):
         raise CheckpointError(
             f"{name}: a bandwidth extender, not a vocoder; `vocoder extend` takes it, or "
@@ -66,7 +74,9 @@ def load(
     if mel not in (None, config.mel):
         raise ConfigError(f"{name} has its own mel settings; only {GRIFFIN_LIM} takes any")
     require_vocoder(generator, config.mel, str(name))
-    return Vocoder(generator, config, device=where)
+    vocoder = Vocoder(generator, config, device=where)
+    use(vocoder, runtime=runtime, precision=precision, opened=opened)
+    return vocoder
 
 
 def griffin_lim(mel: MelSpec) -> ModelConfig:
@@ -79,30 +89,13 @@ def griffin_lim(mel: MelSpec) -> ModelConfig:
     )
 
 
-class Vocoder(InferenceModel):
+class Vocoder(LiveVocoder):
     """A vocoder: a generator of audio from mels, with its mel contract, on one device.
 
-    Every method takes tensors or NumPy arrays of floats and returns the same kind. A call computes
-    its whole input at once, so memory grows with its length.
+    Every method takes tensors or NumPy arrays of floats and returns the same kind. Up to 10 seconds
+    of audio, 40 on a GPU, are computed in one call; more in blocks, with the same result to
+    rounding, so that working memory does not grow with the length.
     """
-
-    def __init__(
-        self, generator: Generator, config: ModelConfig, *, device: torch.device | str = "cpu"
-    ) -> None:
-        self.spec = config.mel
-        with Float32OnCpu():
-            self._transform = MelSpectrogram(self.spec)
-        self._checked = False  # whether a mel on an accelerator has been checked
-        super().__init__(generator, config, device=device)
-
-    def mel(self, audio: Array, *, sample_rate: int) -> Array:
-        """Compute the log-mel of audio at any rate, with this model's settings.
-
-        Channels are averaged, the rate is converted, and zeros fill up the last frame, so that
-        vocoding the mel gives at least the samples of the input. Raises AudioError.
-        Shape: [T] or [C, T] → [M, F].
-        """
-        return like(self._mel(self._mono(audio, sample_rate)), audio)
 
     def __call__(
         self,
@@ -117,24 +110,119 @@ class Vocoder(InferenceModel):
         `spec` has the settings of the mel, if they are not this model's: it is converted where
         that is exact. `f0` in Hz, 0 where unvoiced, replaces the pitch estimate of a source-filter
         model; other models take none. `lengths` are the frames of each item of a padded batch:
-        frames after them are treated as silence, and are zero in the audio. Raises
-        MelMismatchError, or ConfigError for an f0 that the model does not take.
+        each has the audio that it has alone, and zeros after it. Raises MelMismatchError, or
+        ConfigError for an f0 that the model does not take.
         Shape: [M, F], or [F, M] if only that fits, → [T]; a batch [B, M, F] → [B, T]. f0: [F], or
         [B, F].
         """
         warn_of_gradients(mel, "the mel", "Vocoder.differentiable passes them")
         given = spec or self.spec
         frames = layout(float_tensor(mel, "the mel", MelMismatchError), given)
-        batch = convert(frames, given, self.spec).to(self.device)
-        batch = batch[None] if frames.ndim == 2 else batch
-        if lengths is not None:
-            batch = silenced(batch, lengths, self.spec.silence)
-        self._warn_if_unlikely(frames, given, lengths)
-        pitch = None if f0 is None else float_tensor(f0, "f0", ConfigError)
-        audio = self._generate(batch, pitch)
-        for item, length in enumerate([] if lengths is None else lengths):
-            audio[item, self.generator.samples(length) :] = 0.0
-        return like(audio[0] if frames.ndim == 2 else audio, mel)
+        batch = frames if frames.ndim == 3 else frames[None]
+        convert(batch[..., :0], given, self.spec)  # raises before anything is computed
+        pitch = None if f0 is None else self._pitch(float_tensor(f0, "f0", ConfigError), batch)
+        synthesis, whole = self._synthesis(f0=f0 is not None), batch.shape[-1]
+        if lengths is None:
+            self._warn_if_unlikely(frames, given)
+            size = synthesis.block if synthesis.is_long(whole) else whole
+            blocks = synthesis.blocks(self._pieces(batch, pitch, given, size))
+            samples = self.generator.samples(whole)
+            audio = fill((block.to(batch.device) for block in blocks), samples)
+        else:
+            batch = silenced(batch, lengths, given.silence)
+            self._warn_if_unlikely(frames, given, lengths)
+            (features,) = self._pieces(batch, pitch, given, whole)
+            audio = synthesis.ragged(features, lengths)
+        return like(audio if frames.ndim == 3 else audio[0], mel)
+
+    def batch(
+        self,
+        mels: Sequence[Array],
+        *,
+        f0: Sequence[Array] | None = None,
+        spec: MelSpec | None = None,
+    ) -> list[Array]:
+        """Generate audio from mels of any lengths: what a call makes of each of them.
+
+        On a GPU, those of similar lengths are computed together. Raises as a call does.
+        Shape: [M, F] each → [T] each; f0: [F] each.
+        """
+        pairs = list(paired(mels, f0))
+        given, made = spec or self.spec, list(mels)
+        tensors = [layout(float_tensor(m, "the mel", MelMismatchError), given) for m in mels]
+        lengths = [mel.shape[-1] for mel in tensors]
+        for group in similar(lengths, self._synthesis().most_frames):
+            if len(group) == 1:
+                (item,) = group
+                made[item] = self(mels[item], f0=pairs[item][1], spec=spec)
+                continue
+            ends = [lengths[item] for item in group]
+            pitches = [
+                float_tensor(pairs[i][1], "f0", ConfigError) for i in group if f0 is not None
+            ]
+            audio = self(
+                padded([tensors[item] for item in group]),
+                f0=padded(pitches) if pitches else None,
+                lengths=ends,
+                spec=spec,
+            )
+            for item, end, row in zip(group, ends, audio, strict=True):
+                made[item] = like(row[: self.generator.samples(end)].clone(), mels[item])
+        return made
+
+    def blocks(
+        self,
+        mel: Array | Iterable[Array],
+        *,
+        f0: Array | Iterable[Array] | None = None,
+        spec: MelSpec | None = None,
+    ) -> Iterator[Array]:
+        """Generate the audio of a long mel block by block, in constant memory.
+
+        The mel is one array, or an iterable of its parts [M, f], such as a generator that reads
+        them; f0 likewise. The blocks, joined, equal one call. Raises as a call does, while it runs;
+        a network that needs the whole mel computes it at once and, if it is long, logs a warning.
+        Shape: [M, F] → [t] each.
+        """
+        given, synthesis = spec or self.spec, self._synthesis(f0=f0 is not None)
+        kinds: list[Array] = []
+
+        def pieces() -> Iterator[Features]:
+            whole = isinstance(mel, Tensor | np.ndarray)
+            mels, contours = (mel, f0) if not whole else ([mel], None if f0 is None else [f0])
+            for part, contour in paired(mels, contours):
+                kinds[:] = kinds or [part[..., :0]]
+                frames = float_tensor(part, "the mel", MelMismatchError)
+                frames = layout(frames, given) if whole else frames
+                require_part(frames, given)
+                pitch = None if contour is None else float_tensor(contour, "f0", ConfigError)
+                if pitch is not None:
+                    pitch = self._pitch(pitch, frames[None])
+                yield from self._pieces(frames[None], pitch, given, synthesis.block)
+
+        for block in synthesis.blocks(pieces()):
+            yield like(block[0], kinds[0])
+
+    def file(
+        self, source: StrPath | MelSource, target: StrPath, *, spec: MelSpec | None = None
+    ) -> int:
+        """Vocode a mel file into an audio file, in constant memory; returns the samples written.
+
+        `spec` has the settings of the mel if the file does not state them; without both, they are
+        this model's. npy and safetensors files are read in parts, others whole. Raises
+        MelMismatchError, VocoderError; then nothing is written.
+        """
+        mel = source if isinstance(source, MelSource) else MelSource(source)
+        given = mel.spec or spec or self.spec
+        sample, frames = mel.sample(given), mel.frames(given)
+        try:
+            convert(sample, given, self.spec)
+        except MelMismatchError as error:
+            raise MelMismatchError(f"{mel.path}: {error}") from error
+        self._warn_if_unlikely(sample, given)
+        parts = mel.parts(given, [*range(0, frames, self._synthesis().block), frames])
+        blocks = self.blocks(parts, spec=given)
+        return write_blocks(target, (block[None] for block in blocks), self.sample_rate)
 
     def differentiable(
         self, mel: Tensor, *, f0: Tensor | None = None, spec: MelSpec | None = None
@@ -147,155 +235,34 @@ class Vocoder(InferenceModel):
         require_differentiable(self.generator)
         given = spec or self.spec
         frames = layout(with_gradient(mel, "the mel", MelMismatchError), given)
-        batch = convert(frames, given, self.spec).to(self.device)
-        pitch = None if f0 is None else with_gradient(f0, "f0", ConfigError)
-        batch = batch[None] if frames.ndim == 2 else batch
-        audio = self._forward(batch, pitch, Eager(self.generator))
-        return like(audio[0] if frames.ndim == 2 else audio, mel)
+        batch = frames if frames.ndim == 3 else frames[None]
+        pitch = None if f0 is None else self._pitch(with_gradient(f0, "f0", ConfigError), batch)
+        (features,) = self._pieces(batch, pitch, given, batch.shape[-1])
+        require_audio(self.generator, batch.shape[-1])
+        audio: Tensor = self.generator(**features)[:, 0]
+        return like(audio if frames.ndim == 3 else audio[0], mel)
 
     def resynth(self, audio: Array, *, sample_rate: int) -> Array:
         """Copy synthesis, audio to mel to audio, of the input's length at the model's rate.
 
         Shape: [T] or [C, T] → [T · self.sample_rate / sample_rate].
         """
-        signal = self._mono(audio, sample_rate)
-        return like(self._generate(self._mel(signal)[None])[0, : len(signal)], audio)
+        mels, samples = self._mels(audio, sample_rate)
+        return like(fill(self._copied(mels, samples), samples)[0], audio)
 
-    @overload
-    def stream(self, *, f0: bool = False, spec: MelSpec | None = None) -> Stream[Tensor]: ...
-    @overload
-    def stream(
-        self, *, f0: bool = False, spec: MelSpec | None = None, arrays: type[Array]
-    ) -> Stream[Array]: ...
-    def stream(
-        self, *, f0: bool = False, spec: MelSpec | None = None, arrays: type = Tensor
-    ) -> Stream[Any]:
-        """Open a live stream: `push` mels as they arrive, then `flush`; together they equal a call.
+    def resynth_file(self, source: StrPath, target: StrPath) -> int:
+        """Copy synthesis of one audio file into another, in constant memory, as `resynth` does.
 
-        With `f0` every mel is pushed with its F0, which replaces a source-filter model's estimate.
-        `spec` has the settings of the mels, if they are not this model's. Audio has the array kind
-        of the mel that was pushed; `arrays` (`torch.Tensor` or `numpy.ndarray`) is that kind for
-        type checkers, and for `flush` where nothing was pushed. Raises ConfigError, naming the
-        module, for a network that needs the whole mel at once; MelMismatchError.
+        Returns the samples written. Raises AudioError; then nothing is written.
         """
-        given = spec or self.spec
-        convert(torch.tensor(given.silence)[:, None], given, self.spec)  # raises before any push
+        return write_blocks(target, self._copied(*self._file_mels(source)), self.sample_rate)
 
-        def prepare(mel: Tensor) -> Tensor:
-            if mel.ndim != 2 or mel.shape[0] != given.n_mels:
-                raise MelMismatchError(
-                    f"a stream takes mels [{given.n_mels}, f]; this one has {list(mel.shape)}"
-                )
-            return convert(mel, given, self.spec)
-
-        return Stream(self.plan(f0=f0), prepare, device=self.device, arrays=arrays)
-
-    @overload
-    def mel_stream(self, *, sample_rate: int) -> MelStream[Tensor]: ...
-    @overload
-    def mel_stream(self, *, sample_rate: int, arrays: type[Array]) -> MelStream[Array]: ...
-    def mel_stream(self, *, sample_rate: int, arrays: type = Tensor) -> MelStream[Any]:
-        """Open a live stream from audio at any rate to this model's mel: `push`, then `flush`.
-
-        Its frames are those of `mel`, and can be pushed into `stream`. Raises AudioError.
-        """
-        return MelStream(self.spec, sample_rate=sample_rate, device=self.device, arrays=arrays)
-
-    def astream(
-        self, mels: AsyncIterable[Array] | Iterable[Array], *, spec: MelSpec | None = None
-    ) -> AsyncIterator[Array]:
-        """Generate audio from mels that arrive one by one, as an asynchronous iterator.
-
-        `async for audio in vocoder.astream(mels)`; the network runs in another thread. Raises as
-        `stream` and `Stream.push` do.
-        """
-        stream: Stream[Any] = self.stream(spec=spec)
-        return astream(stream, mels)
-
-    def plan(self, *, f0: bool = False) -> Plan:
-        """Plan of this model's streams, with its look-ahead and latency; made once.
-
-        Raises ConfigError as `stream` does.
-        """
-        return self._planned(f0, lambda: self._new_plan(f0))
-
-    def _move(self, device: torch.device) -> None:
-        super()._move(device)
-        self._transform.to(device)
-
-    def _new_plan(self, f0: bool) -> Plan:
-        takes_f0 = "f0" in self.generator.features
-        if f0 and not takes_f0:
-            raise ConfigError("it takes no f0; a source-filter model does")
-        examples = []
-        for audio in noise_examples(self.spec.hop_length, device=self.device):
-            with torch.inference_mode():
-                example = {"mel": self._transform(audio)}
-            if f0:
-                example["f0"] = torch.full_like(example["mel"][:, 0], 150.0)
-            examples.append(example)
-        try:
-            return Plan(self.generator, *examples)
-        except ConfigError as error:
-            hint = "; a stream with F0 (f0=True) needs no estimate"
-            raise ConfigError(f"{error}{hint if takes_f0 and not f0 else ''}") from error
-
-    def _mono(self, audio: Array, sample_rate: int) -> Tensor:
-        """Mean of the channels at the model's rate. Shape: [T] or [C, T] → [T']."""
-        warn_of_gradients(audio, "the audio", "MelSpectrogram(vocoder.spec) passes them")
-        signal = float_tensor(audio, "the audio", AudioError)
-        shape = list(signal.shape)
-        if signal.numel() == 0:
-            raise AudioError(f"the audio is empty (shape {shape})")
-        if signal.ndim not in (1, 2) or (signal.ndim == 2 and shape[0] > shape[1]):
-            raise AudioError(f"audio has the shape [T] or [C, T]; this one has {shape}")
-        if signal.ndim == 2:
-            signal = signal.mean(dim=0)
-        signal = resample_soxr(signal, sample_rate, self.sample_rate)
-        if len(signal) == 0:
-            raise AudioError(f"the audio has no sample left at {self.sample_rate} Hz")
-        return signal.to(self.device)
-
-    def _mel(self, signal: Tensor) -> Tensor:
-        """Mel of a signal, whose last frame is filled up with zeros. Shape: [T] → [M, F]."""
-        padded = F.pad(signal, (0, -len(signal) % self.spec.hop_length))
-        with torch.inference_mode():
-            mel: Tensor = self._transform(padded[None, None])[0]
-        return mel.clone()  # outside inference mode, so that callers may write to it
-
-    def _generate(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
-        """Audio of a batch in the model's settings. Shape: [B, M, F], [B, F] → [B, T]."""
-        with torch.inference_mode():
-            audio = self._forward(mel, f0, self.network)
-        return audio.clone()  # outside inference mode, so that callers may write to it
-
-    def _forward(self, mel: Tensor, f0: Tensor | None, network: Network) -> Tensor:
-        """Audio as of `_generate`, with gradients where `network` passes them."""
-        features = {"mel": mel}
-        if f0 is not None:
-            if "f0" not in self.generator.features:
-                raise ConfigError(f"{self.config.name} takes no f0; a source-filter model does")
-            features["f0"] = matching_f0(f0, mel)
-        if self.generator.samples(mel.shape[-1]) < 1:
-            raise MelMismatchError(
-                f"the mel has {mel.shape[-1]} frame, too few for a sample of audio"
-            )
-        return network(**features)[:, 0]
-
-    def _warn_if_unlikely(
-        self, mel: Tensor, spec: MelSpec, lengths: Sequence[int] | None = None
-    ) -> None:
-        """Log a warning if the mel, or the batch, does not look like one of `spec`.
-
-        On an accelerator only the first mel is checked: reading the result waits for the device.
-        """
-        if mel.device.type != "cpu":
-            if self._checked:
-                return
-            self._checked = True
-        items = list(mel) if mel.ndim == 3 else [mel]
-        ends = lengths or [mel.shape[-1]] * len(items)
-        inside = [item[:, :end] for item, end in zip(items, ends, strict=True)]
-        found = check_mel(torch.cat(inside, dim=1).cpu(), spec)
-        if found:
-            _log.warning("the mel %s", found.explanation)
+    def _copied(self, mels: Iterator[Tensor], samples: int) -> Iterator[Tensor]:
+        """Audio of so many samples from the parts of a mel. Shape: [M, f] each → [1, t] each."""
+        synthesis = self._synthesis()
+        pieces = (
+            piece
+            for mel in mels
+            for piece in self._pieces(mel[None], None, self.spec, synthesis.block)
+        )
+        return trimmed(synthesis.blocks(pieces), samples)

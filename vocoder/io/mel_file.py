@@ -37,7 +37,7 @@ from vocoder.io.untrusted import (
 )
 
 SUFFIXES = (".npy", ".npz", ".pt", ".pth", ".mel", ".safetensors")
-_SPEC = "mel_spec"  # key of the contract in .pt and .safetensors files
+SPEC_KEY = "mel_spec"  # key of the contract in .pt and .safetensors files
 _NAMES = ("mel", "mels", "melspec", "mel_spectrogram", "mel_outputs", "feats")
 _SHOWN = 5  # arrays of a file in a message
 
@@ -61,7 +61,7 @@ def read_mel(path: str | Path) -> MelFile:
     path = Path(path)
     try:
         arrays, values = _content(path)
-        spec = None if values is None else MelSpec.from_dict(values, f"{path}: {_SPEC}")
+        spec = None if values is None else MelSpec.from_dict(values, f"{path}: {SPEC_KEY}")
         mel = float_tensor(_mel(arrays, path), f"{path}: the mel", MelMismatchError)
     except VocoderError:
         raise
@@ -119,8 +119,8 @@ def _content(path: Path) -> tuple[Arrays, Any]:
         return _read_pt(path)
     if head[8:9] == b"{":
         tensors, metadata = load_safetensors(path)
-        text = metadata.get(_SPEC)
-        return dict(tensors), None if text is None else parse_json(text, f"{path}: {_SPEC}")
+        text = metadata.get(SPEC_KEY)
+        return dict(tensors), None if text is None else parse_json(text, f"{path}: {SPEC_KEY}")
     raise VocoderError(
         f"{path}: not a mel file; .npy, .npz, safetensors and what torch.save writes are read"
     )
@@ -134,20 +134,22 @@ def _read_npy(file: BinaryIO, path: Path) -> tuple[Arrays, Any]:
         number = len(arrays) + 1
         array = load_npy(file, left, f"{path}: array {number}", MelMismatchError)
         if array.dtype == np.uint8 and array.ndim == 1:
-            return arrays, parse_json(array.tobytes(), f"{path}: {_SPEC}")
+            return arrays, parse_json(array.tobytes(), f"{path}: {SPEC_KEY}")
         arrays[f"array {number}"] = array
     return arrays, None
 
 
 def _read_pt(path: Path) -> tuple[Arrays, Any]:
     content = load_torch(path)
-    values = content.get(_SPEC) if isinstance(content, dict) else None
+    values = content.get(SPEC_KEY) if isinstance(content, dict) else None
     if isinstance(values, Tensor | np.ndarray):  # not settings: somebody's name for a mel
         values = None
     try:
         json.dumps(values)
     except (TypeError, ValueError) as error:
-        raise VocoderError(f"{path}: {_SPEC} holds other things than numbers and texts") from error
+        raise VocoderError(
+            f"{path}: {SPEC_KEY} holds other things than numbers and texts"
+        ) from error
     arrays: Arrays = {}
     _collect(content, "", arrays)
     return arrays, values
@@ -206,12 +208,12 @@ def _encode_npy(mel: Tensor, spec: dict[str, Any]) -> bytes:
 
 def _encode_pt(mel: Tensor, spec: dict[str, Any]) -> bytes:
     file = io.BytesIO()
-    torch.save({"mel": mel, _SPEC: spec}, file)
+    torch.save({"mel": mel, SPEC_KEY: spec}, file)
     return file.getvalue()
 
 
 def _encode_safetensors(mel: Tensor, spec: dict[str, Any]) -> bytes:
-    return safetensors.torch.save({"mel": mel}, metadata={_SPEC: json.dumps(spec)})
+    return safetensors.torch.save({"mel": mel}, metadata={SPEC_KEY: json.dumps(spec)})
 
 
 _ENCODERS = {".npy": _encode_npy, ".pt": _encode_pt, ".safetensors": _encode_safetensors}

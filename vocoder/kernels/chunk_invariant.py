@@ -61,7 +61,7 @@ def chunk_invariant_conv1d(
         # Apart from the kernel, so that a stream, which pads its ends alone, runs the same one.
         return kernel(_padded(x, pad), bias)
     wide = None if bias is None else bias.double()
-    return F.conv1d(x.double(), weight.double(), wide, step, pad, spread, groups).to(x.dtype)
+    return _double_conv(x.double(), weight.double(), wide, (step, pad, spread, groups)).to(x.dtype)
 
 
 def chunk_invariant_matmul(matrix: Tensor, columns: Tensor) -> Tensor:
@@ -77,9 +77,21 @@ class ChunkInvariantLinear(nn.Linear):
         return chunk_invariant_linear(x, self.weight, self.bias)
 
 
-def make_chunk_invariant(module: nn.Module) -> None:
-    """Make linear layers and 1-D convolutions with zero padding chunk-invariant, in place."""
+def double_linear(x: Tensor, weight: Tensor) -> Tensor:
+    """`F.linear` in double precision, rounded at the end.   Shape: […, I], [O, I] → […, O]."""
+    return (x.double() @ weight.double().mT).to(x.dtype)
+
+
+def make_chunk_invariant(module: nn.Module, *, double: bool = False) -> None:
+    """Make linear layers and 1-D convolutions with zero padding chunk-invariant, in place.
+
+    With `double`, linear layers and ungrouped convolutions compute in double precision on any
+    machine: for results that should not depend on the machine either, as they accumulate.
+    """
     for layer in module.modules():
+        dense = isinstance(layer, nn.Linear) or (isinstance(layer, nn.Conv1d) and layer.groups == 1)
+        if double and dense:
+            layer.double()
         if type(layer) is nn.Linear:
             layer.__class__ = ChunkInvariantLinear
         elif isinstance(layer, nn.Conv1d) and layer.padding_mode == "zeros":
@@ -93,6 +105,22 @@ def is_chunk_invariant(module: nn.Module) -> bool:
         isinstance(layer, ChunkInvariantLinear) or "_conv_forward" in vars(layer)
         for layer in module.modules()
     )
+
+
+def _double_conv(
+    x: Tensor, weight: Tensor, bias: Tensor | None, sizes: tuple[int, int, int, int]
+) -> Tensor:
+    """A convolution in double precision, by products of matrices: libraries have no fast kernel."""
+    stride, pad, dilation, groups = sizes
+    if stride > 1 or groups > 1:
+        return F.conv1d(x, weight, bias, stride, pad, dilation, groups)
+    frames = F.pad(x.mT, (0, 0, pad, pad))  # [B, T, I]
+    count = frames.shape[1] - (weight.shape[2] - 1) * dilation
+    taps = weight.permute(2, 1, 0)  # [K, I, O]
+    total = frames[:, :count] @ taps[0]
+    for tap in range(1, len(taps)):
+        total = total + frames[:, tap * dilation : tap * dilation + count] @ taps[tap]
+    return (total if bias is None else total + bias).mT
 
 
 def _conv_forward(sizes: tuple[Any, ...], x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -3,10 +3,9 @@
 import torch
 from torch import Tensor, nn
 
-from vocoder.dsp.lowpass import downsample2, kaiser_sinc, upsample2
+from vocoder.dsp.lowpass import anti_aliasing_taps, downsample2, upsample2
+from vocoder.kernels.anti_aliased import EPS as EPS, anti_aliased, has_kernel
 
-EPS = 1e-9  # as published: keeps the division finite where a learned magnitude reaches 0
-_TAPS = 12
 SLOPE = 0.1  # of the leaky ReLU of HiFi-GAN and its descendants
 # Of the last one in their published networks: torch's default slope.
 EXIT_SLOPE = 0.01
@@ -27,8 +26,13 @@ class Snake(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the activation pointwise."""
+        alpha, beta = self.values()
+        return x + torch.sin(alpha * x).square() / (beta + EPS)
+
+    def values(self) -> tuple[Tensor, Tensor]:
+        """α, and β, which is α.   Shape: [C, 1]."""
         alpha = _value(self.alpha, self.log_scale)
-        return x + torch.sin(alpha * x).square() / (alpha + EPS)
+        return alpha, alpha
 
 
 class SnakeBeta(nn.Module):
@@ -48,8 +52,12 @@ class SnakeBeta(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Apply the activation pointwise."""
-        alpha, beta = _value(self.alpha, self.log_scale), _value(self.beta, self.log_scale)
+        alpha, beta = self.values()
         return x + torch.sin(alpha * x).square() / (beta + EPS)
+
+    def values(self) -> tuple[Tensor, Tensor]:
+        """α and β.   Shape: [C, 1]."""
+        return _value(self.alpha, self.log_scale), _value(self.beta, self.log_scale)
 
 
 def _per_channel(channels: int, log_scale: bool) -> nn.Parameter:
@@ -76,11 +84,20 @@ class AntiAliased(nn.Module):
         super().__init__()
         self.act = act
         self.causal = causal
-        taps = kaiser_sinc(_TAPS, cutoff=0.25, half_width=0.3)
-        self.register_buffer("taps", taps, persistent=False)
+        self.register_buffer("taps", anti_aliasing_taps(), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Upsample by 2, apply the activation, downsample by 2."""
+        """Upsample by 2, apply the activation, downsample by 2; by a fused kernel if there is one.
+
+        The kernel runs Snake, SnakeBeta and leaky ReLU; forward hooks of these do not run there.
+        """
+        if has_kernel(x):
+            act = self.act
+            if isinstance(act, nn.LeakyReLU):
+                return anti_aliased(x, slope=act.negative_slope, causal=self.causal)
+            if isinstance(act, Snake | SnakeBeta) and act.alpha.shape[0] == x.shape[1]:
+                alpha, beta = (value[:, 0] for value in act.values())
+                return anti_aliased(x, alpha, beta, causal=self.causal)
         y = self.act(upsample2(x, self.taps, causal=self.causal))
         return downsample2(y, self.taps, causal=self.causal)
 

@@ -56,7 +56,8 @@ class ConvNeXtBlock(nn.Module):
 class ConvNeXtBackbone(nn.Module):
     """Features to hidden frames: embedding convolution, ConvNeXt blocks, norms over channels.
 
-    The layer scale of each block is initialised to 1 / `blocks`.
+    The layer scale of each block is initialised to 1 / `blocks`. A frame depends on `reach` frames
+    before it, and as many after it unless causal.
 
     Shape: [B, in_channels, F] → [B, channels, F].   Siuzdak 2023 (Vocos, arXiv 2306.00814), sec. 3.
 
@@ -81,6 +82,7 @@ class ConvNeXtBackbone(nn.Module):
     ) -> None:
         super().__init__()
         self.embed = Conv1d(in_channels, channels, KERNEL, causal=causal)
+        self.reach = (KERNEL - 1 + blocks * (kernel_size - 1)) // (1 if causal else 2)
         self.norm = nn.LayerNorm(channels, eps=EPS)
         self.convnext = nn.ModuleList(
             ConvNeXtBlock(

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.pitch import Pitch, pitch_bins
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.kernels.chunk_invariant import double_linear
 from vocoder.nn.convnext import ConvNeXtBackbone
 
 _TOP_HZ = 1500.0  # up to here, mel bands are narrow enough to resolve the harmonics of a voice
@@ -127,6 +127,7 @@ class MelPitch(PitchEstimator):
             hidden=2 * channels,
             blocks=blocks,
         )
+        self.reach = self.backbone.reach + _REACH  # frames on either side that F0 depends on
         self.out = nn.Conv1d(channels, len(bins) + 1, 1)
         nn.init.zeros_(self.out.weight)
         self.sharpness = nn.Parameter(torch.tensor(20.0))
@@ -136,18 +137,20 @@ class MelPitch(PitchEstimator):
 
         Shape: [B, M, F] → logits [B, P, F], voicing [B, F].
         """
-        correlation = self.autocorrelation(self.mel.expand(mel))
-        out = self.out(self.backbone(torch.cat([mel, correlation], dim=1)))
-        return PitchEstimate(out[:, :-1] + self.sharpness * correlation, out[:, -1])
+        frames = mel.mT  # [B, F, M]
+        correlation = self.autocorrelation(self.mel.expand(mel).mT)
+        features = torch.cat([frames, correlation], dim=-1).mT
+        out = self.out(self.backbone(features))
+        return PitchEstimate(out[:, :-1] + self.sharpness * correlation.mT, out[:, -1])
 
     def autocorrelation(self, linear: Tensor) -> Tensor:
         """Autocorrelation at the period of each pitch bin, from mel magnitudes.
 
-        Shape: [B, M, F] → [B, P, F].
+        Shape: [B, F, M] → [B, F, P].
         """
-        spectrum = chunk_invariant_matmul(self.inverse, linear).clamp_min(0.0)
-        sums = chunk_invariant_matmul(self.cosines, spectrum)  # row 0 is the energy
-        return sums[:, 1:] / sums[:, :1].clamp_min(1e-6)
+        spectrum = double_linear(linear, self.inverse).clamp_min(0.0)
+        sums = double_linear(spectrum, self.cosines)  # the first is the energy
+        return sums[..., 1:] / sums[..., :1].clamp_min(1e-6)
 
     def f0(self, mel: Tensor) -> Tensor:
         """Estimate F0 in Hz, 0 where unvoiced.   Shape: [B, M, F] → [B, F]."""
@@ -163,12 +166,11 @@ class MelPitch(PitchEstimator):
         Shape: [B, P, F] → [B, F], [B, F].
         """
         # In double precision: a phase accumulates F0, and with it the rounding errors of F0.
-        logits, voicing = (x.double() for x in estimate)
-        best = logits.argmax(dim=1, keepdim=True)
+        best = estimate.logits.argmax(dim=1, keepdim=True)
         near = (best + self.offsets).clamp(0, len(self.bins) - 1)
-        share = torch.softmax(logits.gather(1, near), dim=1)
+        share = torch.softmax(estimate.logits.gather(1, near).double(), dim=1)
         octave = (share * self.bins[near]).sum(dim=1)
-        voiced = torch.sigmoid(voicing)
+        voiced = torch.sigmoid(estimate.voicing.double())
         f0 = torch.exp2(_fill(octave, voiced))
         return f0.to(estimate.logits.dtype), voiced.to(estimate.logits.dtype)
 

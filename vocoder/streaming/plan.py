@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from vocoder.errors import ConfigError
 from vocoder.streaming.chunks import Chunk, Span, State, join
 from vocoder.streaming.graph import Graph, parameters, read_graph, steps
-from vocoder.streaming.rules.base import Local, Rule
+from vocoder.streaming.rules.base import Cumsum, Local, Rule
 from vocoder.streaming.rules.lookup import find_rule
 
 _INSIDE = 1 << 20  # a step of input far from both ends
@@ -159,6 +159,17 @@ class Plan:
         """
         size = max(last - first + 1 for first, last in map(self._block, self._period))
         return int(size) if math.isfinite(size) else None
+
+    @cached_property
+    def reach(self) -> tuple[int, int] | None:
+        """Steps of input before and after a step on which its output depends; None without a bound.
+
+        There is none if the output depends on how many steps came before, as by a table of noise.
+        """
+        if self.receptive_field is None or any(isinstance(s.rule, Cumsum) for s in self._stages):
+            return None
+        before = max(step - self._block(step)[0] for step in self._period)
+        return int(before), self.lookahead
 
     @cached_property
     def lookahead(self) -> int:

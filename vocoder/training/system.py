@@ -79,7 +79,7 @@ class TrainerSettings:
     workers: int
     """Processes that read the data; 0 for none."""
     threads: int | None
-    """Threads of torch on the CPU; None for torch's own choice."""
+    """Threads of torch on the CPU; None for OMP_NUM_THREADS or, without it, all available CPUs."""
     device: str
     """Device of the networks: "auto" for the best available, or "cpu", "cuda", "cuda:1", "mps"."""
 

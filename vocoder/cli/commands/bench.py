@@ -1,8 +1,9 @@
-"""Benchmark commands: bench stream, bench extend."""
+"""Benchmark commands: bench stream, bench extend; `bench infer` has its own module."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -24,7 +25,7 @@ _Models = Annotated[
         "--model", metavar="MODEL", help="A built-in model or a model directory; repeatable."
     ),
 ]
-_Systems = Annotated[
+Systems = Annotated[
     list[str] | None,
     typer.Option(
         "--system",
@@ -33,13 +34,13 @@ _Systems = Annotated[
     ),
 ]
 _Repeats = Annotated[int, typer.Option(metavar="N", help="Runs that a median is taken over.")]
-_Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
-_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def stream(
     model: _Models = None,
-    system: _Systems = None,
+    system: Systems = None,
     chunks: Annotated[
         str, typer.Option(metavar="FRAMES", help="Frames in a piece, separated by commas.")
     ] = "32,4,1",
@@ -53,8 +54,8 @@ def stream(
     ] = 0.0,
     device: Device = "cpu",
     threads: Threads = None,
-    markdown: _Markdown = False,
-    as_json: _Json = False,
+    markdown: Markdown = False,
+    as_json: Json = False,
 ) -> None:
     """Measure the compute time and the latency of streaming.
 
@@ -67,7 +68,7 @@ def stream(
     from vocoder.inference.vocoder import load
 
     settings = bench.StreamBenchSettings(
-        chunks=_numbers(int, chunks, "--chunks", "numbers of frames, such as 32,4,1"),
+        chunks=numbers(int, chunks, "--chunks", "numbers of frames, such as 32,4,1"),
         seconds=seconds,
         repeats=repeats,
         long=long,
@@ -76,10 +77,10 @@ def stream(
     machine = bench.machine(find_device(device))
     makers = [partial(load, name, device=device) for name in _names(model, system, "default")]
     makers += [partial(_random_vocoder, name, device=device) for name in system or []]
-    _run(
+    run(
         makers,
         partial(bench.measure, settings=settings),
-        stream_table.facts,
+        lambda result: [stream_table.facts(result)],
         stream_table.conditions(machine, settings),
         partial(table.plain, machine=machine, settings=settings),
         markdown=markdown,
@@ -89,7 +90,7 @@ def stream(
 
 def extend(
     model: _Models = None,
-    system: _Systems = None,
+    system: Systems = None,
     pieces: Annotated[
         str, typer.Option(metavar="MS", help="Milliseconds in a piece, separated by commas.")
     ] = "20,100,2000",
@@ -106,8 +107,8 @@ def extend(
     ] = None,
     device: Device = "cpu",
     threads: Threads = None,
-    markdown: _Markdown = False,
-    as_json: _Json = False,
+    markdown: Markdown = False,
+    as_json: Json = False,
 ) -> None:
     """Measure how fast bandwidth extenders are, in one call and live.
 
@@ -123,7 +124,7 @@ def extend(
     from vocoder.inference.extender import load_extender
 
     settings = bench.ExtendBenchSettings(
-        pieces=_numbers(float, pieces, "--pieces", "milliseconds, such as 20,100,2000"),
+        pieces=numbers(float, pieces, "--pieces", "milliseconds, such as 20,100,2000"),
         seconds=seconds,
         repeats=repeats,
         sample_rate=sample_rate,
@@ -133,10 +134,10 @@ def extend(
         partial(load_extender, name, device=device) for name in _names(model, system, EXTENDER)
     ]
     makers += [partial(_random_extender, name, device=device) for name in system or []]
-    _run(
+    run(
         makers,
         partial(bench.measure, settings=settings),
-        partial(extend_table.facts, settings=settings),
+        lambda result: [extend_table.facts(result, settings)],
         extend_table.conditions(machine, settings),
         partial(table.plain, machine=machine, settings=settings),
         markdown=markdown,
@@ -144,21 +145,34 @@ def extend(
     )
 
 
-def _run(
+def run(
     makers: Sequence[Callable[[], _Model]],
     measure: Callable[[_Model], Any],
-    facts: Callable[[Any], Mapping[str, str]],
+    facts: Callable[[Any], Sequence[Mapping[str, str]]],
     caption: str,
     plain: Callable[[list[Any]], dict[str, Any]],
     *,
     markdown: bool,
     as_json: bool,
+    output: Path | None = None,
 ) -> None:
-    """Measure one model after another and show the results; a failure does not stop the others."""
+    """Measure one model after another and show the results; a failure does not stop the others.
+
+    Args:
+        makers: Load the models.
+        measure: Measures a model.
+        facts: Headings → cells of every run of a model.
+        caption: What all results share.
+        plain: Results as plain values.
+        markdown: Whether to print a table in Markdown at the end.
+        as_json: Whether to print JSON at the end.
+        output: A file for the JSON.
+    """
     from rich.console import Console
 
     from vocoder.bench import table
     from vocoder.cli.batch import report
+    from vocoder.io.atomic import replacing_file
 
     terminal = None if markdown or as_json else Console(highlight=False, markup=False)
     if terminal:
@@ -172,11 +186,15 @@ def _run(
             continue
         if terminal:
             terminal.print(table.table(results[-1].model, facts(results[-1])))
+    text = json.dumps(plain(results), indent=2, ensure_ascii=False)
     if as_json:
-        typer.echo(json.dumps(plain(results), indent=2, ensure_ascii=False))
+        typer.echo(text)
     elif markdown and results:
-        rows = [(result.model, facts(result)) for result in results]
+        rows = [(result.model, row) for result in results for row in facts(result)]
         typer.echo(table.markdown(rows, caption))
+    if output:
+        with replacing_file(output) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     raise typer.Exit(report(problems))
 
 
@@ -189,7 +207,7 @@ def _random_vocoder(system: str, device: str) -> "Vocoder":
     from vocoder.generators.base import BandwidthExtender
     from vocoder.inference.vocoder import Vocoder
 
-    network, config = _random(system)
+    network, config = random_generator(system)
     if isinstance(network, BandwidthExtender):
         raise ConfigError(f"{system}: a bandwidth extender; `vocoder bench extend` measures it")
     return Vocoder(network, config, device=device)
@@ -199,14 +217,17 @@ def _random_extender(system: str, device: str) -> "Extender":
     from vocoder.generators.base import BandwidthExtender
     from vocoder.inference.extender import Extender
 
-    network, config = _random(system)
+    network, config = random_generator(system)
     if not isinstance(network, BandwidthExtender):
         raise ConfigError(f"{system}: a vocoder; `vocoder bench stream` measures it")
     return Extender(network, config, device=device)
 
 
-def _random(system: str) -> tuple["Generator", "ModelConfig"]:
-    """The generator of a system in full size, with random weights."""
+def random_generator(system: str) -> tuple["Generator", "ModelConfig"]:
+    """The generator of a system in full size, with random weights.
+
+    Raises ConfigError if there is no such system, or the extra `train` is not installed.
+    """
     import torch
 
     from vocoder.build import build
@@ -224,9 +245,10 @@ def _random(system: str) -> tuple["Generator", "ModelConfig"]:
     return build(config.generator, system), config
 
 
-def _numbers(
+def numbers(
     kind: Callable[[str], _Number], text: str, option: str, what: str
 ) -> tuple[_Number, ...]:
+    """The numbers in an option, separated by commas; `what` says what to write, in the error."""
     try:
         return tuple(kind(number) for number in text.split(","))
     except ValueError as error:

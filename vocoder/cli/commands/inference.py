@@ -1,7 +1,7 @@
 """Commands that convert files with a model: mel, vocode, resynth, extend."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,6 +11,7 @@ import typer
 from vocoder.cli.options import (
     AudioFormat,
     AudioFormatOption,
+    BatchThreads,
     Device,
     Inputs,
     MelFormat,
@@ -18,14 +19,20 @@ from vocoder.cli.options import (
     Model,
     Normalisation,
     Output,
+    Precision,
+    PrecisionName,
     Preset,
-    Threads,
+    Runtime,
+    RuntimeName,
+    Verbose,
     mel_settings,
 )
+from vocoder.cli.verbose import say_how
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from vocoder.cli.batch import FileBatch
     from vocoder.features.mel import MelSpec
 
 
@@ -38,7 +45,7 @@ def mel(
     preset: Preset = None,
     normalisation: Normalisation = None,
     file_format: MelFormatOption = None,
-    threads: Threads = None,
+    threads: BatchThreads = None,
 ) -> None:
     """Make mel files from recordings.
 
@@ -48,20 +55,20 @@ def mel(
     """
     from vocoder.checkpoint import GRIFFIN_LIM
     from vocoder.inference.vocoder import load
-    from vocoder.io.audio import READ_SUFFIXES, read_audio
-    from vocoder.io.mel_file import write_mel
+    from vocoder.io.audio import READ_SUFFIXES, probe
 
     settings = mel_settings(preset, normalisation, model=model or "default")
     if normalisation and model:
         model = None  # its settings are in `settings`
+    batch = _batch(inputs, READ_SUFFIXES, output, MelFormat, file_format, threads)
     vocoder = load(model or (GRIFFIN_LIM if settings else "default"), mel=settings)
 
     def make(source: Path, target: Path) -> float:
-        audio, sample_rate = read_audio(source)
-        write_mel(target, vocoder.mel(audio, sample_rate=sample_rate), vocoder.spec)
-        return audio.shape[-1] / sample_rate
+        vocoder.mel_file(source, target)
+        info = probe(source)
+        return info.samples / info.sample_rate
 
-    _run_batch(inputs, READ_SUFFIXES, output, MelFormat, file_format, make)
+    raise typer.Exit(batch.run(make))
 
 
 def vocode(
@@ -72,7 +79,10 @@ def vocode(
     normalisation: Normalisation = None,
     file_format: AudioFormatOption = None,
     device: Device = "cpu",
-    threads: Threads = None,
+    runtime: Runtime = RuntimeName.AUTO,
+    precision: Precision = PrecisionName.FLOAT32,
+    threads: BatchThreads = None,
+    verbose: Verbose = False,
 ) -> None:
     """Turn mel files (npy, npz, pt, pth, safetensors) into audio.
 
@@ -82,26 +92,31 @@ def vocode(
     something else. The model griffin-lim follows the settings of each file.
     """
     from vocoder.checkpoint import GRIFFIN_LIM
+    from vocoder.inference.long.groups import FileGroups
+    from vocoder.inference.long.mel_files import MelSource
     from vocoder.inference.vocoder import load
-    from vocoder.io.audio import write_audio
-    from vocoder.io.mel_file import SUFFIXES, read_mel
+    from vocoder.io.mel_file import SUFFIXES
 
     settings = mel_settings(preset, normalisation, model=model)
     any_mel = model == GRIFFIN_LIM
-    own = load(model, device=device, mel=settings if any_mel else None)
-    fitting = functools.cache(lambda spec: load(model, device=device, mel=spec))
+    batch = _batch(inputs, SUFFIXES, output, AudioFormat, file_format, threads, device)
+    opened = functools.partial(load, model, device=device, runtime=runtime, precision=precision)
+    own = opened(mel=settings if any_mel else None)
+    if verbose:
+        say_how(own)
+    fitting = functools.cache(lambda spec: opened(mel=spec))
+    groups = FileGroups(own, [job.source for job in batch.jobs], settings)
 
     def make(source: Path, target: Path) -> float:
-        mel, stated = read_mel(source)
-        spec = stated or settings
+        mel = MelSource(source)
+        spec = mel.spec or settings
         if spec is None:
-            _require_likely(mel, own.spec)
-        vocoder = fitting(spec) if any_mel and spec else own
-        audio = vocoder(mel, spec=spec)
-        write_audio(target, audio, vocoder.sample_rate)
-        return len(audio) / vocoder.sample_rate
+            _require_likely(mel.sample(own.spec), own.spec)
+        if any_mel and spec:
+            return fitting(spec).file(mel, target) / spec.sample_rate
+        return groups.file(mel, target) / own.sample_rate
 
-    _run_batch(inputs, SUFFIXES, output, AudioFormat, file_format, make)
+    raise typer.Exit(batch.run(make, own))
 
 
 def resynth(
@@ -111,7 +126,10 @@ def resynth(
     preset: Preset = None,
     file_format: AudioFormatOption = None,
     device: Device = "cpu",
-    threads: Threads = None,
+    runtime: Runtime = RuntimeName.AUTO,
+    precision: Precision = PrecisionName.FLOAT32,
+    threads: BatchThreads = None,
+    verbose: Verbose = False,
 ) -> None:
     """Turn recordings into mels and back into audio (copy synthesis).
 
@@ -119,24 +137,29 @@ def resynth(
     griffin-lim.
     """
     from vocoder.inference.vocoder import load
-    from vocoder.io.audio import READ_SUFFIXES, read_audio, write_audio
+    from vocoder.io.audio import READ_SUFFIXES
     from vocoder.io.mel_file import read_spec
 
-    vocoder = load(model, device=device, mel=read_spec(preset) if preset else None)
+    batch = _batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, threads, device)
+    spec = read_spec(preset) if preset else None
+    vocoder = load(model, device=device, mel=spec, runtime=runtime, precision=precision)
+    if verbose:
+        say_how(vocoder)
 
     def make(source: Path, target: Path) -> float:
-        audio, sample_rate = read_audio(source)
-        write_audio(target, vocoder.resynth(audio, sample_rate=sample_rate), vocoder.sample_rate)
-        return audio.shape[-1] / sample_rate
+        return vocoder.resynth_file(source, target) / vocoder.sample_rate
 
-    _run_batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, make)
+    raise typer.Exit(batch.run(make, vocoder))
 
 
 def extend(
     inputs: Inputs,
     output: Output,
     model: Annotated[
-        str, typer.Option(metavar="MODEL", help="The built-in extender, or a model directory.")
+        str,
+        typer.Option(
+            metavar="MODEL", help="The built-in extender, a model directory or an ONNX file."
+        ),
     ] = "extender",
     output_rate: Annotated[
         int | None,
@@ -156,7 +179,10 @@ def extend(
     ] = True,
     file_format: AudioFormatOption = None,
     device: Device = "cpu",
-    threads: Threads = None,
+    runtime: Runtime = RuntimeName.AUTO,
+    precision: Precision = PrecisionName.FLOAT32,
+    threads: BatchThreads = None,
+    verbose: Verbose = False,
 ) -> None:
     """Extend the bandwidth of recordings that lack their upper band.
 
@@ -167,7 +193,10 @@ def extend(
     from vocoder.inference.extender import load_extender
     from vocoder.io.audio import READ_SUFFIXES
 
-    extender = load_extender(model, device=device)
+    batch = _batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, threads, device)
+    extender = load_extender(model, device=device, runtime=runtime, precision=precision)
+    if verbose:
+        say_how(extender)
 
     def make(source: Path, target: Path) -> float:
         samples = extender.file(
@@ -179,32 +208,33 @@ def extend(
         )
         return samples / (output_rate or extender.sample_rate)
 
-    _run_batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, make)
+    raise typer.Exit(batch.run(make, extender))
 
 
 def _require_likely(mel: "Tensor", spec: "MelSpec") -> None:
     """Raise MelMismatchError for a mel that states no settings and does not look like `spec`."""
     from vocoder.errors import MelMismatchError
     from vocoder.features.mel_check import check_mel
-    from vocoder.features.mel_conversion import layout
 
-    found = check_mel(layout(mel, spec), spec)
+    found = check_mel(mel, spec)
     if found:
         raise MelMismatchError(
             f"the mel {found.explanation} (where settings are stated, it is vocoded all the same)"
         )
 
 
-def _run_batch(
+def _batch(
     inputs: list[str],
     suffixes: Iterable[str],
     output: Path,
     formats: type[StrEnum],
     chosen: StrEnum | None,
-    make: Callable[[Path, Path], float],
-) -> None:
-    from vocoder.cli.batch import find_sources, plan, run
+    threads: int | None,
+    device: str = "cpu",
+) -> "FileBatch":
+    from vocoder.cli.batch import prepare
+    from vocoder.cli.files.sources import find_sources, plan
 
     sources, problems = find_sources(inputs, suffixes)
     planned = plan(sources, output, formats=list(formats), chosen=chosen)
-    raise typer.Exit(run(planned.jobs, make, problems=problems + planned.problems))
+    return prepare(planned, problems, threads=threads, device=device)

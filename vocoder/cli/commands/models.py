@@ -15,7 +15,8 @@ def info(
 ) -> None:
     """Describe a model, or list the built-in ones.
 
-    Shows the input, size, latency, licences, training and scores of a model.
+    Shows the input, size, latency, licences, training and scores of a model, how it runs on this
+    machine and what would be faster.
     """
     from rich.console import Console
 

@@ -9,13 +9,26 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO, cast
 
 import typer
 
-from vocoder.cli.options import Device, Model, Normalisation, Preset, Threads, mel_settings
-from vocoder.errors import MelMismatchError, VocoderError
+from vocoder.cli.options import (
+    Device,
+    Model,
+    Normalisation,
+    Preset,
+    Runtime,
+    RuntimeName,
+    Threads,
+    Verbose,
+    mel_settings,
+)
+from vocoder.cli.verbose import say_how
+from vocoder.errors import ConfigError, MelMismatchError, VocoderError
+from vocoder.threads import default_threads
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from vocoder.features.mel import MelSpec
+    from vocoder.inference.vocoder import Vocoder
 
 
 class MelPipe(StrEnum):
@@ -48,7 +61,9 @@ def stream(
         bool, typer.Option("--realtime", help="Report on stderr the lead over playback.")
     ] = False,
     device: Device = "cpu",
+    runtime: Runtime = RuntimeName.AUTO,
     threads: Threads = None,
+    verbose: Verbose = False,
 ) -> None:
     """Turn mel frames on stdin into PCM on stdout, live.
 
@@ -65,8 +80,15 @@ def stream(
     from vocoder.cli.pipe import Health, PcmWriter, read_f32, read_npy, run
     from vocoder.inference.vocoder import load
 
+    if runtime not in (RuntimeName.AUTO, RuntimeName.TORCH):
+        raise ConfigError(f"--runtime {runtime}: streams run in torch only")
     settings = mel_settings(preset, normalisation, model=model)
-    vocoder = load(model, device=device, mel=settings if model == GRIFFIN_LIM else None)
+    any_mel = settings if model == GRIFFIN_LIM else None
+    vocoder = load(model, device=device, mel=any_mel, runtime="torch")
+    if verbose:
+        say_how(vocoder)
+    if threads is None:
+        _set_threads(vocoder, chunk)
     live = vocoder.stream(spec=settings, arrays=np.ndarray)
     read = read_npy if mel_format is MelPipe.NPY else read_f32
     spec = settings or vocoder.spec
@@ -81,6 +103,16 @@ def stream(
             run(live, mels, writer, health=health if realtime else None)
         finally:
             writer.clipping.warn()
+
+
+def _set_threads(vocoder: "Vocoder", chunk: int) -> None:
+    """Use as many threads as suit a stream in pieces of `chunk` frames."""
+    import torch
+
+    from vocoder.inference.threads import operation_threads
+
+    seconds = chunk * vocoder.spec.hop_length / vocoder.sample_rate
+    torch.set_num_threads(operation_threads(vocoder, default_threads(), seconds=seconds))
 
 
 def _checker(spec: "MelSpec") -> "Callable[[NDArray[Any]], None]":

@@ -151,7 +151,8 @@ def evaluate(
     """
     from rich.console import Console
 
-    from vocoder.cli.batch import Source, plan, progress_bar, report
+    from vocoder.cli.batch import progress_bar, report
+    from vocoder.cli.files.sources import Source, plan
 
     try:
         from vocoder.evaluation import report as scores, table

@@ -5,11 +5,11 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from vocoder.dsp.chunk_invariant import make_chunk_invariant
 from vocoder.dsp.pitch import Pitch
 from vocoder.features.f0 import F0
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import Generator
+from vocoder.kernels.chunk_invariant import make_chunk_invariant
 from vocoder.nn.pitch import PitchEstimator
 
 
@@ -29,12 +29,13 @@ class PitchedGenerator(Generator):
         self.tracker = F0(mel, f_min=pitch.f_min, f_max=pitch.f_max)
 
     def freeze(self) -> Self:
-        """Prepare for inference as `Generator.freeze` does, and make the F0 chunk-invariant.
+        """Prepare for inference as `Generator.freeze` does, with F0 in double precision.
 
-        Otherwise the phase, which accumulates F0, would drift apart in a stream.
+        Otherwise the phase, which accumulates F0, would drift apart in a stream, and on another
+        machine.
         """
         super().freeze()
-        make_chunk_invariant(self.pitch)
+        make_chunk_invariant(self.pitch, double=True)
         return self
 
     def estimate(self, mel: Tensor) -> Tensor:

@@ -3,11 +3,11 @@
 import torch
 from torch import Tensor, nn
 
-from vocoder.dsp.chunk_invariant import chunk_invariant_matmul
 from vocoder.dsp.filterbank import spreading_matrix
 from vocoder.dsp.stft import hann_window, istft, magnitude, stft
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.kernels.chunk_invariant import chunk_invariant_linear
 
 
 class MelConsistency(nn.Module):
@@ -24,8 +24,9 @@ class MelConsistency(nn.Module):
 
     window: Tensor
     filterbank: Tensor
+    bands: Tensor
     spreading: Tensor
-    covered: Tensor
+    uncovered: Tensor
 
     def __init__(self, mel: MelSpec, *, iterations: int) -> None:
         super().__init__()
@@ -40,34 +41,42 @@ class MelConsistency(nn.Module):
         self.register_buffer("window", hann_window(mel.win_length, mel.n_fft), persistent=False)
         self.register_buffer("filterbank", analysis.filterbank, persistent=False)
         self.register_buffer("spreading", spreading, persistent=False)
-        covered = spreading.sum(dim=1, keepdim=True) > 0
-        self.register_buffer("covered", covered, persistent=False)
+        uncovered = (spreading.sum(dim=1) == 0).float()  # the gain of bins without a band
+        self.register_buffer("uncovered", uncovered, persistent=False)
+        self.top = int(analysis.filterbank.sum(dim=0).nonzero().max()) + 1  # bins below the top
+        bands = analysis.filterbank[:, : self.top].contiguous()
+        self.register_buffer("bands", bands, persistent=False)
         self.momentum = nn.Parameter(torch.full((iterations,), 0.5))
         self.exponent = nn.Parameter(torch.ones(iterations))
 
-    def spread(self, per_band: Tensor, outside: Tensor | float) -> Tensor:
-        """Mean of `per_band` over the bands that cover each bin; `outside` where none does.
+    @property
+    def reach(self) -> int:
+        """Frames before and after a frame on which its samples depend."""
+        return (self.iterations + 1) * self.overlap
 
-        Shape: [B, M, F] → [B, K, F].
-        """
-        return torch.where(self.covered, chunk_invariant_matmul(self.spreading, per_band), outside)
+    @property
+    def overlap(self) -> int:
+        """Frames before and after that a synthesis and an analysis draw on."""
+        return (len(self.window) - 1) // self.hop_length
 
     def forward(self, spectrum: Tensor, mel: Tensor) -> Tensor:
         """Compute a signal whose mel approximates `mel` (linear magnitudes), from `spectrum`.
 
         Shape: spectrum [B, K, F] complex, mel [B, M, F] → [B, F * hop_length].
         """
+        target = mel.mT.contiguous()  # frame by frame, as transforms have their bins: [B, F, M]
         audio = istft(spectrum, self.window, hop_length=self.hop_length)
         previous = None
         for step in range(self.iterations):
-            consistent = stft(audio, self.window, hop_length=self.hop_length)
-            ahead = consistent
-            if previous is not None:
-                ahead = consistent + self.momentum[step] * (consistent - previous)
-            previous = consistent
-            current = chunk_invariant_matmul(self.filterbank, magnitude(ahead))
+            ahead = audio
+            if previous is not None:  # of the signal, as it is shorter than its spectrogram
+                ahead = audio + self.momentum[step] * (audio - previous)
+            previous = audio
+            bins = stft(ahead, self.window, hop_length=self.hop_length).mT  # [B, F, K]
+            current = chunk_invariant_linear(magnitude(bins[..., : self.top]), self.bands)
             # A quiet bin can need a large factor, but not one that turns rounding errors to signal.
-            ratio = (mel / current.clamp_min(1e-6)).clamp(1e-3, 1e3)
-            gain = self.spread((ratio.double() ** self.exponent[step]).to(mel.dtype), 1.0)
-            audio = istft(ahead * gain, self.window, hop_length=self.hop_length)
+            ratio = (target / current.clamp_min(1e-6)).clamp(1e-3, 1e3)
+            factor = torch.exp(self.exponent[step] * torch.log(ratio))
+            gain = chunk_invariant_linear(factor, self.spreading, self.uncovered)
+            audio = istft((bins * gain).mT, self.window, hop_length=self.hop_length)
         return audio

@@ -7,10 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.dsp.chunk_invariant import make_chunk_invariant
 from vocoder.dsp.stft import pad_reflect, stft
 from vocoder.features.mel import MelSpec
 from vocoder.generators.pitched.base import PitchedGenerator
+from vocoder.kernels.chunk_invariant import make_chunk_invariant
 from vocoder.nn.activation import EXIT_SLOPE, SLOPE, Snake
 from vocoder.nn.conv import Conv1d
 from vocoder.nn.head import ConvISTFTHead, columns_per_frame

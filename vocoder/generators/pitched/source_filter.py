@@ -17,12 +17,12 @@ from typing import Self
 import torch
 from torch import Tensor, nn
 
-from vocoder.dsp.chunk_invariant import make_chunk_invariant
 from vocoder.dsp.excitation import indexed_noise, minimum_phase, noise_table, pulse_train
 from vocoder.dsp.stft import stft
 from vocoder.features.mel import MelSpec
 from vocoder.generators.pitched.base import PitchedGenerator
 from vocoder.generators.pitched.consistency import MelConsistency
+from vocoder.kernels.chunk_invariant import chunk_invariant_linear, make_chunk_invariant
 from vocoder.nn.convnext import ConvNeXtBackbone
 from vocoder.nn.pitch import MelPitch
 
@@ -75,7 +75,7 @@ class SourceFilter(PitchedGenerator):
         nn.init.zeros_(self.head.weight)
         assert self.head.bias is not None
         nn.init.zeros_(self.head.bias)
-        hz = torch.linspace(0.0, mel.sample_rate / 2, mel.n_fft // 2 + 1)[:, None]
+        hz = torch.linspace(0.0, mel.sample_rate / 2, mel.n_fft // 2 + 1)
         prior = torch.sigmoid((_VOICED_UP_TO_HZ - hz) / 1000.0)
         self.register_buffer("prior", prior, persistent=False)
         self.register_buffer("noise", noise_table(), persistent=False)
@@ -91,47 +91,66 @@ class SourceFilter(PitchedGenerator):
 
     def forward(self, mel: Tensor, f0: Tensor | None = None) -> Tensor:
         """Generate audio from log-mel spectrograms."""
+        pitch, voiced = self.voice(mel, f0)
+        spectrum = self.spectrum(mel, pitch, voiced, *self.excitation(pitch))
+        audio: Tensor = self.consistency(spectrum, self.mel.expand(mel))
+        return audio[:, None]
+
+    @property
+    def reach(self) -> int:
+        """Frames before and after a frame on which its spectrum depends."""
+        return max(self.backbone.reach, -(-self.mel.n_fft // self.hop_length))
+
+    def voice(self, mel: Tensor, f0: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """F0 in Hz, positive in every frame, and voicing from 0 to 1.   Shape: [B, F] each."""
         # The pitch is learned from the tracker alone: a spectral loss has no useful gradient in F0.
         with torch.no_grad():
             pitch, voiced = self.pitch.decode(self.pitch(mel))
         if f0 is not None:
             pitch, voiced = torch.where(f0 > 0.0, f0, pitch), voiced * (f0 > 0.0)
-        pulses, noise = self._excitation(pitch)  # [B, K, F] each
-        context = torch.stack([torch.log2(pitch / 150.0), voiced], dim=1)
-        filters = self.head(self.backbone(torch.cat([mel, context], dim=1)))
-        # In double precision, as `MelConsistency` amplifies rounding errors of its first spectrum.
-        gain_pulses, phase, gain_noise = filters.double().chunk(3, dim=1)  # [B, K, F] each
+        return pitch, voiced
 
-        target = self.mel.expand(mel.double())
-        envelope = self._log_envelope(target)
-        harmonic = voiced[:, None].double() * self.prior
-        aperiodic = torch.sqrt((1.0 - harmonic.square()).clamp_min(0.0025))
-        phase = phase + minimum_phase(envelope)
-        shape_pulses = torch.polar(harmonic * _bounded_exp(envelope, gain_pulses), phase)
-        shape_noise = aperiodic * _bounded_exp(envelope, gain_noise)
-        spectrum = (shape_pulses * pulses).to(pulses.dtype) + shape_noise.to(mel.dtype) * noise
-        audio: Tensor = self.consistency(spectrum, target.to(mel.dtype))
-        return audio[:, None]
-
-    def _excitation(self, f0: Tensor) -> tuple[Tensor, Tensor]:
-        """Spectra of the pulse train and of white noise. Shape: [B, F] → [B, K, F] each."""
-        hop_length, window = self.hop_length, self.consistency.window
-        pulses = pulse_train(f0, hop_length=hop_length, sample_rate=self.mel.sample_rate)
+    def excitation(self, f0: Tensor) -> tuple[Tensor, Tensor]:
+        """Pulse train and white noise.   Shape: [B, F] → [B, F * hop_length] each."""
+        pulses = pulse_train(f0, hop_length=self.hop_length, sample_rate=self.mel.sample_rate)
         # In training from a random position, or the filters would overfit to this noise.
         start = torch.randint(len(self.noise), (len(f0), 1)).to(f0.device) if self.training else 0
-        noise = indexed_noise(self.noise, pulses, start)
-        return (
-            stft(pulses, window, hop_length=hop_length, mode="constant"),
-            stft(noise, window, hop_length=hop_length, mode="constant"),
-        )
+        return pulses, indexed_noise(self.noise, pulses, start)
+
+    def spectrum(
+        self, mel: Tensor, pitch: Tensor, voiced: Tensor, pulses: Tensor, noise: Tensor
+    ) -> Tensor:
+        """Spectrogram of the filtered excitations.   Shape: [B, K, F], complex."""
+        context = torch.stack([torch.log2(pitch / 150.0), voiced], dim=1)
+        filters = self.head(self.backbone(torch.cat([mel, context], dim=1))).mT
+        gain_pulses, phase, gain_noise = filters.chunk(3, dim=-1)  # [B, F, K] each, as all below
+        envelope = self._log_envelope(self.mel.expand(mel).mT)
+        harmonic = voiced[..., None] * self.prior
+        aperiodic = torch.sqrt((1.0 - harmonic.square()).clamp_min(0.0025))
+        phase = phase + minimum_phase(envelope.mT).mT
+        loudness = harmonic * _bounded_exp(envelope, gain_pulses)
+        hiss = aperiodic * _bounded_exp(envelope, gain_noise)
+        real, imag = loudness * torch.cos(phase), loudness * torch.sin(phase)
+        pulses, noise = self._bins(pulses), self._bins(noise)
+        # Not as a product of complex numbers, whose rounding depends on their place in memory.
+        return torch.complex(
+            real * pulses.real - imag * pulses.imag + hiss * noise.real,
+            real * pulses.imag + imag * pulses.real + hiss * noise.imag,
+        ).mT
+
+    def _bins(self, signal: Tensor) -> Tensor:
+        """Spectrogram between zeros.   Shape: [B, T] → [B, F, K]."""
+        window = self.consistency.window
+        return stft(signal, window, hop_length=self.hop_length, mode="constant").mT
 
     def _log_envelope(self, target: Tensor) -> Tensor:
-        """Smooth log-magnitude for an excitation of unit variance. [B, M, F] → [B, K, F]."""
+        """Smooth log-magnitude for an excitation of unit variance. [B, F, M] → [B, F, K]."""
         # A band too narrow to cover a bin has no area and carries no information.
-        density = target / self.consistency.filterbank.sum(dim=1)[:, None].clamp_min(1e-8)
+        density = target / self.consistency.filterbank.sum(dim=1).clamp_min(1e-8)
         # The mean magnitude of windowed white noise of unit variance.
         level = 0.886 * self.consistency.window.square().sum().sqrt()
-        envelope = self.consistency.spread(density, 0.5 * density[:, -1:])
+        mean = chunk_invariant_linear(density, self.consistency.spreading)  # over a bin's bands
+        envelope = torch.where(self.consistency.uncovered > 0, 0.5 * density[..., -1:], mean)
         return torch.log(envelope.clamp_min(1e-6) / level)
 
 

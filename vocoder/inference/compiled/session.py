@@ -206,7 +206,7 @@ class Session:
 
     def _lives(self) -> list[list[RowSignal]]:
         """Signals that each node is the last one to read, or that nothing reads after it."""
-        last = {}
+        last: dict[RowSignal, int] = {}
         for number, node in enumerate(self.program.nodes):
             last |= dict.fromkeys((*node.inputs, *node.outputs), number)
         return [[s for s, n in last.items() if n == i] for i in range(len(self.program.nodes))]

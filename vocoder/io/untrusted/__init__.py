@@ -7,7 +7,7 @@ the file.
 
 from vocoder.io.untrusted.json_text import parse_json, read_json
 from vocoder.io.untrusted.messages import first_line
-from vocoder.io.untrusted.numpy_file import NPY_MAGIC, load_npy, load_npz
+from vocoder.io.untrusted.numpy_file import NPY_MAGIC, load_npy, load_npz, read_npy_header
 from vocoder.io.untrusted.stand_ins import ProgramCodeError
 from vocoder.io.untrusted.tensor_file import load_safetensors, load_torch
 
@@ -21,4 +21,5 @@ __all__ = [
     "load_torch",
     "parse_json",
     "read_json",
+    "read_npy_header",
 ]

@@ -6,7 +6,7 @@ import os
 import re
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,6 +38,31 @@ def load_npy(
     size is None, no more is allocated than arrives. Raises VocoderError that begins with `origin`,
     `wrong_dtype` for an array of other things than numbers.
     """
+    header = read_npy_header(file, size, origin, wrong_dtype)
+    values = np.frombuffer(_exactly(file, header.bytes, origin), dtype=header.dtype)
+    return values.reshape(header.shape, order=header.order)
+
+
+class NpyHeader(NamedTuple):
+    """What an .npy array says about its numbers."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    order: Literal["C", "F"]
+
+    @property
+    def bytes(self) -> int:
+        """Size of its numbers."""
+        return math.prod(self.shape) * self.dtype.itemsize
+
+
+def read_npy_header(
+    file: IO[bytes],
+    size: int | None,
+    origin: str,
+    wrong_dtype: type[VocoderError] = VocoderError,
+) -> NpyHeader:
+    """Read the header of the next .npy array, as `load_npy` does; its numbers are next."""
     prefix = file.read(8)
     if len(prefix) < 8 and NPY_MAGIC.startswith(prefix[:6]):
         raise VocoderError(f"{origin}: cut short, {len(prefix)} bytes are there; write it again")
@@ -50,14 +75,13 @@ def load_npy(
     if length > _HEADER_BYTES:
         raise VocoderError(f"{origin}: damaged, its .npy header would be {length} bytes long")
     dtype, shape, fortran = _header(_exactly(file, length, origin), origin, wrong_dtype)
-    count = math.prod(shape) * dtype.itemsize
-    if size is not None and count > size - 8 - width - length:
+    header = NpyHeader(dtype, shape, "F" if fortran else "C")
+    if size is not None and header.bytes > size - 8 - width - length:
         left = max(size - 8 - width - length, 0)
         raise VocoderError(
-            f"{origin}: cut short, {left} of {count} bytes are there; copy or write it again"
+            f"{origin}: cut short, {left} of {header.bytes} bytes are there; copy or write it again"
         )
-    values = np.frombuffer(_exactly(file, count, origin), dtype=dtype)
-    return values.reshape(shape, order="F" if fortran else "C")
+    return header
 
 
 def load_npz(path: Path) -> dict[str, NDArray[Any]]:

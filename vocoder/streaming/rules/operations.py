@@ -20,6 +20,7 @@ from vocoder.dsp.stft import (
     synthesis_cuts,
     synthesis_envelope,
 )
+from vocoder.kernels.chunk_invariant import chunk_invariant_conv1d
 from vocoder.streaming.chunks import Chunk
 from vocoder.streaming.graph import Operation
 from vocoder.streaming.packed import Layer, packed_conv, packed_linear
@@ -251,6 +252,7 @@ def _each(value: Any, dims: int) -> tuple[int, ...]:
 RULES: dict[Any, Callable[[Operation, int], Rule | None]] = {
     nn.Linear: _linear,
     torch.conv1d: _conv,
+    chunk_invariant_conv1d: _conv,
     torch.conv2d: _conv,
     torch.conv_transpose1d: _conv_transpose,
     torch.avg_pool1d: _avg_pool,

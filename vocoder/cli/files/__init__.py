@@ -1,0 +1,1 @@
+"""Files that a command reads and makes: which ones, and several at a time."""

@@ -1,0 +1,141 @@
+"""Work on several items at a time, in processes where that is safe, otherwise in threads."""
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from vocoder.errors import VocoderError
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+_KILLED = "a worker process was killed, as by a lack of memory; use fewer of them (--threads)"
+
+
+@contextmanager
+def in_order(
+    work: Callable[[_Item], _Result], items: Sequence[_Item], *, workers: int
+) -> Iterator[Iterator[_Result]]:
+    """An iterator over `work(item)`, in the order of `items`, so many of them at a time.
+
+    With one worker, this thread does the work. Otherwise processes do, copies of this one, which
+    share its memory as long as they do not write to it; or threads, where it has several threads
+    and a copy might wait for the others. If an exception ends the block, or a signal this process,
+    what has been begun is ended by an exception, too. Raises VocoderError if a worker is killed.
+    """
+    if workers <= 1:
+        yield map(work, items)
+        return
+    pool = _processes(work, workers) if _has_one_thread() else ThreadPoolExecutor(workers)
+    busy = _BusyThreads(work)
+    call = _work_here if isinstance(pool, ProcessPoolExecutor) else busy
+    others = set(multiprocessing.active_children())
+    with _without_interrupts():  # inherited: Ctrl-C is for this process alone to handle
+        futures = [pool.submit(call, item) for item in items]
+    try:
+        yield _results(futures)
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        for process in set(multiprocessing.active_children()) - others:
+            process.terminate()
+        busy.interrupt()
+        raise
+    finally:
+        pool.shutdown()
+
+
+def _results(futures: Sequence["Future[Any]"]) -> Iterator[Any]:
+    try:
+        for future in futures:
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise VocoderError(_KILLED) from error
+
+
+def _has_one_thread() -> bool:
+    """Whether this process has no thread but this one, native ones included (known on Linux)."""
+    try:
+        return len(os.listdir("/proc/self/task")) == 1
+    except OSError:
+        return False
+
+
+class _BusyThreads:
+    """Work that threads do, and that can be interrupted in them."""
+
+    def __init__(self, work: Callable[[Any], Any]) -> None:
+        self._work = work
+        self._threads: set[int] = set()
+
+    def __call__(self, item: Any) -> Any:
+        own = threading.get_ident()
+        self._threads.add(own)
+        try:
+            return self._work(item)
+        finally:
+            self._threads.discard(own)
+
+    def interrupt(self) -> None:
+        """Raise KeyboardInterrupt in every thread at work, between two of its instructions."""
+        for thread in tuple(self._threads):
+            number, interrupt = ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(number, interrupt)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block, and for ever in what is started in it."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_work: Callable[[Any], Any]  # of a worker process
+
+
+def _processes(work: Callable[[Any], Any], workers: int) -> Executor:
+    """A pool whose processes are copies of this one, made when the first item is submitted."""
+    context = multiprocessing.get_context("fork")
+    try:
+        return ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))
+    except (ImportError, OSError):  # no semaphores here, as without /dev/shm
+        return ThreadPoolExecutor(workers)
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    """Prepare a worker process."""
+    global _work
+    _work = work
+    signal.signal(signal.SIGTERM, _end)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end(number: int, _frame: object) -> None:
+    signal.signal(number, signal.SIG_IGN)  # another one would stop what is being cleaned up
+    raise SystemExit
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _work_here(item: Any) -> Any:
+    """Do the work of a worker process on an item."""
+    try:
+        return _work(item)
+    except SystemExit:  # of `_end`, which the pool would take for the result
+        os._exit(1)

@@ -1,0 +1,1 @@
+"""Export of generators to ONNX: a traced network, operation by operation, with a parity check."""

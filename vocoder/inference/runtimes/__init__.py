@@ -1,0 +1,1 @@
+"""Other runtimes for loaded models, onnxruntime and OpenVINO, and models in ONNX files."""
