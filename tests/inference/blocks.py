@@ -18,7 +18,7 @@ def set_block(monkeypatch: pytest.MonkeyPatch, frames: int) -> None:
 
     def init(self: Synthesis, *args: object, **settings: object) -> None:
         original(self, *args, **settings)  # type: ignore[arg-type]
-        self.block = frames
+        self.block, self.at_once = frames, 2 * frames
 
     monkeypatch.setattr(Synthesis, "__init__", init)
 

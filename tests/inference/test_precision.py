@@ -101,7 +101,7 @@ def exact(layer: nn.Module, x: Tensor) -> Tensor:
     [
         nn.Conv1d(96, 16, 11, padding=10, dilation=2),
         nn.Conv1d(96, 16, 4, stride=3, groups=2, bias=False),
-        nn.Conv1d(96, 16, 4, padding="same"),
+        nn.Conv1d(96, 16, 5, padding="same"),
         nn.ConvTranspose1d(96, 16, 8, stride=4, padding=2),
         vocoder.nn.ReflectConv1d(96, 16, 7),
     ],

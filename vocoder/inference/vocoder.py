@@ -93,8 +93,8 @@ class Vocoder(LiveVocoder):
     """A vocoder: a generator of audio from mels, with its mel contract, on one device.
 
     Every method takes tensors or NumPy arrays of floats and returns the same kind. Up to 10 seconds
-    of audio, 40 on a GPU, are computed in one call; more in blocks, with the same result to
-    rounding, so that working memory does not grow with the length.
+    of audio are computed in one call (40 on a GPU, 60 by the embedded model on a CPU), more in
+    blocks, with the same result to rounding, so that working memory does not grow with the length.
     """
 
     def __call__(

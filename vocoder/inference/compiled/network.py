@@ -2,7 +2,7 @@
 
 import queue
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +16,7 @@ from vocoder.inference.compiled.lowering.table import MODULES, new_lowering
 from vocoder.inference.compiled.program import Program
 from vocoder.inference.compiled.session import Session
 from vocoder.kernels.jit.compiler import cpu
+from vocoder.kernels.threads import run_tasks
 from vocoder.streaming.graph import Graph, Operation, Signal, parameters, read_graph
 
 _PIECE_BYTES = 1 << 20  # of the largest signal in a piece, so that a piece stays in the cache
@@ -43,7 +44,9 @@ class Compiled:
     @property
     def path(self) -> str:
         """How the generator runs."""
-        return f"compiled for this CPU ({cpu().name}), {torch.get_num_threads()} threads"
+        count = torch.get_num_threads()
+        threads = "1 thread" if count == 1 else f"{count} threads"
+        return f"compiled for this CPU ({cpu().name}), {threads}"
 
     @torch.inference_mode()
     def __call__(self, **features: Tensor) -> Tensor:
@@ -73,13 +76,11 @@ class Compiled:
             np.empty((len(rows[0]), frames * s.rate, s.channels), np.float32)
             for s in self._program.results
         ]
-        parts = _parts(len(rows[0]), frames, torch.get_num_threads(), self._program)
-        run = [(rows, made, part) for part in parts]
-        if len(run) == 1:
-            self._part(*run[0])
-        else:
-            for _ in _pool().map(lambda work: self._part(*work), run):
-                pass
+        threads = torch.get_num_threads()
+        parts = _parts(len(rows[0]), frames, threads, self._program)
+        run_tasks(
+            (partial(self._part, rows, made, each) for each in parts), min(threads, len(parts))
+        )
         results = [torch.from_numpy(array) for array in made]
         return [
             x.mT.contiguous() if s.axis == 2 else x
@@ -199,13 +200,3 @@ def _run(operations: list[Operation], values: dict[int, Any]) -> None:
     for operation in operations:
         read = (values[signal.index] for signal in operation.inputs)
         values[operation.output.index] = operation.function(*read)
-
-
-_executor: ThreadPoolExecutor | None = None
-
-
-def _pool() -> ThreadPoolExecutor:
-    global _executor
-    if _executor is None:
-        _executor = ThreadPoolExecutor(thread_name_prefix="vocoder")
-    return _executor

@@ -13,7 +13,7 @@ from vocoder.streaming.plan import Plan
 
 _log = logging.getLogger(__name__)
 _SECONDS, _SECONDS_ON_ACCELERATOR = 5.0, 20.0  # of a block: in the cache, or enough to be busy
-_SECONDS_IN_PARTS = 30.0  # where threads share the frames of a call, but not those of a stream
+_IN_PARTS = 60.0  # in one call, where threads share the frames of a call but not of a stream
 _BATCH_SECONDS = 120.0  # of all items together, padded, that are computed as a batch
 _LONG = 60.0  # seconds of audio whose computation at once is worth a line in the log
 
@@ -24,10 +24,10 @@ Features = dict[str, Tensor]
 class Synthesis:
     """A generator on one device, for mels of any length: in one call, or block by block.
 
-    Inputs of up to two blocks, which `block` seconds are long, are computed in one call. Longer
-    ones are not, so that memory does not grow with them: blocks overlap by the frames on which
-    their audio depends, or, where that depends on everything before, are those of a stream. Both
-    equal one call to rounding. A network that can do neither computes everything at once.
+    Inputs of up to `at_once` frames are computed in one call. Longer ones are not, so that memory
+    does not grow with them: blocks of `block` frames overlap by the frames on which their audio
+    depends, or, where that depends on everything before, are those of a stream. Both equal one call
+    to rounding. A network that can do neither computes everything at once.
 
     `most_frames` is the size of a batch of several mels; 0 where each is faster alone.
 
@@ -37,6 +37,7 @@ class Synthesis:
         generator: The generator, for its law of lengths.
         frame_rate: Frames of a second.
         accelerated: Whether it is not on a CPU.
+        in_parts: Whether threads share the frames of a call.
     """
 
     def __init__(
@@ -53,14 +54,14 @@ class Synthesis:
         self._generator = generator
         self._samples, self._hop_length = generator.samples, generator.hop_length
         self._frame_rate = frame_rate
-        at_once = _SECONDS_IN_PARTS if in_parts else _SECONDS
-        seconds = _SECONDS_ON_ACCELERATOR if accelerated else at_once
+        seconds = _SECONDS_ON_ACCELERATOR if accelerated else _SECONDS
         self.block = max(round(seconds * frame_rate), 1)
+        self.at_once = max(2 * self.block, round(_IN_PARTS * frame_rate) if in_parts else 0)
         self.most_frames = round(_BATCH_SECONDS * frame_rate) if accelerated else 0
 
     def is_long(self, frames: int) -> bool:
         """Whether an input is computed block by block, if the network can be."""
-        return frames > 2 * self.block
+        return frames > self.at_once
 
     def whole(self, features: Features) -> Tensor:
         """Audio of one call; raises MelMismatchError if there is none. [B, …, F] → [B, T]."""
