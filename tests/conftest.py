@@ -3,11 +3,13 @@
 import gc
 import itertools
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import absl.logging
 import pytest
 import torch
 
@@ -17,8 +19,13 @@ from vocoder.cli.app import main
 from vocoder.features.mel import MelSpec
 from vocoder.generators.hifigan import HiFiGAN
 from vocoder.generators.pitched.nsf import NSFHiFiGAN
+from vocoder.inference.compiled import just_in_time
 from vocoder.inference.vocoder import Vocoder
 from vocoder.nn.pitch import MelPitch
+
+# TensorBoard and OpenVINO log through absl, whose handler would take pytest's file for its own, and
+# close it when Hydra sets up logging.
+absl.logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 TINY: dict[str, Any] = {
     "_target_": "vocoder.generators.hifigan.HiFiGAN",
@@ -156,6 +163,14 @@ def streaming_error() -> Callable[..., float]:
         return ((audio - whole).abs().max() / whole.abs().max()).item()
 
     return measure
+
+
+@pytest.fixture(scope="session", autouse=True)
+def not_compiled() -> Iterator[None]:
+    """Models run as PyTorch runs them, however much time tests take, unless a test compiles one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(just_in_time, "_SECONDS", 1e9)
+        yield
 
 
 def small_vocoder(*, causal: bool = False) -> Vocoder:
