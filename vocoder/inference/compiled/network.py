@@ -20,6 +20,7 @@ from vocoder.kernels.threads import run_tasks
 from vocoder.streaming.graph import Graph, Operation, Signal, parameters, read_graph
 
 _PIECE_BYTES = 1 << 20  # of the largest signal in a piece, so that a piece stays in the cache
+_LEAST_OPERATIONS = 800  # on each weight in a piece, so that reading it takes little of the time
 
 
 class Compiled:
@@ -38,6 +39,7 @@ class Compiled:
         self._split = split(graph)
         self._program = self._split.program
         frames, period = _PIECE_BYTES // (4 * self._program.floats), self._program.period
+        frames = max(frames, round(_LEAST_OPERATIONS / self._program.operations_per_weight))
         self.frames = max(frames // period, 1) * period
         self._sessions: queue.SimpleQueue[Session] = queue.SimpleQueue()
 

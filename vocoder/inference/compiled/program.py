@@ -5,7 +5,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 from vocoder.inference.compiled.nodes.base import Node, RowSignal
-from vocoder.inference.compiled.nodes.convolution import FastConvolution, place_together
+from vocoder.inference.compiled.nodes.convolution import (
+    Convolution,
+    FastConvolution,
+    place_together,
+)
 
 
 class Program:
@@ -42,6 +46,16 @@ class Program:
     def floats(self) -> int:
         """Floats of the largest signal for one frame of input."""
         return max(signal.rate * signal.width for signal in self.signals)
+
+    @property
+    def operations_per_weight(self) -> float:
+        """Operations on a weight for one frame of input, on average."""
+        weights = [
+            (sum(taps.packed.size for taps in node.weights), node.source.rate)
+            for node in self.nodes
+            if isinstance(node, Convolution)
+        ]
+        return 2.0 * sum(size * rate for size, rate in weights) / sum(size for size, _ in weights)
 
     @property
     def period(self) -> int:
