@@ -160,6 +160,7 @@ def test_gradient_is_finite_for_silence() -> None:
     assert all(torch.isfinite(p.grad).all() for p in generator.parameters())
 
 
+@pytest.mark.slow  # torch.export takes seconds
 def test_symbolic_trace_and_export_compute_the_same() -> None:
     generator = source_filter(iterations=2)
     traced = symbolic_trace(generator, {"f0": None})

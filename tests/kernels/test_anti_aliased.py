@@ -138,6 +138,7 @@ def test_a_second_derivative_is_that_of_the_plain_code() -> None:
 
 
 @needs_kernels
+@pytest.mark.slow
 @pytest.mark.parametrize("alpha", [None, torch.tensor([0.5, 1.0, 2.0])])
 def test_the_operator_keeps_the_rules_of_pytorch(alpha: Tensor | None) -> None:
     x = torch.randn(2, CHANNELS, 30, requires_grad=True)

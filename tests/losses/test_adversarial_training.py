@@ -98,6 +98,7 @@ def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     optimizer.step()
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("plain_kernels")
 @pytest.mark.parametrize("name", ADVERSARIAL_LOSSES)
 def test_generator_finds_the_distribution_within_200_steps(name: str) -> None:
