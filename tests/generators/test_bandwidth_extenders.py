@@ -23,10 +23,10 @@ from vocoder.generators.bandwidth_extension.hifigan_bwe import HiFiGANBWE
 from vocoder.generators.bandwidth_extension.musichifi import MusicHiFiBWE
 from vocoder.generators.base import BandwidthExtender
 from vocoder.generators.bigvgan import BigVGAN
-from vocoder.nn.weight_norm import fold_weight_norm
 from vocoder.kernels.switch import reference_only
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.nn.weight_norm import fold_weight_norm
 from vocoder.streaming.plan import Plan
+from vocoder.streaming.tracing import symbolic_trace
 
 
 def musichifi() -> MusicHiFiBWE:

@@ -29,8 +29,8 @@ from vocoder.generators.parallel_wavegan import ParallelWaveGAN
 from vocoder.generators.vocos import Vocos
 from vocoder.kernels.switch import reference_only
 from vocoder.nn.weight_norm import fold_weight_norm
-from vocoder.streaming.graph import symbolic_trace
 from vocoder.streaming.plan import Plan
+from vocoder.streaming.tracing import symbolic_trace
 
 MELS = 10
 LOUD, SILENT = 5.0, math.log(1e-7)

@@ -20,7 +20,7 @@ from vocoder.generators.bandwidth_extension.mossformer import (
     positions,
     rotate,
 )
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.streaming.tracing import symbolic_trace
 
 
 @pytest.fixture(autouse=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 from vocoder.errors import ConfigError
 from vocoder.generators.parallel_wavegan import ParallelWaveGAN, Upsampler
 from vocoder.nn.weight_norm import fold_weight_norm
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.streaming.tracing import symbolic_trace
 
 MELS, HOP = 6, 15
 narrow = partial(

@@ -22,7 +22,7 @@ from vocoder.generators.pitched.nsf import NSFHiFiGAN
 from vocoder.io.audio import read_audio, resample_soxr
 from vocoder.nn.pitch import MelPitch
 from vocoder.nn.weight_norm import fold_weight_norm
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.streaming.tracing import symbolic_trace
 
 SPEC = MelSpec(sample_rate=8000, n_fft=256, hop_length=64, win_length=256, n_mels=32)
 SIZES = {

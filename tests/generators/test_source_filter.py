@@ -14,7 +14,7 @@ from vocoder.generators.griffin_lim import GriffinLim
 from vocoder.generators.pitched.consistency import MelConsistency
 from vocoder.generators.pitched.source_filter import SourceFilter
 from vocoder.io.audio import read_audio, resample_soxr
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.streaming.tracing import symbolic_trace
 
 SPEC = MelSpec.preset("hifigan_22k_80")
 SMALL = {"channels": 16, "hidden": 16, "blocks": 1, "pitch_channels": 8, "pitch_blocks": 1}

@@ -59,12 +59,12 @@ def test_a_model_of_another_project_gives_the_same_audio(
 
 # Generators that another of these cases has, too, with other settings.
 LIKE_ANOTHER = {"bigvgan_v1", "bigvsan", "fastspeech2", "hifigan_v3", "speecht5", "speechbrain"}
-LONGEST = {"bigvgan_v2", "hiftnet"}  # seconds each
+NOT_DEFAULT = LIKE_ANOTHER | {"bigvgan_v2", "hiftnet"}  # these take seconds each
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(n, marks=pytest.mark.slow if n in LIKE_ANOTHER | LONGEST else ()) for n in VOCODERS],
+    [pytest.param(n, marks=pytest.mark.slow if n in NOT_DEFAULT else ()) for n in VOCODERS],
 )
 def test_a_vocoder_of_another_project_vocodes_and_streams(
     name: str,

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tests.conftest import small_vocoder
 from tests.generators.test_ap_bwe import SIZES
-from vocoder.generators.base import Generator
 from vocoder.generators.bandwidth_extension.ap_bwe import APBWE
+from vocoder.generators.base import Generator
 from vocoder.generators.bigvgan import BigVGAN
 from vocoder.generators.hifigan import HiFiGAN
 from vocoder.generators.vocos import Vocos

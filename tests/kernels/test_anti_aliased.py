@@ -14,7 +14,7 @@ from vocoder.kernels.anti_aliased import anti_aliased, has_kernel
 from vocoder.kernels.jit.compiler import is_available
 from vocoder.kernels.switch import reference_only
 from vocoder.nn.activation import AntiAliased, Snake, SnakeBeta
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.streaming.tracing import symbolic_trace
 
 needs_kernels = pytest.mark.skipif(not is_available(), reason="needs llvmlite")
 CHANNELS = 3

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 from torch import Tensor, nn
 
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.streaming.tracing import symbolic_trace
 
 
 class Slow(nn.Module):

@@ -19,7 +19,8 @@ from vocoder.export.operations.pointwise import METHODS, POINTWISE
 from vocoder.export.operations.reductions import REDUCTIONS
 from vocoder.export.operations.shapes import SHAPES
 from vocoder.export.operations.spectral import SPECTRAL
-from vocoder.streaming.graph import parameters, same_value, symbolic_trace
+from vocoder.streaming.graph import parameters, same_value
+from vocoder.streaming.tracing import symbolic_trace
 
 FUNCTIONS = {**POINTWISE, **REDUCTIONS, **SHAPES, **LAYERS, **SPECTRAL}
 OUTPUT = "audio"

@@ -5,9 +5,7 @@ value that is equal in both examples is a constant.
 """
 
 import copy
-import importlib
 import inspect
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,23 +16,9 @@ import torch.fx
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_map_only, tree_unflatten
 
-from vocoder.dsp.excitation import minimum_phase
-from vocoder.dsp.stft import istft, pad_reflect, stft
 from vocoder.errors import ConfigError
-from vocoder.kernels.chunk_invariant import (
-    chunk_invariant_conv1d,
-    chunk_invariant_linear,
-    is_chunk_invariant,
-)
-
-_TRACED_MODULES = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose1d)
-_LEAF_FUNCTIONS = (  # their sizes must not be traced
-    istft,
-    pad_reflect,
-    minimum_phase,
-    chunk_invariant_linear,
-    chunk_invariant_conv1d,
-)
+from vocoder.kernels.chunk_invariant import is_chunk_invariant
+from vocoder.streaming.tracing import symbolic_trace
 
 
 class Slot(NamedTuple):
@@ -165,8 +149,9 @@ def read_graph(
 ) -> Graph:
     """Trace `module` and run it on two examples of its inputs, of different batch size and length.
 
-    Modules of the types `leaves` are one operation each. Raises ConfigError for a value that depends on the number of steps without being a signal, and
-    for an operation whose output has no time axis left, or two.
+    Modules of the types `leaves` are one operation each. Raises ConfigError for a value that
+    depends on the number of steps without being a signal, and for an operation whose output has no
+    time axis left, or two.
     """
     absent = {name: None for name in parameters(module) if name not in short}
     traced = symbolic_trace(module, absent, leaves=leaves)
@@ -176,60 +161,6 @@ def read_graph(
         reader.read(node, first.get(node), second.get(node))
     assert reader.output is not None
     return Graph(tuple(reader.inputs), reader.operations, reader.output)
-
-
-class Tracer(torch.fx.Tracer):
-    """Symbolic tracer of our networks, in which functions with a streaming rule are one node each.
-
-    `torch.fx.GraphModule(network, Tracer().trace(network))` computes what the network does, for any
-    number of frames.
-    """
-
-    def __init__(self, leaves: tuple[type[nn.Module], ...] = ()) -> None:
-        super().__init__(autowrap_functions=_LEAF_FUNCTIONS)
-        self._thread = threading.get_ident()
-        self._leaves = leaves
-        # Where they are called by other functions; those of a traced module are searched anyway.
-        for function in (stft, chunk_invariant_linear):
-            self._autowrap_search.append(importlib.import_module(function.__module__))
-
-    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        """Whether a module is one node: convolutions are not, as their padding has a rule."""
-        if isinstance(m, _TRACED_MODULES):
-            return False
-        if isinstance(m, self._leaves):
-            return True
-        return super().is_leaf_module(m, module_qualified_name)
-
-    # While it traces, every call and every attribute of any module in the process comes here; what
-    # other threads compute meanwhile is not part of the graph.
-    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-        """A node for the call of a module; other threads just call it."""
-        if threading.get_ident() != self._thread:
-            return forward(*args, **kwargs)
-        return super().call_module(m, forward, args, kwargs)
-
-    def getattr(self, attr: str, attr_val: Any, parameter_proxy_cache: dict[str, Any]) -> Any:
-        """A node for a parameter of a module; other threads get the parameter."""
-        if threading.get_ident() != self._thread:
-            return attr_val
-        return super().getattr(attr, attr_val, parameter_proxy_cache)
-
-
-_TRACING = threading.Lock()  # its changes to torch are undone in the order in which they were made
-
-
-def symbolic_trace(
-    module: nn.Module,
-    concrete_args: dict[str, Any] | None = None,
-    *,
-    leaves: tuple[type[nn.Module], ...] = (),
-) -> torch.fx.GraphModule:
-    """Trace a module by our `Tracer`, in which functions of `vocoder.dsp` are single nodes."""
-    with _TRACING:
-        return torch.fx.GraphModule(
-            module, Tracer(leaves).trace(module, concrete_args=concrete_args)
-        )
 
 
 def parameters(module: nn.Module) -> list[str]:

@@ -9,7 +9,7 @@ from torch import nn
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
 from vocoder.kernels.chunk_invariant import is_chunk_invariant
-from vocoder.streaming.graph import symbolic_trace
+from vocoder.streaming.tracing import symbolic_trace
 
 Layer = nn.Conv1d | nn.ConvTranspose1d | nn.Linear
 _SUMS = (torch.cumsum, "cumsum")  # of frequencies: a phase
