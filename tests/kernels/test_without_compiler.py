@@ -53,3 +53,28 @@ def test_kernels_are_made_without_path_home_and_writing(tmp_path: Path) -> None:
         check=False,
     )
     assert made.stdout == "made\n", made.stderr
+
+
+WITHOUT_LLVMLITE = """
+import sys
+sys.modules["llvmlite"] = None  # an import of it fails
+import torch, vocoder
+from vocoder.nn.activation import AntiAliased, Snake
+v, extender = vocoder.load(), vocoder.load_extender()
+v(torch.randn(80, 100) - 5.0)
+extender(0.1 * torch.randn(4000), sample_rate=8000)
+AntiAliased(Snake(4))(torch.randn(1, 4, 50, requires_grad=True)).sum().backward()
+print(v.network.path)
+"""
+
+
+@pytest.mark.slow
+def test_everything_runs_without_llvmlite() -> None:
+    made = subprocess.run(
+        [sys.executable, "-c", WITHOUT_LLVMLITE],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        check=False,
+    )
+    assert "pip install 'vocoder[fast]'" in made.stdout, made.stderr

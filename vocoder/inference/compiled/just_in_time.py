@@ -4,16 +4,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from vocoder.errors import ConfigError
 from vocoder.generators.base import Generator
-from vocoder.inference.compiled.network import Compiled
 from vocoder.inference.network import Eager
 from vocoder.kernels.jit.compiler import is_available
 from vocoder.kernels.switch import kernels_allowed
+
+if TYPE_CHECKING:
+    from vocoder.inference.compiled.network import Compiled
 
 _log = logging.getLogger(__name__)
 Examples = tuple[Mapping[str, Tensor], Mapping[str, Tensor]]
@@ -35,7 +38,7 @@ class JustInTime:
 
     def __init__(self, generator: Generator, examples: Callable[[], Examples]) -> None:
         self._eager, self._examples = Eager(generator), examples
-        self._compiled: Compiled | None = None
+        self._compiled: "Compiled | None" = None
         self._reason = "" if is_available() else "llvmlite is missing: pip install 'vocoder[fast]'"
         self._lock = threading.Lock()
         self._spent, self._rate = 0.0, 0.0  # seconds, in all and for a frame
@@ -96,6 +99,8 @@ class JustInTime:
 
     @torch.inference_mode()
     def _try(self) -> None:
+        from vocoder.inference.compiled.network import Compiled  # it needs llvmlite
+
         short, long = self._examples()
         try:
             compiled = Compiled(self._eager.generator, short, long)
