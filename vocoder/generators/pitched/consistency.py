@@ -1,5 +1,7 @@
 """Iterative correction of a spectrogram towards that of a signal with a given mel."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -43,7 +45,9 @@ class MelConsistency(nn.Module):
         self.register_buffer("spreading", spreading, persistent=False)
         uncovered = (spreading.sum(dim=1) == 0).float()  # the gain of bins without a band
         self.register_buffer("uncovered", uncovered, persistent=False)
-        self.top = int(analysis.filterbank.sum(dim=0).nonzero().max()) + 1  # bins below the top
+        self.top = math.ceil(
+            mel.top_hz * mel.n_fft / mel.sample_rate
+        )  # bins below the top band's end
         bands = analysis.filterbank[:, : self.top].contiguous()
         self.register_buffer("bands", bands, persistent=False)
         self.momentum = nn.Parameter(torch.full((iterations,), 0.5))

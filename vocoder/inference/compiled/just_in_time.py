@@ -38,7 +38,7 @@ class JustInTime:
 
     def __init__(self, generator: Generator, examples: Callable[[], Examples]) -> None:
         self._eager, self._examples = Eager(generator), examples
-        self._compiled: "Compiled | None" = None
+        self._compiled: Compiled | None = None
         self._reason = "" if is_available() else "llvmlite is missing: pip install 'vocoder[fast]'"
         self._lock = threading.Lock()
         self._spent, self._rate = 0.0, 0.0  # seconds, in all and for a frame
