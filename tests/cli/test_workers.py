@@ -24,6 +24,7 @@ import os, signal, sys, threading, time
 from pathlib import Path
 from vocoder.cli.files.workers import in_order
 from vocoder.io.atomic import replacing_file
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 if sys.argv[1] == "threads":
     threading.Thread(target=time.sleep, args=(3600,), daemon=True).start()
 """
