@@ -139,6 +139,8 @@ def synthesis_envelope(
         period = F.pad(squares, (0, -n_fft % hop_length)).reshape(-1, hop_length)
         hops = period.sum(0).expand(count - 1 + len(period), hop_length)
         return hops.flatten()[: (count - 1) * hop_length + n_fft].clamp_min(1e-8)
+    if torch.compiler.is_exporting():  # the shorter way below would tie the graph to a length
+        return overlap_add(squares.expand(1, count, n_fft), hop_length)[0].clamp_min(1e-8)
     # Between the ends all hops are equal: a few frames are added, and a hop is repeated.
     parts = -(-n_fft // hop_length)
     added = torch.sym_min(count, parts)  # type: ignore[no-untyped-call]
