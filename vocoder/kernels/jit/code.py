@@ -178,16 +178,6 @@ class Code:
         first = self.builder.extract_element(value.ir, ir.Constant(_INT32, 0))
         self.builder.store(first, (pointer + index).ir, align=4)
 
-    def prefetch(self, pointer: Pointer, index: Value | int = 0) -> None:
-        """Begin to bring the line of memory `index` floats after `pointer` into the cache."""
-        name = "llvm.prefetch.p0"
-        function = self._module.globals.get(name)
-        if function is None:
-            kind = ir.FunctionType(ir.VoidType(), [ir.PointerType(), _INT32, _INT32, _INT32])
-            function = ir.Function(self._module, kind, name)
-        read, second_level, data = (ir.Constant(_INT32, n) for n in (0, 2, 1))
-        self.builder.call(function, [(pointer + index).ir, read, second_level, data])
-
     def scratch(self, floats: int) -> Pointer:
         """Memory of the kernel's own, on its stack."""
         with self.builder.goto_entry_block():

@@ -50,7 +50,6 @@ def pack(weight: Array, shape: Tile, lanes: int) -> Array:
 
 
 LEAKY_RELU, GELU = range(2)
-_LINE = 16  # floats in a line of the cache
 
 
 def kernel(channels: int, cpu: Cpu, in_channels: int, activation: int = LEAKY_RELU) -> Kernel:
