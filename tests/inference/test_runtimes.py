@@ -1,7 +1,9 @@
 """Loaded models run in onnxruntime and OpenVINO as they do in PyTorch."""
 
+import gc
 import logging
 import pickle
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -48,6 +50,21 @@ def test_a_model_directory_runs_in_a_runtime(runtime: str, tiny_model: Path, cac
     again = vocoder.load(tiny_model, runtime=runtime)
     assert torch.equal(again(mel), v(mel))
     assert list(cache.glob("*.onnx")) == files
+
+
+def test_signals_arrive_after_a_model_was_deleted(tiny_model: Path) -> None:
+    pytest.importorskip("openvino")
+    v = vocoder.load(tiny_model, runtime="openvino")
+    v(torch.full((80, 9), -5.0))
+    del v
+    gc.collect()
+    seen: list[int] = []
+    before = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
+    try:
+        signal.raise_signal(signal.SIGUSR1)  # on a CPU with AMX, OpenVINO changes the stack for it
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen == [signal.SIGUSR1]
 
 
 def test_without_a_writable_cache_models_run_too(

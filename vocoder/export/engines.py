@@ -3,6 +3,7 @@
 import importlib.util
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import Any, Protocol
 
 import torch
@@ -75,7 +76,7 @@ class OpenVino:
     def __init__(self, model: bytes, threads: int) -> None:
         import openvino
 
-        core = openvino.Core()
+        core = _openvino_core()
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": "f32",
             "INFERENCE_NUM_THREADS": threads,
@@ -94,3 +95,15 @@ class OpenVino:
         with self._lock:
             made = self._request.infer(given, share_inputs=True)
             return torch.from_numpy(made.to_tuple()[0].copy())
+
+
+@cache
+def _openvino_core() -> Any:
+    """OpenVINO's core, which is never deleted.
+
+    On CPUs with AMX its plugin gives the thread that loads it a stack for signals, and frees that
+    stack with itself; the next signal that Python handles would end the process.
+    """
+    import openvino
+
+    return openvino.Core()
