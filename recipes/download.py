@@ -30,7 +30,7 @@ from rich.progress import (
 )
 
 from vocoder import VocoderError
-from vocoder.cli.batch import make_directory
+from vocoder.cli.files.batch import make_directory
 
 _BLOCK = 2**16  # at most this much is lost when a connection ends
 _TIMEOUT = 60  # seconds without a byte

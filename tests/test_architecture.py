@@ -37,7 +37,7 @@ LAYERS = (
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HYDRA = {"hydra", "omegaconf"}
 OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio"}
-OPTIONAL |= {"onnx", "onnxruntime", "openvino", "visqol", "yaml"}
+OPTIONAL |= {"mlflow", "onnx", "onnxruntime", "openvino", "visqol", "wandb", "yaml"}
 
 
 def imports(tree: ast.AST) -> Iterator[str]:

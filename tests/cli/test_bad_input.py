@@ -187,7 +187,7 @@ def test_batch_continues_and_lists_at_the_end_what_failed(
     out = tmp_path / "out"
     result = vocoder_command("vocode", *arguments, "-o", out, "--model", tiny_model)
     assert result.code == 2
-    assert files_below(out) == ["a.wav", "d.wav"]
+    assert files_below(out) == [".vocoder-vocode", "a.wav", "d.wav"]
     assert "2 files" in result.out
     named = [f"{tmp_path}/none/*.npy", mels / "b.npy", mels / "c.npy", tmp_path / "none.npy"]
     errors = result.err.splitlines()

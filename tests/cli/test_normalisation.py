@@ -36,7 +36,7 @@ def test_a_bare_mel_of_another_kind_is_refused_and_the_rest_is_vocoded(
     assert len(errors) == 1
     assert "wrong.npy: the mel is probably" in errors[0]
     assert f"--normalisation {kind}" in errors[0]
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["right.wav"]
+    assert [path.name for path in (tmp_path / "out").glob("*.wav")] == ["right.wav"]
     one = ["vocode", str(tmp_path / "wrong.npy"), "-o", str(tmp_path / "out")]
     assert RUNNER.invoke(app, [*one, "--normalisation", kind]).exit_code == 0
     ours, theirs = (read_audio(tmp_path / "out" / f"{n}.wav")[0] for n in ("right", "wrong"))

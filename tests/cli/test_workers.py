@@ -14,7 +14,7 @@ import pytest
 import torch
 
 import vocoder
-from vocoder.cli.files.workers import in_order
+from vocoder.cli.files.workers import completed, in_order
 from vocoder.features.mel import MelSpec
 from vocoder.io.mel_file import write_mel
 
@@ -22,7 +22,7 @@ ROOT = Path(vocoder.__file__).parents[1]
 BEGIN = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from vocoder.cli.files.workers import in_order
+from vocoder.cli.files.workers import completed, in_order
 from vocoder.io.atomic import replacing_file
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 if sys.argv[1] == "threads":
@@ -61,7 +61,7 @@ def writers(tmp_path: Path) -> Iterator[Callable[[str], "subprocess.Popen[str]"]
                 temporary.write_text("half")
                 while name != "first":
                     time.sleep(0.01)
-        with in_order(write, ["first", "a", "b", "c"], workers=2) as results:
+        with completed(write, ["first", "a", "b", "c"], workers=2) as results:
             for _ in results:
                 pass
     """
@@ -83,15 +83,15 @@ def test_results_have_the_order_of_the_items(workers: int) -> None:
         time.sleep(0.03 if item == 0 else 0)
         return item * item
 
-    with in_order(work, range(8), workers=workers) as results:
-        assert list(results) == [item * item for item in range(8)]
+    with completed(work, range(8), workers=workers) as results:
+        assert list(in_order(results)) == [item * item for item in range(8)]
 
 
 @pytest.mark.parametrize("mode", ["processes", "threads"])
 def test_workers_are_processes_where_that_is_safe(mode: str) -> None:
     code = """
-        with in_order(lambda n: (n, os.getpid()), range(6), workers=2) as results:
-            made = list(results)
+        with completed(lambda n: (n, os.getpid()), range(6), workers=2) as results:
+            made = list(in_order(results))
         print([n for n, _ in made], all(pid == os.getpid() for _, pid in made))
     """
     out, err = begin(mode, code).communicate(timeout=20)
@@ -127,13 +127,13 @@ def test_a_worker_that_is_killed_is_an_error_in_one_line() -> None:
             if n == 1:
                 os.kill(os.getpid(), signal.SIGKILL)
         try:
-            with in_order(work, range(4), workers=2) as results:
+            with completed(work, range(4), workers=2) as results:
                 list(results)
         except VocoderError as error:
             print(error)
     """
     out, err = begin("processes", code).communicate(timeout=20)
-    assert "--threads" in out, err
+    assert "--jobs" in out, err
     assert len(out.splitlines()) == 1
 
 
@@ -166,7 +166,7 @@ def test_several_files_at_a_time_are_those_of_one_at_a_time(
         lines = [line.split()[0] for line in run.out.splitlines()]
         assert lines == [*(f"{out}/{n}.wav" for n in (0, 2, 3, 4)), "4"]
         assert run.err.startswith(f"error: {mels}/1.npy: ")
-        made.append([path.read_bytes() for path in sorted(out.iterdir())])
+        made.append([path.read_bytes() for path in sorted(out.glob("*.wav"))])
     assert made[0] == made[1]
 
 
@@ -182,12 +182,6 @@ def test_processes_of_the_command_line_make_the_same_files(
         out = tmp_path / threads
         arguments = [command, sources, "-o", out, "--threads", threads]
         subprocess.run([sys.executable, "-m", "vocoder", *arguments], check=True, cwd=ROOT)
-        made.append({path.name: path for path in sorted(out.rglob("*.*"))})
-    assert made[0].keys() == made[1].keys()
+        made.append({path.name: path.read_bytes() for path in sorted(out.rglob("*.*"))})
     assert len(made[0]) >= 2
-    for one, other in zip(made[0].values(), made[1].values(), strict=True):
-        if one.suffix == ".npy":
-            assert one.read_bytes() == other.read_bytes()
-        else:  # a network is compiled when it has run for a while, which changes the rounding
-            a, b = (vocoder.read_audio(path)[0] for path in (one, other))
-            assert (a - b).abs().max() <= 1e-4 * a.abs().max()
+    assert made[0] == made[1]

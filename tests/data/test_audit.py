@@ -6,7 +6,8 @@ import pytest
 import soundfile
 import torch
 
-from vocoder.data.audit import Audit, audit, measure
+from vocoder.data.audit import Audit, audit
+from vocoder.data.corpus.measure import measure
 from vocoder.errors import AudioError, ConfigError
 from vocoder.io.audio import read_audio, resample_soxr, write_audio
 

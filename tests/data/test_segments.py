@@ -15,7 +15,8 @@ from vocoder.data.audit import audit
 from vocoder.data.crops import read_crop
 from vocoder.data.loader import loader
 from vocoder.data.manifest import Clip, read_manifest, write_manifest
-from vocoder.data.segments import Batch, Segments, validation_clips
+from vocoder.data.segments import Batch, Segments
+from vocoder.data.validation import validation_clips
 from vocoder.errors import AudioError, ConfigError
 from vocoder.io.audio import read_audio, resample_soxr
 
@@ -61,29 +62,43 @@ def segments(manifest: Path, **changes: Any) -> Segments:
     return Segments(manifest=manifest, **values)
 
 
-@given(
-    seed=st.integers(0, 2**64 - 2), rank=st.integers(0, 7), steps=st.lists(st.integers(0, 2**40))
-)
+@given(seed=st.integers(0, 2**64 - 2), steps=st.lists(st.integers(0, 2**40)))
 @settings(max_examples=10, deadline=None)
-def test_batch_is_a_function_of_seed_step_and_rank(
-    real: Path, seed: int, rank: int, steps: list[int]
-) -> None:
-    used = segments(real, seed=seed, rank=rank, world_size=8)
+def test_batch_is_a_function_of_seed_and_step(real: Path, seed: int, steps: list[int]) -> None:
+    used = segments(real, seed=seed)
     for step in steps[:3]:
         np.random.seed(step % 100)
         torch.manual_seed(step)
-        audio, _, features, _ = used[step]
+        audio, _, features, *_ = used[step]
         assert (audio.shape, audio.dtype) == ((3, 1, SEGMENT), torch.float32)
         assert features == {}
     step = 7
     batch = used[step]
-    assert same(batch, segments(real, seed=seed, rank=rank, world_size=9)[step])
-    for other in (
-        segments(real, seed=seed, rank=rank + 1, world_size=9)[step],
-        segments(real, seed=seed + 1, rank=rank, world_size=8)[step],
-        used[step + 1],
-    ):
+    assert same(batch, segments(real, seed=seed)[step])
+    for other in (segments(real, seed=seed + 1)[step], used[step + 1]):
         assert not torch.equal(batch.audio, other.audio)
+
+
+@given(batch_size=st.integers(1, 7), size=st.integers(1, 5), step=st.integers(0, 2**40))
+@settings(max_examples=12, deadline=None)
+def test_shares_of_all_processes_are_the_batch_of_one(
+    real: Path, batch_size: int, size: int, step: int
+) -> None:
+    mixed: dict[str, Any] = {"batch_size": batch_size, "allow_band_limited": True}
+    mixed |= {"tone_share": 0.4, "speed": (0.9, 1.1), "speed_share": 0.5}
+    if batch_size < size:
+        with pytest.raises(ConfigError, match=rf"batch_size is {batch_size}.*set at least {size}"):
+            segments(real, rank=0, world_size=size, **mixed)
+        return
+    whole = segments(real, **mixed)[step]
+    shares = [segments(real, rank=r, world_size=size, **mixed)[step] for r in range(size)]
+    assert [name for share in shares for name in share.names] == whole.names
+    assert torch.equal(torch.cat([share.audio for share in shares]), whole.audio)
+    assert whole.cutoffs is not None
+    cutoffs = [share.cutoffs for share in shares if share.cutoffs is not None]
+    assert torch.equal(torch.cat(cutoffs), whole.cutoffs)
+    counts = [len(share.names) for share in shares]
+    assert max(counts) - min(counts) <= 1
 
 
 @pytest.mark.parametrize("workers", [0, 1, 2])

@@ -1,5 +1,6 @@
 """Laws that hold for every discriminator."""
 
+import copy
 import dataclasses
 import functools
 import json
@@ -18,7 +19,7 @@ from vocoder.build import build
 from vocoder.discriminators import melgan_scale
 from vocoder.discriminators.dilated import Dilated
 from vocoder.discriminators.melgan_scale import MelGANMultiScale
-from vocoder.discriminators.output import DiscriminatorOutput, Discriminators
+from vocoder.discriminators.output import DiscriminatorOutput, Discriminators, joins_signals
 from vocoder.discriminators.period import MultiPeriod, PeriodDiscriminator, fold
 from vocoder.discriminators.pqmf import GroupedWaveform, PQMFBands
 from vocoder.discriminators.projected import Projected, RandomFeatures
@@ -40,6 +41,7 @@ from vocoder.discriminators.window import ConditionalRandomWindow, RandomWindow
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.losses.adversarial import LeastSquares
+from vocoder.nn.weight_norm import weights_computed_once
 from vocoder.training.run import compose, config_folder
 
 
@@ -191,6 +193,35 @@ def test_any_signal_gives_finite_outputs_and_gradients(
         assert all(tensor.isfinite().all() for tensor in output_tensors(outputs))
         sum(output.logits.sum() for output in outputs).backward()
         assert audio.grad is not None and audio.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("name", [name for name in SMALL if joins_signals(SMALL[name](1))])
+def test_two_signals_at_once_score_as_one_after_the_other(name: str) -> None:
+    torch.manual_seed(0)
+    separate = Discriminators({"a": SMALL[name](1)}).double()
+    joint = copy.deepcopy(separate)
+    real, fake = 0.1 * torch.randn(2, 2, 1, 600, dtype=torch.float64)
+    fake.requires_grad_()
+    torch.manual_seed(1)
+    outputs = [separate(audio, {}) for audio in (real, fake)]
+    torch.manual_seed(1)
+    with weights_computed_once(joint):
+        found = joint([real, fake], {})
+    gradients = []
+    for network, scores in ((separate, outputs), (joint, found)):
+        loss = LeastSquares().discriminator(*scores)
+        inputs = [fake, *(p for p in network.parameters() if p.requires_grad)]
+        gradients.append(torch.autograd.grad(loss, inputs, allow_unused=True))
+    for expected, made in zip(*gradients, strict=True):
+        assert (expected is None) == (made is None)
+        if made is not None:
+            assert (made - expected).abs().max() <= 1e-5 * expected.abs().max() + 1e-12
+    for a, b in zip(outputs, found, strict=True):
+        for x, y in zip(a, b, strict=True):
+            torch.testing.assert_close(y.feature_maps, x.feature_maps)
+    # Power iterations and batch statistics were updated by both signals, in order.
+    for expected, made in zip(separate.buffers(), joint.buffers(), strict=True):
+        torch.testing.assert_close(made, expected)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 import vocoder
 from vocoder.errors import ConfigError
 from vocoder.inference import device
-from vocoder.training.ranks import Ranks
+from vocoder.training.parallel.ranks import Ranks
 from vocoder.training.run import build_system, compose
 from vocoder.training.trainer import Trainer
 
@@ -35,7 +35,7 @@ def test_ranks_of_one_machine_take_one_gpu_each(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(
-        "vocoder.training.ranks.find_device", lambda n: torch.device(n.replace("auto", "cuda"))
+        "vocoder.training.parallel.ranks.find_device", lambda n: torch.device(n.replace("auto", "cuda"))
     )
     assert Ranks("auto").device == Ranks("cuda").device == torch.device("cuda:3")
     assert Ranks("cuda:1").device == torch.device("cuda:1")
@@ -54,7 +54,7 @@ def test_training_uses_the_best_device_and_logs_it(
         requested.append(name)
         return torch.device("cpu")
 
-    monkeypatch.setattr("vocoder.training.ranks.find_device", find_device)
+    monkeypatch.setattr("vocoder.training.parallel.ranks.find_device", find_device)
     caplog.set_level(logging.INFO)
     with pytest.raises(vocoder.VocoderError, match="none"):  # there is no such manifest
         Trainer(build_system(values), values, console=Console(quiet=True))

@@ -6,8 +6,16 @@ from torch import nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from vocoder.errors import ConfigError
+from vocoder.kernels.switch import reference_only
 from vocoder.nn.conv import ConvTranspose1d
-from vocoder.nn.weight_norm import count_weights, fold_weight_norm, normalise, weight_norm
+from vocoder.nn.norms.spectral import convolve, several_signals
+from vocoder.nn.weight_norm import (
+    count_weights,
+    fold_weight_norm,
+    normalise,
+    weight_norm,
+    weights_computed_once,
+)
 
 
 def network() -> nn.Module:
@@ -65,3 +73,37 @@ def test_checkpoints_of_the_older_weight_norm_load() -> None:
     layer.load_state_dict({"weight_g": length, "weight_v": direction})
     weight = length * direction / direction.square().sum((1, 2), keepdim=True).sqrt()
     assert torch.allclose(layer.weight, weight, atol=1e-6)
+
+
+def test_weight_norm_is_computed_once_and_has_the_same_gradient() -> None:
+    torch.manual_seed(0)
+    layer, x = weight_norm(nn.Conv1d(3, 4, 3)), torch.randn(2, 3, 9)
+    (layer(x) + 2.0 * layer(x)).sum().backward()
+    expected = [parameter.grad.clone() for parameter in layer.parameters()]
+    layer.zero_grad()
+    with weights_computed_once(layer):
+        assert layer.weight is layer.weight
+        total = (layer(x) + 2.0 * layer(x)).sum()
+    assert layer.weight is not layer.weight
+    total.backward()
+    found = [parameter.grad for parameter in layer.parameters()]
+    torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_spectral_norm_of_outputs_is_that_of_weights(bias: bool) -> None:
+    torch.manual_seed(0)
+    layer = normalise(nn.Conv1d(3, 4, 3, bias=bias).double(), "spectral")
+    twin = normalise(nn.Conv1d(3, 4, 3, bias=bias).double(), "spectral")
+    twin.load_state_dict(layer.state_dict())
+    signals = torch.randn(2, 5, 3, 9, dtype=torch.float64)
+    with reference_only():
+        expected = torch.cat([convolve(layer, signal) for signal in signals])
+    with several_signals(twin, 2):
+        found = convolve(twin, signals.flatten(0, 1))
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(twin.state_dict(), layer.state_dict())
+    for y in (expected, found):
+        y.square().sum().backward()
+    for a, b in zip(layer.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(b.grad, a.grad)

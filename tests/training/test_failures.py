@@ -37,7 +37,7 @@ ERRORS: dict[str, Exception] = {
     "disk": OSError(errno.ENOSPC, "No space left on device", "some/file"),
     "fault": RuntimeError("it is a fault of the program"),
 }
-LOST = "another process of this run has ended"
+LOST = "process {} of this run has ended: {}"
 
 
 def fail(phase: str, error: str, said: Path) -> None:
@@ -94,7 +94,7 @@ def outcomes(
     The process that fails is the first in the list.
     """
     arguments = [f"data.manifest={manifest}", f"trainer.output={folder / 'run'}"]
-    arguments += ["data.batch_size=1", "data.segment=2048", "trainer.validation_clips=1"]
+    arguments += ["data.batch_size=2", "data.segment=2048", "trainer.validation_clips=1"]
     arguments += ["trainer.max_steps=1000", "trainer.device=cpu", "trainer.threads=1"]
     arguments += [f"trainer.workers={workers}", "trainer.validation_seconds=0.3"]
     for phase_of, name in zip(OF_RANK_0, ("log", "validate", "save"), strict=True):
@@ -145,7 +145,9 @@ def check(phase: str, error: str, workers: int, ranks: int, manifest: Path, fold
         assert seconds < 10.0
         assert code == 2, text
         assert text.count("error: ") == 1
-        assert LOST in text
+        failed = 0 if phase in OF_RANK_0 else 1
+        reason = str(ERRORS[error]) if error != "disk" else "some/file: No space left on device"
+        assert LOST.format(failed, reason) in text
         assert "Traceback" not in text
 
 

@@ -192,7 +192,7 @@ def test_new_run_has_the_audio_of_its_initial_model(
         assert torch.equal(run.generator.eval()(mel=mel), expected)
     (line, hint) = [record.getMessage() for record in caplog.records if record.name == LOG]
     assert line.startswith(f"started from {model}: generator; from {model}: discriminators: none;")
-    assert "discriminator_warmup" in hint
+    assert "fine_tuning=generator_only" in hint
 
 
 def test_run_starts_from_a_built_in_model(manifest: Path, tmp_path: Path) -> None:
@@ -203,6 +203,35 @@ def test_run_starts_from_a_built_in_model(manifest: Path, tmp_path: Path) -> Non
     run = trainer(values)
     run.resume()
     assert same(run.generator.state_dict(), load_model(find_model("default"))[0].state_dict())
+
+
+@pytest.mark.usefixtures("blank_pictures")
+def test_initial_model_is_validated_first_and_once(
+    manifest: Path, tmp_path: Path, model: Path
+) -> None:
+    for steps in (1, 2):
+        values = settings("demo", manifest, tmp_path / "run", f"trainer.max_steps={steps}")
+        values["trainer"]["init_from"] = str(model)
+        trainer(values).run()
+    lines = (tmp_path / "run" / "curve.jsonl").read_text().splitlines()
+    validated = [line["step"] for line in map(json.loads, lines) if "valid" in line]
+    assert validated == [0, 1, 2]
+
+
+def test_settings_for_models_without_discriminators() -> None:
+    """They take precedence over those of the system, whose other settings stay."""
+    plain, gentle = (
+        compose(["system=source_filter_22k", "data.manifest=m", *more])
+        for more in ([], ["fine_tuning=generator_only", "trainer.adversarial_ramp=7"])
+    )
+    assert plain["trainer"]["adversarial_start"] == 3000
+    assert gentle["trainer"]["adversarial_start"] == 0
+    assert gentle["trainer"]["discriminator_warmup"] > 0
+    assert gentle["trainer"]["adversarial_ramp"] == 7
+    before, after = (each["optim"]["generator"] for each in (plain, gentle))
+    assert after["optimizer"]["lr"] < before["optimizer"]["lr"]
+    assert after["schedule"]["decay"] == before["schedule"]["decay"]
+    assert after["clip"] == before["clip"]
 
 
 def test_state_of_the_run_precedes_init_from(manifest: Path, tmp_path: Path, model: Path) -> None:

@@ -25,6 +25,7 @@ from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.training.guards.failures import failures_in_one_line, file_error
 from vocoder.training.guards.lock import LOCK_NAME, locked, tidy
 from vocoder.training.reporting.log_handlers import set_up
+from vocoder.training.reporting.loggers.base import open_loggers
 from vocoder.training.reporting.monitor import Monitor
 from vocoder.training.reporting.validation import ValidationClip
 
@@ -218,7 +219,8 @@ def test_folder_that_is_removed_during_the_run(manifest: Path, tmp_path: Path) -
 
 
 def monitor(folder: Path, first: int = 0) -> Monitor:
-    return Monitor(folder, first=first, last=100, console=Console(quiet=True))
+    loggers = open_loggers(["tensorboard"], folder, first=first, config={})
+    return Monitor(folder, first=first, last=100, console=Console(quiet=True), loggers=loggers)
 
 
 @pytest.mark.parametrize("torn", [b'{"step": 7, "tra', b"\xff\x00\x00", b'{"step": 7}', b"[3]\n"])
@@ -247,7 +249,7 @@ def test_clipping_of_audio_for_tensorboard_is_counted(
     with monitor(tmp_path) as reports:
         mel = MelSpectrogram(MelSpec.preset("hifigan_22k_80"))
         reports.validation(1, {"log_mel": 1.0}, clips, mel)
-    assert "clipped in TensorBoard's audio: 3 of 4096 samples of lj/a (fake)" in caplog.text
+    assert "clipped in the reported audio: 3 of 4096 samples of lj/a (fake)" in caplog.text
     assert "lj/b" not in caplog.text
 
 
@@ -258,7 +260,7 @@ def test_failure_of_tensorboards_thread_is_raised_without_a_traceback(
 
     def report() -> None:
         with monitor(tmp_path) as reports:
-            reports.writer.flush()  # its thread has written the header, and is idle
+            reports.loggers[0].writer.flush()  # its thread has written the header, and is idle
             shutil.rmtree(tmp_path / "tensorboard")
             reports.losses(1, {"mel": 1.0})
 
@@ -276,7 +278,7 @@ def test_failure_of_the_reports_does_not_replace_an_error_of_the_run(
 
     def report() -> None:
         with monitor(tmp_path) as reports:
-            monkeypatch.setattr(reports.writer, "close", failing)
+            monkeypatch.setattr(reports.loggers[0].writer, "close", failing)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

@@ -75,6 +75,6 @@ def test_objective_trains_a_vocoder_for_two_steps(
         if step == 0:  # every regulariser is due
             terms = {*run.objective.weights, *run.objective.strength}
             assert losses.keys() == terms | ({"discriminators"} if adversarial else set())
-    assert run.skipped == 0
+    assert run.guard.skipped == 0
     changed = [a.ne(b).any() for a, b in zip(before, run.generator.parameters(), strict=True)]
     assert any(changed)

@@ -29,7 +29,7 @@ class AdaptiveAugmentation(AdaptiveStrength):
     Args:
         boundary: Logit between real and fake, see `AdaptiveStrength`.
         target: Mean sign of real logits above which the strength rises.
-        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        ramp_items: Items of all processes within which `p` moves from 0 to 1 if it always rises.
         p: Strength at the start, the probability of each operation.
         p_max: Largest strength.
         gain_db: Standard deviation of the gain.

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from vocoder.discriminators.output import DiscriminatorOutput
@@ -49,7 +50,7 @@ class AdaptiveStrength(Augmentation):
     Args:
         boundary: Logit between real and fake: 0.5 with least squares, 0 with other losses.
         target: Mean sign above which the strength rises.
-        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        ramp_items: Items of all processes within which `p` moves from 0 to 1 if it always rises.
         p: Strength at the start.
         p_max: Largest strength, at most 1.
     """
@@ -77,7 +78,10 @@ class AdaptiveStrength(Augmentation):
         logits = torch.stack([output.logits.float().mean(dim=1) for output in real]).mean(dim=0)
         # Both comparisons are false for a NaN, which therefore does not turn `p` into one.
         signs = (logits > self.boundary).float() - (logits < self.boundary).float()
-        self.tally += torch.stack([signs.sum(), *signs.new_tensor([len(signs), 1.0])])
+        counted = torch.stack([signs.sum(), signs.new_tensor(len(signs))])
+        if dist.is_initialized():  # items of all processes
+            dist.all_reduce(counted)
+        self.tally += torch.cat([counted, counted.new_ones(1)])
         recognised, items, updates = self.tally.tolist()
         if updates < _INTERVAL:
             return

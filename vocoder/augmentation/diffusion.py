@@ -87,7 +87,7 @@ class Diffusion(_Chain):
         boundary: Logit between real and fake, see `AdaptiveStrength`.
         noise_std: Standard deviation of the noise.
         target: Mean sign of real logits above which the strength rises.
-        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        ramp_items: Items of all processes within which `p` moves from 0 to 1 if it always rises.
         t_min: Diffusion steps at strength 0.
         t_max: Diffusion steps at strength 1.
         p: Strength at the start.
@@ -130,7 +130,7 @@ class SpectralDiffusion(_Chain):
         mel: Spec of the feature "mel".
         boundary: Logit between real and fake, see `AdaptiveStrength`.
         target: Mean sign of real logits above which the strength rises.
-        ramp_items: Items of one process within which `p` moves from 0 to 1 if it always rises.
+        ramp_items: Items of all processes within which `p` moves from 0 to 1 if it always rises.
         t_min: Diffusion steps at strength 0.
         t_max: Diffusion steps at strength 1.
         p: Strength at the start.

@@ -21,13 +21,15 @@ def table(model: str, runs: Sequence[Mapping[str, str]]) -> Table:
     return shown
 
 
-def markdown(models: Sequence[tuple[str, Mapping[str, str]]], caption: str) -> str:
+def markdown(
+    models: Sequence[tuple[str, Mapping[str, str]]], caption: str, *, first: str = "model"
+) -> str:
     """Table in Markdown from (name of the model, facts) of each run, a row each, with a caption.
 
-    The facts (heading → cell) of all runs have the same headings.
+    The facts (heading → cell) of all runs have the same headings; `first` is that of the names.
     """
     headings = list(models[0][1])
-    cells = [["model", *headings], ["---", *["---:"] * len(headings)]]
+    cells = [[first, *headings], ["---", *["---:"] * len(headings)]]
     cells += [[model.replace("|", "\\|"), *facts.values()] for model, facts in models]
     lines = [f"| {' | '.join(row)} |" for row in cells]
     return "\n".join([*lines, "", caption, ""])

@@ -13,17 +13,9 @@ from typing import Annotated
 import typer
 
 from vocoder import __version__
-from vocoder.cli.commands import (
-    bench,
-    bench_busy,
-    bench_infer,
-    bench_precision,
-    deployment,
-    inference,
-    models,
-    streaming,
-    training,
-)
+from vocoder.cli.commands import deployment, inference, models, runs, streaming, training
+from vocoder.cli.commands.bench import busy, data, infer, precision, streams, train
+from vocoder.cli.examples import examples
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.io.upgrade import FLAGS
 from vocoder.threads import prepare_environment
@@ -62,11 +54,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-
-def _examples(*lines: str) -> str:
-    # The first character tells the help formatter to leave the line breaks alone.
-    return "\n".join(["\b", "Examples:", *(f"  {line}" for line in lines)])
 
 
 def _show_version(requested: bool) -> None:
@@ -116,40 +103,40 @@ def options(
 
 
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder mel speech/ -o mels/",
         "vocoder mel a.wav -o a.safetensors --preset vocos_24k_100",
     )
 )(inference.mel)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder vocode mels/*.npy -o out/",
         "vocoder vocode a.pt -o a.flac --model runs/mine/best",
         "vocoder vocode mels/ -o out/ --model griffin-lim",
     )
 )(inference.vocode)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder resynth speech/*.wav -o out/",
         "vocoder resynth a.flac -o a.wav --model griffin-lim --preset bigvgan_24k_100",
     )
 )(inference.resynth)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder extend phone.wav -o wide.wav",
         "vocoder extend tapes/ -o out/ --output-rate 44100 --format flac",
         "vocoder extend ear.wav -o a.wav --model runs/eben/best --no-preserve-low-band",
     )
 )(inference.extend)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder stream < a.npy | aplay -f S16_LE -r 22050",
         "vocoder stream --wav --realtime < a.npy | ffplay -nodisp -autoexit -",
         "vocoder stream --mel-format f32 --audio-format f32 < mels.f32 > audio.f32",
     )
 )(streaming.stream)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder info",
         "vocoder info default",
         "vocoder info runs/mine/best --json",
@@ -157,35 +144,35 @@ app.command(
 )(models.info)
 app.command(
     "import",
-    epilog=_examples(
+    epilog=examples(
         "vocoder import LJ_V1/generator_v1 -o models/lj",
         "vocoder import checkpoint-400000steps.pkl --config config.yml -o models/pwg",
         "vocoder import g_05000000 --discriminators do_05000000 -o models/g",
     ),
 )(models.import_)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder export default -o default.onnx",
         "vocoder export runs/mine/best -o mine.onnx --opset 20 --dft",
         "vocoder export extender -o extender.onnx --no-check",
         "vocoder export runs/mine/best -o step.onnx --stream --chunk 4",
     )
 )(deployment.export)
-app.command(epilog=_examples("vocoder tune", "vocoder tune runs/mine/best --threads 2"))(
+app.command(epilog=examples("vocoder tune", "vocoder tune runs/mine/best --threads 2"))(
     deployment.tune
 )
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder prepare speech/ -o manifest.csv",
         "vocoder prepare data/ -o lj.csv --index data/index.csv --only speaker=lj",
         "vocoder prepare wavs/ --mels predicted/ --preset hifigan_22k_80 -o pairs.csv",
         "vocoder prepare close_talk/ --narrowband in_ear/ -o pairs.csv",
     )
 )(training.prepare)
-app.command(epilog=_examples("vocoder systems", "vocoder systems --markdown"))(training.systems)
+app.command(epilog=examples("vocoder systems", "vocoder systems --markdown"))(training.systems)
 app.command(
     context_settings={"ignore_unknown_options": True},
-    epilog=_examples(
+    epilog=examples(
         "vocoder train system=hifigan_v1 data.manifest=manifest.csv",
         "vocoder train system=demo data.manifest=manifest.csv trainer.max_steps=500",
         "vocoder train system=hifigan_v1 data.manifest=m.csv trainer.init_from=models/g",
@@ -194,7 +181,7 @@ app.command(
     ),
 )(training.train)
 app.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder evaluate speech/ out/",
         "vocoder evaluate speech/ out/mine out/griffin-lim -o scores/ --markdown",
         "vocoder evaluate speech/ wide/mine wide/sinc --cutoff 4000",
@@ -205,7 +192,7 @@ app.command(
 
 benches = typer.Typer(
     help="Measure how fast models are.",
-    epilog=_examples(
+    epilog=examples(
         "vocoder bench infer",
         "vocoder bench stream",
         "vocoder bench extend --threads 2",
@@ -214,41 +201,56 @@ benches = typer.Typer(
     no_args_is_help=True,
 )
 benches.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder bench infer --threads 1,2",
         "vocoder bench infer --system hifigan_v1 --system vocos_24k --markdown",
         "vocoder bench infer LJ_V1/generator_v1 --runtime onnx,openvino",
         "vocoder bench infer runs/mine/best --precision float32,bfloat16 -o speed.json",
     )
-)(bench_infer.infer)
+)(infer.infer)
 benches.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder bench precision",
         "vocoder bench precision runs/mine/best speech/*.wav --threads 2 --markdown",
     )
-)(bench_precision.precision)
+)(precision.precision)
 benches.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder bench stream --threads 2",
         "vocoder bench stream --system hifigan_v1 --system vocos_24k --markdown",
         "vocoder bench stream --model runs/mine/best --chunks 4 --pace 10 --long 60",
     )
-)(bench.stream)
+)(streams.stream)
 benches.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder bench extend --threads 2",
         "vocoder bench extend --system eben --system ap_bwe_8k_48k --markdown",
         "vocoder bench extend --model runs/mine/best --pieces 10,40 --from 16000",
     )
-)(bench.extend)
+)(streams.extend)
 benches.command(
-    epilog=_examples(
+    epilog=examples(
         "vocoder bench busy",
         "vocoder bench busy --model runs/mine/best --system hifigan_v1 --steps 3",
         "OMP_WAIT_POLICY=ACTIVE vocoder bench busy --threads 2",
     )
-)(bench_busy.busy)
+)(busy.busy)
+benches.command(
+    epilog=examples(
+        "vocoder bench data manifest.csv",
+        "vocoder bench data manifest.csv system=hifigan_v1 --workers 1,4 --steps-per-second 2.5",
+        "vocoder bench data data.manifest=[a.csv,b.csv] data.weights=[0.7,0.3] --markdown",
+    )
+)(data.data)
+benches.command(
+    epilog=examples(
+        "vocoder bench train system=hifigan_v1 data.batch_size=2 --threads 2",
+        "vocoder bench train system=bigvgan_base_24k_100 discriminators=mpd_cqtd --markdown",
+        "vocoder bench train system=demo --check",
+    )
+)(train.train)
 app.add_typer(benches, name="bench")
+app.add_typer(runs.group, name="runs")
 
 
 def main() -> None:
@@ -258,7 +260,7 @@ def main() -> None:
         _refuse_old_options(sys.argv[1:])
         app(prog_name="vocoder")
     except VocoderError as error:
-        from vocoder.cli.batch import report
+        from vocoder.cli.progress import report
 
         sys.exit(report([str(error)]))
 

@@ -119,14 +119,29 @@ Threads = Annotated[
         metavar="N", min=1, callback=_set_threads, help="CPU threads; default: all cores."
     ),
 ]
-BatchThreads = Annotated[
+Jobs = Annotated[
     int | None,
     typer.Option(
+        "--jobs",
+        "-j",
         "--threads",
         metavar="N",
         min=1,
-        help="CPU threads, for a file each where there are several; default: all cores.",
+        help="Files at a time, with a core each; default: all cores. A single file has them all.",
     ),
+]
+
+
+class EngineName(StrEnum):
+    """What runs the workers of a batch of files."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+Engine = Annotated[
+    EngineName,
+    typer.Option(help="ray: the Ray cluster of RAY_ADDRESS or of this machine (extra ray)."),
 ]
 Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Say on stderr how the model runs on this machine.")

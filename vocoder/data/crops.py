@@ -1,35 +1,47 @@
 """Crops of recordings at any sample rate, with their paired mel or narrow-band copy."""
 
+import logging
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from vocoder.data.manifest import Clip
 from vocoder.data.pairs import narrowband_copy, read_paired_mel
+from vocoder.data.unreadable import tolerated
 from vocoder.errors import AudioError
 from vocoder.features.mel import MelSpec
 from vocoder.io.audio import read_audio, resample_soxr
+from vocoder.io.members import Member, is_url
 
+log = logging.getLogger(__name__)
 # Samples at the lower rate that soxr's HQ filter spans on either side: 128 leave an error of 1e-7.
 _FILTER_REACH = 256
 
 
-def require_files(clips: Sequence[Clip]) -> None:
-    """Raise AudioError, which names one and counts all, if files of clips are missing."""
+def require_files(clips: Sequence[Clip], *, share: float = 0.0) -> None:
+    """Raise AudioError, which names one and counts all, if files of clips are missing.
+
+    With a `share`, so many (at least one) may be missing, which is a warning. Of files in tars, the
+    local tars are looked for.
+    """
     optional = [path for clip in clips for path in (clip.path, clip.mel, clip.narrowband)]
-    paths = [path for path in optional if path is not None]
+    paths = [path for path in optional if isinstance(path, Path)]
+    shards = {path.shard for path in optional if isinstance(path, Member)}
+    paths += [Path(shard) for shard in sorted(shards) if not is_url(shard)]
     folders = {path.parent for path in paths}  # listed once each: faster than a look at every file
     listed = {folder: set(os.listdir(folder) if folder.is_dir() else ()) for folder in folders}
     names = (path for path in paths if path.name not in listed[path.parent])
     missing = [path for path in names if not path.exists()]  # spelt as in the folder or not
-    if missing:
-        raise AudioError(
-            f"{missing[0]}: no such file ({len(missing)} of {len(paths)} are missing); "
-            "run `vocoder prepare` again"
-        )
+    if not missing:
+        return
+    found = f"{missing[0]}: no such file ({len(missing)} of {len(paths)} are missing)"
+    if not share or len(missing) > tolerated(len(paths), share):
+        raise AudioError(f"{found}; run `vocoder prepare` again")
+    log.warning("%s; other crops take their place", found)
 
 
 def read_crop(

@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.io.atomic import replacing_file
 from vocoder.io.audio import StrPath
+from vocoder.io.members import Member, is_url
 from vocoder.io.untrusted import parse_json
 
 logger = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ SPLITS = ("train", "valid", "test")
 # Share of Nyquist that content must reach: a model trained on less leaves the upper band empty.
 FULL_BAND = 0.75
 _TOO_MANY = 2**53  # what a float64 counts to exactly; no recording is as long
+_MEMBER = re.compile(r"(?P<shard>.+?):(?P<offset>\d{1,15})\+(?P<size>\d{1,15}):(?P<name>.+)", re.S)
 _HELD_OUT = 0.02  # share of the clips in each of valid and test
 
 
@@ -33,13 +36,14 @@ _HELD_OUT = 0.02  # share of the clips in each of valid and test
 class Clip:
     """One recording of a manifest, and the mel file or degraded copy it is paired with, if any.
 
-    `samples` counts one channel, `peak_dbfs` is the highest over all of them. `bandwidth_hz` is the
-    highest frequency with real content. `mel_spec` is how the mel was made, if the file does not
-    state it; `narrowband` covers the same time span, at any sample rate. Raises ConfigError if the
-    values cannot describe a recording.
+    Files are paths or, in a manifest of shards, members of tars. `samples` counts one channel,
+    `peak_dbfs` is the highest over all of them. `bandwidth_hz` is the highest frequency with real
+    content. `mel_spec` is how the mel was made, if the file does not state it; `narrowband` covers
+    the same time span, at any sample rate. Raises ConfigError if the values cannot describe a
+    recording.
     """
 
-    path: Path
+    path: Path | Member
     split: str
     speaker: str
     seconds: float
@@ -49,9 +53,9 @@ class Clip:
     bandwidth_hz: int
     peak_dbfs: float
     licence: str = ""
-    mel: Path | None = None
+    mel: Path | Member | None = None
     mel_spec: MelSpec | None = None
-    narrowband: Path | None = None
+    narrowband: Path | Member | None = None
 
     def __post_init__(self) -> None:
         """Check that the values can describe a recording."""
@@ -114,8 +118,9 @@ def read_manifest(path: StrPath, *, split: str | None = None) -> list[Clip]:
     """Read the clips of a manifest, or of one split of it, in the order of the file.
 
     Paths in it are absolute or relative to the manifest's own folder; the ones returned are
-    absolute. A mel_spec is the name of a preset or JSON. Raises ConfigError naming the file and the
-    column or line that is wrong.
+    absolute. A file inside a tar is SHARD:OFFSET+SIZE:NAME, by the place of its bytes, where SHARD
+    may also be a URL. A mel_spec is the name of a preset or JSON. Raises ConfigError naming the
+    file and the column or line that is wrong.
     """
     path = Path(path)
     if split is not None:
@@ -204,11 +209,13 @@ def write_manifest(path: StrPath, clips: Iterable[Clip]) -> None:
 
 
 def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
-    values: dict[str, str | int | float | Path | MelSpec] = {name: row[name] for name in COLUMNS}
-    values["path"] = Path(os.path.abspath(path.parent / row["path"]))
+    values: dict[str, str | int | float | Path | Member | MelSpec] = {
+        name: row[name] for name in COLUMNS
+    }
+    values["path"] = _file(row["path"], path.parent)
     for name in ("mel", "narrowband"):
         if row.get(name):
-            values[name] = Path(os.path.abspath(path.parent / row[name]))
+            values[name] = _file(row[name], path.parent)
     for name, kind in COLUMNS.items():
         if kind in (int, float):
             try:
@@ -225,10 +232,27 @@ def _clip(row: dict[str, str], path: Path, line: int) -> Clip:
         raise ConfigError(f"{path}:{line}: {error}") from error
 
 
+def _file(text: str, folder: Path) -> Path | Member:
+    """The file that a cell names, as an absolute path where it is not in a storage."""
+    member = _MEMBER.fullmatch(text)
+    if member is None:
+        return Path(os.path.abspath(folder / text))
+    shard = member["shard"]
+    return Member(
+        shard if is_url(shard) else os.path.abspath(folder / shard),
+        member["name"],
+        int(member["offset"]),
+        int(member["size"]),
+    )
+
+
 def _text(value: object, folder: Path) -> str:
     """The text of one value of a clip in a manifest that lies in `folder`."""
     if value is None:
         return ""
+    if isinstance(value, Member):
+        shard = value.shard if is_url(value.shard) else _text(Path(value.shard), folder)
+        return f"{shard}:{value.offset}+{value.size}:{value.name}"
     if isinstance(value, Path):
         absolute = Path(os.path.abspath(value))
         inside = absolute.is_relative_to(folder)

@@ -16,7 +16,8 @@ from vocoder.errors import AudioError, ConfigError, MelMismatchError, VocoderErr
 from vocoder.features.mel import MelSpec
 from vocoder.features.mel_conversion import convert, layout
 from vocoder.io.audio import AudioInfo, probe
-from vocoder.io.mel_file import read_mel
+from vocoder.io.mel_file import MelFile, read_mel
+from vocoder.io.members import Member
 
 _TOLERANCE = 1  # frames: what tools differ by in how they treat the last window
 _PER_SECOND = 50  # a copy may last 1/50 s more or less: a block of a codec or of a sound card
@@ -29,9 +30,9 @@ class CompanionFile(NamedTuple):
     differ in length, within the tolerance.
     """
 
-    mel: Path | None = None
+    mel: Path | Member | None = None
     spec: MelSpec | None = None
-    narrowband: Path | None = None
+    narrowband: Path | Member | None = None
     trimmed: bool = False
 
 
@@ -69,10 +70,10 @@ def read_paired_mel(clip: Clip, target: MelSpec) -> Tensor:
         raise MelMismatchError(f"{clip.path}: {error}, then run `vocoder prepare` again") from error
 
 
-def read_stated(path: Path, settings: MelSpec | None) -> tuple[Tensor, MelSpec]:
+def read_stated(path: Path | Member, settings: MelSpec | None) -> tuple[Tensor, MelSpec]:
     """A mel [M, F], and how it was made: as the file states, otherwise `settings`."""
     try:
-        mel, stated = read_mel(path)
+        mel, stated = _read(path)
     except VocoderError as error:
         raise MelMismatchError(str(error)) from error
     spec = stated or settings
@@ -87,7 +88,20 @@ def read_stated(path: Path, settings: MelSpec | None) -> tuple[Tensor, MelSpec]:
         raise MelMismatchError(f"{path}: {error}") from error
 
 
-def expected_frames(path: Path, mel: Tensor, spec: MelSpec, samples: int, sample_rate: int) -> int:
+def _read(path: Path | Member) -> MelFile:
+    """Read a mel file, which may lie in a tar."""
+    if isinstance(path, Path):
+        return read_mel(path)
+    with path.unpacked() as copy:
+        try:
+            return read_mel(copy)
+        except VocoderError as error:
+            raise VocoderError(str(error).replace(str(copy), str(path))) from error
+
+
+def expected_frames(
+    path: Path | Member, mel: Tensor, spec: MelSpec, samples: int, sample_rate: int
+) -> int:
     """Number of frames of a recording; MelMismatchError if its mel differs beyond the tolerance."""
     expected = spec.frames(round(samples * spec.sample_rate / sample_rate))
     frames = mel.shape[-1]
@@ -99,7 +113,7 @@ def expected_frames(path: Path, mel: Tensor, spec: MelSpec, samples: int, sample
     return expected
 
 
-def as_long(path: Path, samples: int, sample_rate: int) -> AudioInfo:
+def as_long(path: Path | Member, samples: int, sample_rate: int) -> AudioInfo:
     """The header of a copy; AudioError if its length differs from the recording's too much."""
     info = probe(path)
     difference = abs(info.samples * sample_rate - samples * info.sample_rate)

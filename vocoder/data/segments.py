@@ -1,27 +1,35 @@
-"""Random crops for training, and the fixed clips of validation.
+"""Random crops for training.
 
-The crops of a step follow from (seed, step, rank) alone. So resuming needs the number of the step
-and nothing else, and neither the number of workers nor earlier steps can change the data.
+A crop follows from the seed, the step and its place in the batch of all processes alone. So
+resuming needs the number of the step and nothing else, and neither the number of workers or of
+processes nor earlier steps can change the data.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
-from itertools import chain, islice, zip_longest
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from vocoder.data.batch import Batch as Batch
 from vocoder.data.crops import read_crop, read_with_mel, read_with_narrowband, require_files
-from vocoder.data.manifest import Clip, target_clips
+from vocoder.data.manifest import Clip
+from vocoder.data.mixing import Manifests, Mix
 from vocoder.data.tones import gliding_tone
-from vocoder.errors import AudioError, ConfigError
+from vocoder.data.unreadable import (
+    ATTEMPTS,
+    UNREADABLE,
+    OnError,
+    SkippedClip,
+    check_settings,
+    given_up,
+)
+from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
-from vocoder.io.audio import StrPath
 
 # Playback rates are multiples of this: converting between rates without common factors needs long
 # periods of both, so far more than the crop would be read.
@@ -29,22 +37,19 @@ _RATE_STEP = 50
 _PASSED = 0.91  # share of the band that converting the rate leaves unchanged
 
 
-class Batch(NamedTuple):
-    """The crops of one step: `audio` [B, 1, segment], and `names` of their files, for messages.
+class TrainingCrop(NamedTuple):
+    """A crop [1, segment] of a clip, what is paired with it, and where its content ends in Hz."""
 
-    `features` are those that come from files: "mel" [B, M, F] or "narrowband" [B, 1, segment] of
-    paired clips, otherwise none. `cutoffs` [B] is the frequency in Hz at which the content of each
-    crop ends, above which it cannot serve as a target; None where all crops are full band.
-    """
-
+    clip: Clip
     audio: Tensor
-    names: list[str]
-    features: Mapping[str, Tensor] = MappingProxyType({})
-    cutoffs: Tensor | None = None
+    given: Tensor | None
+    cutoff: float
 
 
 class Segments(Dataset[Batch]):
     """Random training crops of a manifest: `segments[step]` is the `Batch` of that step.
+
+    Every process has its share of the batch, `own`; the shares differ by one crop at most.
 
     Each crop starts anywhere in a clip chosen in proportion to its duration, so every second of
     the corpus is equally likely. Only the crop is read from disk; it equals the same part of the
@@ -59,16 +64,21 @@ class Segments(Dataset[Batch]):
     both. Their speed is not changed, nor, with a mel, their level; a copy is scaled with its
     recording. Of several channels the mean is taken, as `vocoder mel` does.
 
-    Raises ConfigError at construction if a value is impossible or no clip is left, AudioError when
-    a clip cannot be read or is not the one in the manifest, MelMismatchError if a mel does not fit.
+    A clip that cannot be read, is not the one in the manifest or whose mel does not fit raises
+    AudioError or MelMismatchError or, with `on_error` "skip", gives way to another crop, drawn
+    anew from (seed, step, place in the batch, attempt); the batch names it in `skipped`, which is
+    for the caller to count. Ten in a row raise the error of the last one.
+
+    Raises ConfigError at construction if a value is impossible or no clip is left, AudioError if
+    files are missing.
 
     Args:
-        manifest: Path of the manifest.
+        manifest: Path of the manifest, or of several.
         sample_rate: Of the crops, in Hz.
         segment: Length of a crop in samples.
-        batch_size: Number of crops in a batch.
-        seed: Of the random crops, which follow from seed, step and rank alone.
-        rank: Of this process; every rank has other crops.
+        batch_size: Number of crops in the batch of all processes together.
+        seed: Of the random crops.
+        rank: Of this process.
         world_size: Number of processes.
         split: The split of the manifest that is read.
         peak_db: Range in dBFS of the random level at which the peak of the whole *file* is put, so
@@ -81,12 +91,16 @@ class Segments(Dataset[Batch]):
         mel: The mel that the model takes, to which paired mels are converted; None if it takes
             none.
         narrowband: Whether the model takes narrow-band copies.
+        weights: Shares of the crops that are taken from each of several manifests; None: each
+            second of all of them is equally likely.
+        on_error: What a clip that cannot be read does: "stop" the training, or "skip".
+        unreadable_share: Share of the clips, at least one, that may be missing with "skip".
     """
 
     def __init__(
         self,
         *,
-        manifest: StrPath,
+        manifest: Manifests,
         sample_rate: int,
         segment: int,
         batch_size: int,
@@ -101,6 +115,9 @@ class Segments(Dataset[Batch]):
         tone_share: float = 0.0,
         mel: MelSpec | None = None,
         narrowband: bool = False,
+        weights: Sequence[float] | None = None,
+        on_error: OnError = "stop",
+        unreadable_share: float = 0.05,
     ) -> None:
         for name, value in [("segment", segment), ("batch_size", batch_size)]:
             if value < 1:
@@ -120,16 +137,19 @@ class Segments(Dataset[Batch]):
             raise ConfigError(
                 f"data.tone_share is {tone_share}; it is a share of the crops, below 1"
             )
+        check_settings(on_error, unreadable_share)
         self.manifest, self.tone_share = manifest, tone_share
-        takes = {"mel": mel is not None, "narrowband": narrowband}
-        self.clips = target_clips(
+        self.mix = Mix(
             manifest,
+            weights=weights,
             split=split,
             sample_rate=sample_rate,
-            takes=takes,
+            takes={"mel": mel is not None, "narrowband": narrowband},
             allow_band_limited=allow_band_limited,
         )
-        require_files(self.clips)
+        self.clips = self.mix.clips
+        self.on_error, self.unreadable_share = on_error, unreadable_share
+        require_files(self.clips, share=unreadable_share if on_error == "skip" else 0.0)
         self.paired = self.clips[0].paired
         if self.paired and tuple(speed) != (1.0, 1.0):
             raise ConfigError(
@@ -139,39 +159,73 @@ class Segments(Dataset[Batch]):
         self.narrowband, self.mel = narrowband, mel
         self.silence = torch.tensor(mel.silence if mel else ())[:, None]
         self.sample_rate, self.segment, self.batch_size = sample_rate, segment, batch_size
-        self.key = np.array([seed, rank], dtype=np.uint64)
+        self.own, self.world_size = own_share(batch_size, rank, world_size), world_size
         self.peak_db, self.allow_band_limited = peak_db, allow_band_limited
-        self.speed, self.speed_share = speed, speed_share
-        self.ends = np.cumsum([clip.samples / clip.sample_rate for clip in self.clips])
+        self.speed, self.speed_share, self.seed = speed, speed_share, seed
+
+    @property
+    def weight(self) -> float:
+        """Size of the share of this process relative to the mean of all: 1 if they are equal."""
+        return float((self.own.stop - self.own.start) * self.world_size / self.batch_size)
 
     def __getitem__(self, step: int) -> Batch:
         """The batch of this step."""
+        generator = self._generator(step)
+        rows = generator.random((self.batch_size, 5))[self.own]
+        skipped: list[SkippedClip] = []
+        crops = [
+            self._readable(step, index, row, skipped)
+            for index, row in enumerate(rows, start=self.own.start)
+        ]
+        names = [str(crop.clip.path) for crop in crops]
+        audio = torch.stack([crop.audio for crop in crops])
+        if self.paired:
+            given = torch.stack([crop.given for crop in crops if crop.given is not None])
+            return Batch(audio, names, {self.paired: given}, skipped=skipped)
+        cutoffs = torch.tensor([crop.cutoff for crop in crops])
+        for index in np.flatnonzero(generator.random(self.batch_size) < self.tone_share):
+            # Tones of other processes are made, too: the numbers of the next ones come after them.
+            tone = gliding_tone(generator, samples=self.segment, sample_rate=self.sample_rate)
+            if self.own.start <= index < self.own.stop:
+                cutoffs[index - self.own.start] = self.sample_rate / 2
+                audio[index - self.own.start] = tone
+        return Batch(audio, names, {}, cutoffs if self.allow_band_limited else None, skipped)
+
+    def _generator(self, step: int, index: int = 0, attempt: int = 0) -> np.random.Generator:
+        """The random numbers of a step, or of a further attempt at one crop of it."""
         # Philox is counter-based: the step is the counter's second word, which leaves 2^64 numbers
         # to each. A row per crop, a column per decision, so no decision shifts another.
-        counter = np.array([0, step, 0, 0], dtype=np.uint64)
-        generator = np.random.Generator(np.random.Philox(key=self.key, counter=counter))
-        rows = generator.random((self.batch_size, 5))
-        which = np.searchsorted(self.ends, rows[:, 0] * self.ends[-1], side="right")
-        clips = [self.clips[min(index, len(self.clips) - 1)] for index in which]
-        names = [str(clip.path) for clip in clips]
-        if self.paired:
-            read = self._with_mel if self.paired == "mel" else self._with_narrowband
-            pairs = [read(clip, row[1], row[3]) for clip, row in zip(clips, rows, strict=True)]
-            audio, given = (torch.stack(items) for items in zip(*pairs, strict=True))
-            return Batch(audio, names, {self.paired: given})
-        crops = [self._crop(clip, *row) for clip, row in zip(clips, rows[:, 1:], strict=True)]
-        cutoffs = torch.tensor(
-            [self._cutoff(c, row[4]) for c, row in zip(clips, rows, strict=True)]
-        )
-        for index in np.flatnonzero(generator.random(self.batch_size) < self.tone_share):
-            cutoffs[index] = self.sample_rate / 2
-            crops[index] = gliding_tone(
-                generator, samples=self.segment, sample_rate=self.sample_rate
-            )
-        audio = torch.stack(crops)[:, None]
-        return Batch(audio, names, {}, cutoffs if self.allow_band_limited else None)
+        key = np.array([self.seed, attempt], dtype=np.uint64)
+        counter = np.array([0, step, index, 0], dtype=np.uint64)
+        return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
-    def _with_mel(self, clip: Clip, place: float, _level: float) -> tuple[Tensor, Tensor]:
+    def _readable(
+        self, step: int, index: int, row: NDArray[np.float64], skipped: list[SkippedClip]
+    ) -> TrainingCrop:
+        """The crop of a row of decisions, or of the next attempt whose clip can be read."""
+        for attempt in range(1, ATTEMPTS + 1):
+            clip = self.mix.clip_at(row[0])
+            try:
+                return self.read(clip, *row[1:])
+            except UNREADABLE as error:
+                if self.on_error == "stop":
+                    raise
+                skipped.append(SkippedClip.of(clip, error))
+            row = self._generator(step, index, attempt).random(5)
+        raise given_up(skipped[-1])
+
+    def read(
+        self, clip: Clip, place: float, channel: float, level: float, speed: float
+    ) -> TrainingCrop:
+        """A crop of a clip; the four decisions are uniform in [0, 1)."""
+        if self.paired == "mel":
+            return TrainingCrop(clip, *self._with_mel(clip, place), 0.0)
+        if self.paired:
+            return TrainingCrop(clip, *self._with_narrowband(clip, place, level), 0.0)
+        audio = self._crop(clip, place, channel, level, speed)
+        return TrainingCrop(clip, audio[None], None, self._cutoff(clip, speed))
+
+    def _with_mel(self, clip: Clip, place: float) -> tuple[Tensor, Tensor]:
         """A crop with its mel, both padded with silence. Shape: [1, segment], [M, F]."""
         assert self.mel
         audio, mel = read_with_mel(clip, self.mel, place=place, most=self.segment)
@@ -232,66 +286,14 @@ class Segments(Dataset[Batch]):
         return round(clip.sample_rate * factor / _RATE_STEP) * _RATE_STEP
 
 
-def validation_clips(
-    manifest: StrPath,
-    *,
-    sample_rate: int,
-    split: str = "valid",
-    limit: int,
-    max_seconds: float,
-    least: int = 1,
-    mel: MelSpec | None = None,
-    narrowband: bool = False,
-) -> list[tuple[str, Tensor, Mapping[str, Tensor]]]:
-    """The fixed clips of validation: a list of (speaker/file, audio, features from files).
+def own_share(batch_size: int, rank: int, world_size: int) -> slice:
+    """The crops of a batch that process `rank` of `world_size` computes, in the order of ranks.
 
-    Speakers alternate in the order of their names, each with its clips in the order of paths. The
-    audio is the first channel, of paired clips the mean, converted to `sample_rate`. Raises
-    ConfigError if the split has no clip with enough bandwidth, AudioError for one that is too short
-    or cannot be read.
-
-    Shape of each: [1, T], "mel" [M, F] or "narrowband" [1, T].
-
-    Args:
-        manifest: Path of the manifest.
-        sample_rate: Of the audio, in Hz.
-        split: The split of the manifest that is read.
-        limit: The number of clips, at most.
-        max_seconds: Length of a clip, at most; its beginning is taken.
-        least: Samples at `sample_rate` that a clip must have.
-        mel: The mel that the model takes, to which paired mels are converted; None if it takes
-            none.
-        narrowband: Whether the model takes narrow-band copies.
+    Raises ConfigError if there are fewer crops than processes.
     """
-    takes = {"mel": mel is not None, "narrowband": narrowband}
-    clips = target_clips(manifest, split=split, sample_rate=sample_rate, takes=takes)
-    speakers: defaultdict[str, list[Clip]] = defaultdict(list)
-    for clip in sorted(clips, key=lambda clip: (clip.speaker, clip.path)):
-        speakers[clip.speaker].append(clip)
-    turns = chain.from_iterable(zip_longest(*speakers.values()))
-    chosen = islice((clip for clip in turns if clip is not None), limit)
-    most = int(max_seconds * sample_rate)
-    beginnings = []
-    for clip in chosen:
-        audio, features = _beginning(clip, most, sample_rate, mel)
-        if audio.shape[-1] < least:
-            raise AudioError(
-                f"{clip.path}: {audio.shape[-1]} samples at {sample_rate} Hz are too short for "
-                f"validation, which needs {least} ({least / sample_rate:.3f} s); take it out of "
-                f"split {split!r} of {manifest}, or prepare with a higher --min-seconds"
-            )
-        beginnings.append((f"{clip.speaker}/{clip.path.stem}", audio, features))
-    return beginnings
-
-
-def _beginning(
-    clip: Clip, most: int, sample_rate: int, spec: MelSpec | None
-) -> tuple[Tensor, Mapping[str, Tensor]]:
-    if clip.mel and spec:
-        audio, mel = read_with_mel(clip, spec, place=0.0, most=most)
-        return audio, {"mel": mel}
-    if clip.narrowband:
-        audio, copy = read_with_narrowband(clip, sample_rate=sample_rate, place=0.0, most=most)
-        return audio, {"narrowband": copy}
-    samples = min(most, round(clip.samples * sample_rate / clip.sample_rate))
-    return read_crop(clip, start=0, samples=samples, sample_rate=sample_rate)[:1], {}
+    if batch_size < world_size:
+        raise ConfigError(
+            f"data.batch_size is {batch_size}, for all {world_size} processes together; "
+            f"set at least {world_size}, or start fewer"
+        )
+    return slice(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)

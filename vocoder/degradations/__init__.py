@@ -1,4 +1,4 @@
-"""What recordings are degraded by in training: band limits, codecs, body conduction, noise."""
+"""What recordings and mels are degraded by in training: band limits, codecs, noise, smoothing."""
 
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         Step as Step,
         Steps as Steps,
     )
+    from vocoder.degradations.mel import DegradedMel as DegradedMel
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
@@ -32,5 +33,6 @@ __getattr__, __dir__, __all__ = lazy_exports(
         ],
         "vocoder.degradations.codecs": ["Codec", "Companding"],
         "vocoder.degradations.degrade": ["Degrade", "LowRate", "Noise", "OneOf", "Step", "Steps"],
+        "vocoder.degradations.mel": ["DegradedMel"],
     },
 )

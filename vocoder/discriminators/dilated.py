@@ -17,6 +17,8 @@ class Dilated(nn.Module):
     Yamamoto et al. 2020 (Parallel WaveGAN), sec. 3.1.
     """
 
+    joins_signals = True
+
     def __init__(self, *, layers: int = 10, channels: int = 64, audio_channels: int = 1) -> None:
         super().__init__()
         if layers < 2 or channels < 1:

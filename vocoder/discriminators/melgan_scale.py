@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
+from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput, activated
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import ReflectConv1d
+from vocoder.nn.conv import GroupedConv1d, ReflectConv1d
+from vocoder.nn.norms.spectral import convolve
 from vocoder.nn.weight_norm import weight_norm
 
 _EDGE_KERNEL = 15
@@ -28,9 +29,9 @@ class HiddenMapDiscriminator(ConvDiscriminator):
         """Score one view of the signal."""
         feature_maps = []
         for conv in self.convs:
-            x = F.leaky_relu(conv(x), 0.2)
+            x = activated(conv, x, 0.2)
             feature_maps.append(x)
-        return DiscriminatorOutput(self.conv_post(x).flatten(1), feature_maps)
+        return DiscriminatorOutput(convolve(self.conv_post, x).flatten(1), feature_maps)
 
 
 class ScaleDiscriminator(HiddenMapDiscriminator):
@@ -50,7 +51,8 @@ class ScaleDiscriminator(HiddenMapDiscriminator):
         for stride in strides:
             in_channels, width = width, min(width * stride, max_channels)
             kernel, groups = 10 * stride + 1, in_channels // _PER_GROUP
-            convs.append(nn.Conv1d(in_channels, width, kernel, stride, 5 * stride, groups=groups))
+            conv = GroupedConv1d(in_channels, width, kernel, stride, 5 * stride, groups=groups)
+            convs.append(conv)
         in_channels, width = width, min(2 * width, max_channels)
         convs.append(nn.Conv1d(in_channels, width, 5, padding=2))
         super().__init__(map(weight_norm, convs), weight_norm(nn.Conv1d(width, 1, 3, padding=1)))
@@ -79,6 +81,8 @@ class MelGANMultiScale(nn.Module):
         max_channels: Largest width of a layer, a multiple of `channels`.
         audio_channels: Channels of the signals.
     """
+
+    joins_signals = True
 
     def __init__(
         self,

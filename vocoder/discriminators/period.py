@@ -72,6 +72,8 @@ class MultiPeriod(nn.Module):
         norm: Normalisation of the weights, "weight" or "spectral".
     """
 
+    joins_signals = True
+
     def __init__(
         self,
         *,

@@ -10,7 +10,7 @@ from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.dsp.pqmf import even_pqmf_analysis, even_pqmf_filters
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
-from vocoder.nn.conv import ReflectConv1d
+from vocoder.nn.conv import GroupedConv1d, ReflectConv1d
 from vocoder.nn.weight_norm import weight_norm
 
 # Kernel, stride, width relative to the first layer.
@@ -26,7 +26,7 @@ class PQMFDiscriminator(HiddenMapDiscriminator):
         widths = [bands * audio_channels, *(bands * channels * factor for *_, factor in _LAYERS)]
         # The published padding ignores the dilation: dilated maps shrink.
         convs = (
-            nn.Conv1d(
+            GroupedConv1d(
                 in_channels, out_channels, kernel, stride, kernel // 2, dilation, groups=bands
             )
             for (kernel, stride, _), in_channels, out_channels in zip(
@@ -60,6 +60,7 @@ class PQMFBands(nn.Module):
     """
 
     filters: Tensor
+    joins_signals = True
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class PQMFBands(nn.Module):
         Shape: [B, C, T] → [B, highest * C, (T + filter_size - 2) // bands + 1].
         """
         with torch.autocast(audio.device.type, enabled=False):
-            signals = audio.float().flatten(0, 1)[:, None]
+            signals = audio.to(self.filters).flatten(0, 1)[:, None]
             bands = even_pqmf_analysis(signals, self.filters, stride=self.stride)
         bands = bands.reshape(*audio.shape[:2], *bands.shape[1:])  # [B, C, highest, T']
         return bands.transpose(1, 2).flatten(1, 2)
@@ -113,6 +114,8 @@ class GroupedWaveform(nn.Module):
     Hauret et al. 2023 (EBEN).
     """
 
+    joins_signals = True
+
     def __init__(self, *, channels: int = 16, audio_channels: int = 1) -> None:
         super().__init__()
         if channels < 1 or channels % _WAVE_GROUPS:
@@ -120,7 +123,7 @@ class GroupedWaveform(nn.Module):
         widths = [channels * factor for factor in _WAVE_FACTORS]
         convs: list[nn.Conv1d] = [ReflectConv1d(audio_channels, channels, 15)]
         convs += [
-            nn.Conv1d(in_channels, out_channels, 41, stride=4, padding=20, groups=_WAVE_GROUPS)
+            GroupedConv1d(in_channels, out_channels, 41, stride=4, padding=20, groups=_WAVE_GROUPS)
             for in_channels, out_channels in zip(widths, widths[1:], strict=False)
         ]
         convs += [nn.Conv1d(widths[-1], widths[-1], 5, padding=2)]

@@ -2,10 +2,11 @@
 
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm, weight_norm
 
 from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
 from vocoder.errors import ConfigError
+from vocoder.nn.conv import GroupedConv1d
+from vocoder.nn.weight_norm import Norm, normalise
 
 # Kernel, stride, groups, width relative to the first layer.
 _LAYERS = (
@@ -37,6 +38,8 @@ class MultiScale(nn.Module):
     Kumar et al. 2019 (MelGAN), in the form of Kong et al. 2020 (HiFi-GAN), sec. 2.3.
     """
 
+    joins_signals = True
+
     def __init__(self, *, scales: int = 3, channels: int = 128, audio_channels: int = 1) -> None:
         super().__init__()
         if scales < 1:
@@ -60,11 +63,11 @@ class MultiScale(nn.Module):
 
 
 def _discriminator(channels: int, audio_channels: int, *, spectral: bool) -> ConvDiscriminator:
-    norm = spectral_norm if spectral else weight_norm
+    norm: Norm = "spectral" if spectral else "weight"
     convs, in_channels = [], audio_channels
     for kernel, stride, groups, factor in _LAYERS:
         out_channels = channels * factor
-        conv = nn.Conv1d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups)
-        convs.append(norm(conv))
+        conv = GroupedConv1d(in_channels, out_channels, kernel, stride, kernel // 2, groups=groups)
+        convs.append(normalise(conv, norm))
         in_channels = out_channels
-    return ConvDiscriminator(convs, norm(nn.Conv1d(in_channels, 1, 3, padding=1)))
+    return ConvDiscriminator(convs, normalise(nn.Conv1d(in_channels, 1, 3, padding=1), norm))

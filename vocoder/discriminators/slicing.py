@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.utils import parametrize
 
-from vocoder.discriminators.output import DiscriminatorOutput, requested_features
+from vocoder.discriminators.output import DiscriminatorOutput, joins_signals, requested_features
 from vocoder.errors import ConfigError
 
 
@@ -35,6 +35,11 @@ class Sliced(nn.Module):
     def features(self) -> tuple[str, ...]:
         """Names of the features that the wrapped discriminator takes."""
         return requested_features(self.discriminator)
+
+    @property
+    def joins_signals(self) -> bool:
+        """Whether the wrapped discriminator can score several signals in one batch."""
+        return joins_signals(self.discriminator)
 
     def forward(self, audio: Tensor, **features: Tensor) -> list[DiscriminatorOutput]:
         """Score the signal: the outputs, in training with `direction`.   Shape: audio [B, C, T]."""

@@ -15,6 +15,7 @@ from vocoder.dsp.resample import resample
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec, MelSpectrogram
+from vocoder.nn.conv import GroupedConv1d
 
 # Kernel, stride, width relative to the first layer.
 _WAVE_LAYERS = ((15, 1, 1), (41, 4, 4), (41, 4, 16), (41, 4, 64), (41, 4, 64), (5, 1, 64))
@@ -32,7 +33,7 @@ class RateDiscriminator(ConvDiscriminator):
     def __init__(self, *, channels: int, audio_channels: int) -> None:
         widths = [audio_channels, *(channels * factor for *_, factor in _WAVE_LAYERS)]
         convs = (
-            nn.Conv1d(
+            GroupedConv1d(
                 in_channels,
                 out_channels,
                 kernel,
@@ -59,6 +60,8 @@ class MultiRate(nn.Module):
     channels. Published with torchaudio's resampling, whose aliases are at -40 dB.
     22.54 M weights at the defaults.   Su et al. 2021 (Bandwidth extension is all you need).
     """
+
+    joins_signals = True
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from vocoder.discriminators.output import DiscriminatorOutput, requested_features
+from vocoder.discriminators.output import DiscriminatorOutput, joins_signals, requested_features
 from vocoder.errors import ConfigError
 
 
@@ -20,6 +20,7 @@ class Weighted(nn.Module):
         self.discriminator = discriminator
         self.weight = weight
         self.features = requested_features(discriminator)
+        self.joins_signals = joins_signals(discriminator)
 
     def forward(self, audio: Tensor, **features: Tensor) -> list[DiscriminatorOutput]:
         """Score the signal: the outputs, weighted.   Shape: audio [B, C, T]."""

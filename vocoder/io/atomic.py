@@ -5,7 +5,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,16 +76,17 @@ def _unused(path: Path) -> Path:
     return path.with_name(f".{name}{end}")
 
 
-def remove_leftovers(folder: Path) -> list[Path]:
+def remove_leftovers(folder: Path, names: Container[str] | None = None) -> list[Path]:
     """Remove the temporary files and directories of killed processes in `folder`; returns them.
 
-    A directory that was being replaced, and of which neither the old nor the new one is in place,
-    is put back, which the log says. Nobody may be writing to the folder.
+    `names` are those of the files and directories that they were to replace; None for all. A
+    directory that was being replaced, and of which neither the old nor the new one is in place, is
+    put back, which the log says. Nobody may be writing them.
     """
     removed = []
     for path in sorted(folder.iterdir()) if folder.is_dir() else ():
         match = _LEFTOVER.fullmatch(path.name)
-        if match is None:
+        if match is None or (names is not None and match["target"] not in names):
             continue
         target = folder / match["target"]
         if match["old"] and not target.exists():

@@ -21,6 +21,7 @@ from torch import Tensor
 from vocoder.errors import AudioError
 from vocoder.io.atomic import replacing_file
 from vocoder.io.containers.opening import opened
+from vocoder.io.members import Member
 from vocoder.io.pcm import Clipping, pcm16
 
 # What a search of a folder takes for audio. A file that is named is read whatever its suffix.
@@ -30,6 +31,8 @@ READ_SUFFIXES = (
 )
 WRITE_SUFFIXES = (".flac", ".wav")
 StrPath = str | os.PathLike[str]
+AudioSource = StrPath | Member
+"""What audio is read from: a file, or a file inside a tar."""
 
 
 class AudioInfo(NamedTuple):
@@ -40,13 +43,15 @@ class AudioInfo(NamedTuple):
     samples: int
 
 
-def probe(path: StrPath) -> AudioInfo:
+def probe(path: AudioSource) -> AudioInfo:
     """Read the header of an audio file. Raises AudioError for a file that cannot be opened."""
-    with opened(Path(path)) as file:
+    with opened(_located(path)) as file:
         return AudioInfo(file.samplerate, file.channels, file.frames)
 
 
-def read_audio(path: StrPath, *, start: int = 0, frames: int | None = None) -> tuple[Tensor, int]:
+def read_audio(
+    path: AudioSource, *, start: int = 0, frames: int | None = None
+) -> tuple[Tensor, int]:
     """Read samples [start, start + frames) of every channel of a file, and its sample rate.
 
     The content decides on the format, not the suffix: all that libsndfile knows is read, apart
@@ -59,7 +64,7 @@ def read_audio(path: StrPath, *, start: int = 0, frames: int | None = None) -> t
 
     Shape: [C, T], float32, nominally in [-1, 1].
     """
-    path = Path(path)
+    path = _located(path)
     with opened(path) as file:
         if not 0 <= start < file.frames or (frames is not None and frames < 1):
             raise AudioError(
@@ -70,15 +75,19 @@ def read_audio(path: StrPath, *, start: int = 0, frames: int | None = None) -> t
         return file.take(count), file.samplerate
 
 
-def read_blocks(path: StrPath, *, frames: int) -> Iterator[Tensor]:
+def read_blocks(path: AudioSource, *, frames: int) -> Iterator[Tensor]:
     """Read a whole file in one pass, `frames` samples at a time; the last block may be shorter.
 
     Raises AudioError as `read_audio` does. Shape of each block: [C, frames].
     """
-    path = Path(path)
+    path = _located(path)
     with opened(path) as file:
         for start in range(0, file.frames, frames):
             yield file.take(min(frames, file.frames - start))
+
+
+def _located(path: AudioSource) -> Path | Member:
+    return path if isinstance(path, Member) else Path(path)
 
 
 def resample_soxr(audio: Tensor, orig_rate: int, new_rate: int) -> Tensor:

@@ -56,10 +56,13 @@ class Balancer(nn.Module):
 
     def _norm(self, name: str, gradient: Tensor) -> Tensor:
         """Running mean of this term's norm, including the present one."""
-        norm = gradient.flatten(1).norm(dim=1).mean()
+        norms = gradient.flatten(1).norm(dim=1)
+        norm = norms.mean()
         if dist.is_initialized():
-            dist.all_reduce(norm)
-            norm = norm / dist.get_world_size()
+            # As in one process: there the gradient of an item is that of a mean over all items.
+            counted = torch.stack([norms.sum() * len(norms), norms.new_tensor(len(norms))])
+            dist.all_reduce(counted)
+            norm = counted[0] / counted[1].square()
         place = self.terms.index(name)
         self.means[place] = self.decay * self.means[place] + norm
         self.ages[place] = self.decay * self.ages[place] + 1.0

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from vocoder.nn.conv import (
         Conv1d as Conv1d,
         ConvTranspose1d as ConvTranspose1d,
+        GroupedConv1d as GroupedConv1d,
         ReflectConv1d as ReflectConv1d,
     )
     from vocoder.nn.convnext import (
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         ConvNeXtBlock as ConvNeXtBlock,
     )
     from vocoder.nn.head import ConvISTFTHead as ConvISTFTHead, ISTFTHead as ISTFTHead
+    from vocoder.nn.norms.spectral import SpectralNorm as SpectralNorm
     from vocoder.nn.octaves import Octaves as Octaves
     from vocoder.nn.pitch import (
         MelPitch as MelPitch,
@@ -39,9 +41,10 @@ __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "vocoder.nn.activation": ["AntiAliased", "Snake", "SnakeBeta"],
-        "vocoder.nn.conv": ["Conv1d", "ConvTranspose1d", "ReflectConv1d"],
+        "vocoder.nn.conv": ["Conv1d", "ConvTranspose1d", "GroupedConv1d", "ReflectConv1d"],
         "vocoder.nn.convnext": ["ConvNeXtBackbone", "ConvNeXtBlock"],
         "vocoder.nn.head": ["ConvISTFTHead", "ISTFTHead"],
+        "vocoder.nn.norms.spectral": ["SpectralNorm"],
         "vocoder.nn.octaves": ["Octaves"],
         "vocoder.nn.pitch": ["MelPitch", "NoPitch", "PitchEstimate", "PitchEstimator"],
         "vocoder.nn.residual": ["DilatedBlock", "DilatedPairBlock", "MRF"],

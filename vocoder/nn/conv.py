@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 from vocoder.dsp.stft import pad_reflect
 from vocoder.errors import ConfigError
+from vocoder.kernels.convolution import grouped_conv1d
 
 
 def same_padding(kernel_size: int, dilation: int = 1) -> int:
@@ -59,6 +60,23 @@ class Conv1d(nn.Conv1d):
     def forward(self, x: Tensor) -> Tensor:
         """Convolve; the length stays the same."""
         return super().forward(F.pad(x, (self.ahead, 0)) if self.ahead else x)
+
+
+class GroupedConv1d(nn.Conv1d):
+    """Convolution in groups with zero padding, as torch's, by a fused kernel if there is one."""
+
+    def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+        if self.dilation != (1,) or isinstance(self.padding, str):
+            y: Tensor = super()._conv_forward(input, weight, bias)
+            return y
+        return grouped_conv1d(
+            input,
+            weight,
+            bias,
+            stride=self.stride[0],
+            padding=self.padding[0],
+            groups=self.groups,
+        )
 
 
 class ReflectConv1d(nn.Conv1d):

@@ -26,5 +26,5 @@ class Octaves(nn.Module):
     def forward(self, audio: Tensor) -> list[Tensor]:
         """Compute the `octave_levels`, the highest rate first."""
         with torch.autocast(audio.device.type, enabled=False):
-            doubled = double_rate(audio.float().flatten(0, 1), self.doubling)
+            doubled = double_rate(audio.to(self.doubling).flatten(0, 1), self.doubling)
             return octave_levels(doubled, self.halving, self.octaves)

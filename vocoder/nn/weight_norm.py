@@ -1,11 +1,16 @@
 """Weight and spectral norm for training, folded into plain weights for inference."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Literal, TypeVar
 
 from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from vocoder.errors import ConfigError
+from vocoder.kernels.switch import kernels_allowed
+from vocoder.nn.norms.spectral import SpectralNorm
 
 Norm = Literal["weight", "spectral"]
 Module = TypeVar("Module", bound=nn.Module)
@@ -33,8 +38,27 @@ def normalise(module: Module, norm: Norm) -> Module:
         raise ConfigError(f"norm is {norm!r}; choose from ('weight', 'spectral')")
     if norm == "weight":
         return weight_norm(module)
-    parametrizations.spectral_norm(module, "weight")
+    spectral = SpectralNorm(module.get_parameter("weight"))
+    parametrize.register_parametrization(module, "weight", spectral)
     return module
+
+
+@contextmanager
+def weights_computed_once(network: nn.Module) -> Iterator[None]:
+    """Within the block, weight norm is computed once for all passes through `network`.
+
+    With gradients, all passes must be part of one backward pass. Weights must not change within.
+    Spectral norm is not affected: each of its passes makes a power iteration.
+    """
+    norms = [m for m in network.modules() if isinstance(m, parametrizations._WeightNorm)]
+    norms = norms if kernels_allowed() else []
+    for norm in norms:
+        norm.forward = cache(norm.forward)  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        for norm in norms:
+            del norm.forward
 
 
 def count_weights(model: nn.Module) -> int:

@@ -63,7 +63,7 @@ def initialize_from(
     )
     if discriminators and not shared and not system.trainer.discriminator_warmup:
         log.warning(
-            "untrained discriminators can degrade the generator; set trainer.discriminator_warmup"
+            "untrained discriminators can degrade the generator; add fine_tuning=generator_only"
         )
 
 

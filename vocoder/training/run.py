@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,11 @@ from vocoder.checkpoint import find_model, load_config
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.training.guards.failures import failures_in_one_line, file_error
+from vocoder.training.multirun import Jobs, with_folder
 from vocoder.training.overrides import quoted, require_current_names, unreadable
-from vocoder.training.ranks import Ranks
+from vocoder.training.parallel.ranks import Ranks, ReportedElsewhereError
 from vocoder.training.reporting.log_handlers import set_up
-from vocoder.training.signals import signals_ignored
+from vocoder.training.signals import signals_held, signals_ignored
 from vocoder.training.system import System
 from vocoder.training.trainer import Trainer
 
@@ -107,11 +109,19 @@ def _use_initial_model(config: DictConfig, overrides: Sequence[str]) -> None:
 
 
 def compose(overrides: list[str]) -> dict[str, Any]:
-    """The plain configuration that `vocoder train` would use with these overrides."""
+    """The plain configuration that `vocoder train` would use with these overrides.
+
+    Raises ConfigError, with the key and the choices on one line, if they do not compose.
+    """
     require_current_names(overrides)
     overrides = quoted(overrides)
-    with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-        return plain(hydra.compose("train", overrides), overrides)
+    try:
+        with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
+            return plain(hydra.compose("train", overrides), overrides)
+    except OverrideParseException as error:
+        raise unreadable(error.override) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_one_line(str(error))) from error
 
 
 def build_system(values: dict[str, Any]) -> System:
@@ -129,13 +139,20 @@ def _train(config: DictConfig) -> None:
     if threads:
         torch.set_num_threads(threads)
     console = Console(stderr=True)
-    set_up(console)
     # The group is made first: then the others see when a process fails while it builds its system.
     ranks = Ranks(values["trainer"].get("device", "auto"))
-    trainer = Trainer(build_system(values), values, console=console, ranks=ranks)
-    with signals_ignored():
-        code = trainer.run()
-        trainer.ranks.close()
+    set_up(console, first=ranks.first)
+    received: list[int] = []
+    with ExitStack() as stack:
+        if ranks.size > 1:  # all end together; a single process may end at once while it is built
+            stack.enter_context(signals_held(received.append))
+        stack.enter_context(ranks.failing_together())
+        stack.enter_context(failures_in_one_line(values["trainer"]["output"]))
+        trainer = Trainer(build_system(values), values, console=console, ranks=ranks)
+        if ranks.size == 1:
+            stack.enter_context(signals_ignored())
+        code = trainer.run(received)
+        ranks.close()
         if code:  # stopped by a signal: that ends a multirun, too
             sys.exit(code)
 
@@ -147,16 +164,17 @@ def main(arguments: list[str]) -> int:
     not compose, with the key and the choices on one line.
     """
     require_current_names(arguments)
-    errors: list[VocoderError] = []
+    arguments, jobs = with_folder(arguments), Jobs()
 
     @hydra.main(version_base="1.3", config_path=str(config_folder()), config_name="train")
     def task(config: DictConfig) -> None:
         output = HydraConfig.get().runtime.output_dir
+        jobs.begin()
         try:
             with failures_in_one_line(output):
                 _train(config)
         except VocoderError as error:  # raised below: Hydra would print a line of its own
-            errors.append(error)
+            jobs.failed(error)
 
     before = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
     sys.argv = ["vocoder train", *quoted(arguments)]
@@ -182,8 +200,10 @@ def main(arguments: list[str]) -> int:
             del os.environ["HYDRA_FULL_ERROR"]
         else:
             os.environ["HYDRA_FULL_ERROR"] = before[1]
-    if errors:
-        raise errors[0]
+    if isinstance(jobs.error, ReportedElsewhereError):
+        return jobs.error.code
+    if jobs.error is not None:
+        raise jobs.error
     return 0
 
 

@@ -57,6 +57,11 @@ class Phase(NamedTuple):
     adversarial_weight: float
     """Factor of the weights of the adversarial losses, from 0 to 1."""
 
+    @property
+    def networks(self) -> list[str]:
+        """Names of the networks that are updated, in order."""
+        return ["discriminators"] * self.discriminators + ["generator"] * self.generator
+
 
 @dataclass(frozen=True, kw_only=True)
 class AdversarialSchedule:

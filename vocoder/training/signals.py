@@ -24,6 +24,22 @@ def signals_passed_to(receive: Callable[[int], None]) -> Iterator[None]:
 
 
 @contextmanager
+def signals_held(receive: Callable[[int], None]) -> Iterator[None]:
+    """Within the block, SIGTERM and SIGINT call `receive`; after it they have no effect.
+
+    For one of several processes, which ends with the block: a launcher that has seen another one
+    end sends a signal, which must not keep this one from saying why it ends.
+    """
+    try:
+        for number in _NUMBERS:
+            signal.signal(number, lambda each, _frame: receive(each))
+        yield
+    finally:
+        for number in _NUMBERS:
+            signal.signal(number, signal.SIG_IGN)
+
+
+@contextmanager
 def signals_ignored() -> Iterator[None]:
     """Within the block, and after it if it ends the process, SIGTERM and SIGINT have no effect.
 

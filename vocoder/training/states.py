@@ -1,6 +1,7 @@
 """Training states on disk: saving and reading them, and putting them into networks."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from vocoder.checkpoint import load_state, save_state
-from vocoder.errors import CheckpointError, ConfigError
+from vocoder.errors import CheckpointError, ConfigError, VocoderError
 from vocoder.training.model_optimizer import ModelOptimizer
+from vocoder.training.runs.settings import changed_settings
 
 log = logging.getLogger(__name__)
 
@@ -25,9 +27,24 @@ class TrainingStates:
         return sorted(self.folder.glob("step-*.pt"))
 
     def save(self, state: dict[str, Any]) -> Path:
-        """Write `state`, which has a "step", delete the oldest states, and return its path."""
-        path = self.folder / f"step-{state['step']:08d}.pt"
-        save_state(path, state)
+        """Write `state`, which has a "step", delete the oldest states, and return its path.
+
+        Raises VocoderError that says how much space is needed if the disk is full; the states that
+        are there stay.
+        """
+        path = self.folder / _name(state["step"])
+        try:
+            save_state(path, state)
+        except VocoderError as error:
+            needed, free = state_bytes(state), shutil.disk_usage(self.folder).free
+            if free >= needed:
+                raise
+            good = ", ".join(each.name for each in self.paths()[-1:]) or "none before"
+            raise VocoderError(
+                f"{path}: cannot be written; a state needs {_megabytes(needed)} and "
+                f"{_megabytes(free)} are free (newest state: {good}); free space, then repeat the "
+                "command, which resumes from it"
+            ) from error
         for old in self.paths()[: -self.keep]:
             old.unlink()
         return path
@@ -40,13 +57,13 @@ class TrainingStates:
                 "remove it or choose another trainer.output"
             )
 
-    def newest(self) -> tuple[Path, dict[str, Any]] | None:
-        """The newest readable state with its path; None if there are no states.
+    def newest(self, *, before: int | None = None) -> tuple[Path, dict[str, Any]] | None:
+        """The newest readable state, of a step `before` this, with its path; None without any.
 
         Damaged states are logged and skipped. Raises CheckpointError if there are states but none
         is readable: starting over is for the user to decide.
         """
-        paths = self.paths()
+        paths = [p for p in self.paths() if before is None or p.name < _name(before)]
         for path in reversed(paths):
             try:
                 return path, load_state(path)
@@ -60,18 +77,22 @@ class TrainingStates:
         return None
 
 
-def changed_settings(
-    before: dict[str, Any], now: dict[str, Any], prefix: str = ""
-) -> dict[str, tuple[Any, Any]]:
-    """Settings that differ between two configurations: dotted name → (before, now)."""
-    changes: dict[str, tuple[Any, Any]] = {}
-    for key in sorted(before.keys() | now.keys()):
-        name, old, new = f"{prefix}{key}", before.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            changes |= changed_settings(old, new, f"{name}.")
-        elif old != new:
-            changes[name] = (old, new)
-    return changes
+def _name(step: int) -> str:
+    return f"step-{step:08d}.pt"
+
+
+def state_bytes(state: Any) -> int:
+    """Bytes of the tensors in a training state, which are nearly all of its file."""
+    if isinstance(state, Tensor):
+        return state.numel() * state.element_size()
+    values = state.values() if isinstance(state, Mapping) else state
+    if isinstance(state, Mapping | list | tuple):
+        return sum(state_bytes(each) for each in values)
+    return 0
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:,.1f} MB"
 
 
 def log_changes(before: dict[str, Any], now: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """A trainable system: everything that a paper specifies, built from one configuration."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from vocoder.errors import ConfigError
 from vocoder.features.mel import MelSpec
 from vocoder.generators.base import BandwidthExtender, Generator
 from vocoder.losses.objective import Objective
+from vocoder.training.guards.non_finite import GuardSettings
 from vocoder.training.schedule import AdversarialSchedule, WarmupExponential
 
 
@@ -80,13 +81,24 @@ class TrainerSettings:
     """Processes that read the data; 0 for none."""
     threads: int | None
     """Threads of torch on the CPU; None for OMP_NUM_THREADS or, without it, all available CPUs."""
+    parallel: Literal["ddp", "fsdp"]
+    """Several processes: "ddp" keeps the generator whole in each, "fsdp" divides it over them."""
     device: str
     """Device of the networks: "auto" for the best available, or "cpu", "cuda", "cuda:1", "mps"."""
+    loggers: Sequence[str]
+    """Where reports go, besides `curve.jsonl`: "tensorboard", "mlflow", "wandb"."""
+    accumulate: int
+    """Parts in which a batch is computed, one after the other, so that it takes less memory."""
+    precision: Literal[32, "bf16"]
+    """Of products in the networks: float32, or bfloat16 with float32 for what needs it."""
+    guard: GuardSettings
+    """What is done about steps whose losses or gradients are not finite."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         periods = ("generator_every", "log_every", "validate_every", "save_every")
-        least = dict.fromkeys(("max_steps", *periods, "keep", "validation_clips"), 1)
+        counts = ("max_steps", *periods, "keep", "validation_clips", "accumulate")
+        least = dict.fromkeys(counts, 1)
         least |= dict.fromkeys(("adversarial_start", "discriminator_warmup", "adversarial_ramp"), 0)
         least["workers"] = 0
         for name, value in least.items():
@@ -94,6 +106,10 @@ class TrainerSettings:
                 raise ConfigError(
                     f"trainer.{name} is {getattr(self, name)}; it must be at least {value}"
                 )
+        if self.precision not in (32, "bf16"):
+            raise ConfigError(f"trainer.precision is {self.precision!r}; choose 32 or bf16")
+        if self.parallel not in ("ddp", "fsdp"):
+            raise ConfigError(f"trainer.parallel is {self.parallel!r}; choose ddp or fsdp")
         if self.best_metric not in ("log_mel", "mr_stft", "pesq", "lsd"):
             raise ConfigError(
                 f"trainer.best_metric is {self.best_metric!r}; choose log_mel, mr_stft, pesq or lsd"
@@ -202,6 +218,19 @@ class System:
                 f"narrowband ends between {trained[0]:g} and {trained[1]:g} Hz; "
                 "leave it out of the command"
             )
+
+    def segments(self, *, rank: int, processes: int) -> Segments:
+        """The training crops of a process; ConfigError if the networks do not take their length."""
+        segments = self.data(
+            sample_rate=self.mel.sample_rate,
+            seed=self.seed,
+            rank=rank,
+            world_size=processes,
+            mel=self.mel if "mel" in self.features else None,
+            narrowband="narrowband" in self.features,
+        )
+        self.check_segment(segments.segment)
+        return segments
 
     def check_segment(self, segment: int) -> None:
         """Raise ConfigError unless the generator makes `segment` samples from as many.

@@ -45,11 +45,18 @@ def measured(name: str, way: Way, modules: Sequence[str]) -> PeakMemory | None:
         trust(module)
     with threads(way.threads):
         call = call_of(opened(name, way), way)
-        on_gpu = torch.device(way.device).type == "cuda"
-        loaded = torch.cuda.memory_allocated() if on_gpu else _resident("VmRSS")
+        device = torch.device(way.device)
+        loaded = resident(device, peak=False)
         finished(call())
-        peak = torch.cuda.max_memory_allocated() if on_gpu else _resident("VmHWM")
+        peak = resident(device, peak=True)
     return None if loaded is None or peak is None else PeakMemory(peak, loaded)
+
+
+def resident(device: torch.device, *, peak: bool) -> int | None:
+    """Memory of this process on a device in bytes, now or at most so far; None if not reported."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() if peak else torch.cuda.memory_allocated()
+    return _resident("VmHWM" if peak else "VmRSS")
 
 
 def _resident(field: str) -> int | None:

@@ -4,16 +4,18 @@ import functools
 from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vocoder.cli.options import (
     AudioFormat,
     AudioFormatOption,
-    BatchThreads,
     Device,
+    Engine,
+    EngineName,
     Inputs,
+    Jobs,
     MelFormat,
     MelFormatOption,
     Model,
@@ -32,8 +34,9 @@ from vocoder.cli.verbose import say_how
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from vocoder.cli.batch import FileBatch
+    from vocoder.cli.files.batch import FileBatch
     from vocoder.features.mel import MelSpec
+    from vocoder.inference.vocoder import Vocoder
 
 
 def mel(
@@ -45,7 +48,8 @@ def mel(
     preset: Preset = None,
     normalisation: Normalisation = None,
     file_format: MelFormatOption = None,
-    threads: BatchThreads = None,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.LOCAL,
 ) -> None:
     """Make mel files from recordings.
 
@@ -60,8 +64,11 @@ def mel(
     settings = mel_settings(preset, normalisation, model=model or "default")
     if normalisation and model:
         model = None  # its settings are in `settings`
-    batch = _batch(inputs, READ_SUFFIXES, output, MelFormat, file_format, threads)
+    batch = _batch(inputs, READ_SUFFIXES, output, MelFormat, file_format, jobs, engine)
     vocoder = load(model or (GRIFFIN_LIM if settings else "default"), mel=settings)
+
+    spec = {"mel settings": vocoder.spec.to_dict()}
+    batch = batch.resume(output, "mel", spec)
 
     def make(source: Path, target: Path) -> float:
         vocoder.mel_file(source, target)
@@ -81,7 +88,8 @@ def vocode(
     device: Device = "cpu",
     runtime: Runtime = RuntimeName.AUTO,
     precision: Precision = PrecisionName.FLOAT32,
-    threads: BatchThreads = None,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.LOCAL,
     verbose: Verbose = False,
 ) -> None:
     """Turn mel files (npy, npz, pt, pth, safetensors) into audio.
@@ -92,6 +100,7 @@ def vocode(
     something else. The model griffin-lim follows the settings of each file.
     """
     from vocoder.checkpoint import GRIFFIN_LIM
+    from vocoder.cli.files.facts import facts
     from vocoder.inference.long.groups import FileGroups
     from vocoder.inference.long.mel_files import MelSource
     from vocoder.inference.vocoder import load
@@ -99,13 +108,20 @@ def vocode(
 
     settings = mel_settings(preset, normalisation, model=model)
     any_mel = model == GRIFFIN_LIM
-    batch = _batch(inputs, SUFFIXES, output, AudioFormat, file_format, threads, device)
-    opened = functools.partial(load, model, device=device, runtime=runtime, precision=precision)
-    own = opened(mel=settings if any_mel else None)
+    batch = _batch(inputs, SUFFIXES, output, AudioFormat, file_format, jobs, engine, device)
+    own = load(
+        model,
+        device=device,
+        mel=settings if any_mel else None,
+        runtime=runtime,
+        precision=precision,
+    )
     if verbose:
         say_how(own)
-    fitting = functools.cache(lambda spec: opened(mel=spec))
-    groups = FileGroups(own, [job.source for job in batch.jobs], settings)
+    stated = {"mel settings": settings and settings.to_dict()}
+    batch = batch.resume(output, "vocode", facts(own, model) | stated)
+    ahead = [job.source for job in batch.jobs] if engine is EngineName.LOCAL else []
+    groups = FileGroups(own, ahead, settings)
 
     def make(source: Path, target: Path) -> float:
         mel = MelSource(source)
@@ -113,7 +129,7 @@ def vocode(
         if spec is None:
             _require_likely(mel.sample(own.spec), own.spec)
         if any_mel and spec:
-            return fitting(spec).file(mel, target) / spec.sample_rate
+            return _griffin_lim(spec, device).file(mel, target) / spec.sample_rate
         return groups.file(mel, target) / own.sample_rate
 
     raise typer.Exit(batch.run(make, own))
@@ -128,7 +144,8 @@ def resynth(
     device: Device = "cpu",
     runtime: Runtime = RuntimeName.AUTO,
     precision: Precision = PrecisionName.FLOAT32,
-    threads: BatchThreads = None,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.LOCAL,
     verbose: Verbose = False,
 ) -> None:
     """Turn recordings into mels and back into audio (copy synthesis).
@@ -136,15 +153,18 @@ def resynth(
     The output has the model's sample rate and the length of the input, in mono. --preset is for
     griffin-lim.
     """
+    from vocoder.cli.files.facts import facts
     from vocoder.inference.vocoder import load
     from vocoder.io.audio import READ_SUFFIXES
     from vocoder.io.mel_file import read_spec
 
-    batch = _batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, threads, device)
+    batch = _batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, jobs, engine, device)
     spec = read_spec(preset) if preset else None
     vocoder = load(model, device=device, mel=spec, runtime=runtime, precision=precision)
     if verbose:
         say_how(vocoder)
+
+    batch = batch.resume(output, "resynth", facts(vocoder, model))
 
     def make(source: Path, target: Path) -> float:
         return vocoder.resynth_file(source, target) / vocoder.sample_rate
@@ -181,7 +201,8 @@ def extend(
     device: Device = "cpu",
     runtime: Runtime = RuntimeName.AUTO,
     precision: Precision = PrecisionName.FLOAT32,
-    threads: BatchThreads = None,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.LOCAL,
     verbose: Verbose = False,
 ) -> None:
     """Extend the bandwidth of recordings that lack their upper band.
@@ -190,25 +211,35 @@ def extend(
     measured: the content of a file at 48 kHz may end at 4 kHz. The band below the cutoff is
     preserved. Silent files stay silent.
     """
+    from vocoder.cli.files.facts import facts
     from vocoder.inference.extender import load_extender
     from vocoder.io.audio import READ_SUFFIXES
 
-    batch = _batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, threads, device)
+    batch = _batch(inputs, READ_SUFFIXES, output, AudioFormat, file_format, jobs, engine, device)
     extender = load_extender(model, device=device, runtime=runtime, precision=precision)
     if verbose:
         say_how(extender)
 
+    how: dict[str, Any] = {
+        "output_rate": output_rate,
+        "cutoff": cutoff,
+        "preserve_low_band": preserve_low_band,
+    }
+    batch = batch.resume(output, "extend", facts(extender, model) | how)
+
     def make(source: Path, target: Path) -> float:
-        samples = extender.file(
-            source,
-            target,
-            output_rate=output_rate,
-            cutoff=cutoff,
-            preserve_low_band=preserve_low_band,
-        )
+        samples = extender.file(source, target, **how)
         return samples / (output_rate or extender.sample_rate)
 
     raise typer.Exit(batch.run(make, extender))
+
+
+@functools.lru_cache(maxsize=64)
+def _griffin_lim(spec: "MelSpec", device: str) -> "Vocoder":
+    from vocoder.checkpoint import GRIFFIN_LIM
+    from vocoder.inference.vocoder import load
+
+    return load(GRIFFIN_LIM, device=device, mel=spec)
 
 
 def _require_likely(mel: "Tensor", spec: "MelSpec") -> None:
@@ -229,12 +260,13 @@ def _batch(
     output: Path,
     formats: type[StrEnum],
     chosen: StrEnum | None,
-    threads: int | None,
+    jobs: int | None,
+    engine: EngineName,
     device: str = "cpu",
 ) -> "FileBatch":
-    from vocoder.cli.batch import prepare
+    from vocoder.cli.files.batch import prepare
     from vocoder.cli.files.sources import find_sources, plan
 
     sources, problems = find_sources(inputs, suffixes)
     planned = plan(sources, output, formats=list(formats), chosen=chosen)
-    return prepare(planned, problems, threads=threads, device=device)
+    return prepare(planned, problems, jobs=jobs, device=device, engine=engine)

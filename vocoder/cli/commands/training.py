@@ -5,16 +5,29 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocoder.cli.options import Normalisation, Preset, mel_settings, missing_extra
+from vocoder.cli.options import (
+    Engine,
+    EngineName,
+    Jobs,
+    Normalisation,
+    Preset,
+    mel_settings,
+    missing_extra,
+)
 from vocoder.errors import ConfigError
 
 if TYPE_CHECKING:
     from vocoder.data.audit import Audit
+    from vocoder.data.manifest import Clip
 
 
 def prepare(
     folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Recordings, in folders of any depth.")
+        str,
+        typer.Argument(
+            metavar="DIR | TARS",
+            help="Recordings, in folders of any depth, or shards, as in 'a/train-{000..127}.tar'.",
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="The manifest to write, a CSV file.")
@@ -40,6 +53,15 @@ def prepare(
         Path | None,
         typer.Option(metavar="DIR", help="Degraded copies to pair with the recordings, by name."),
     ] = None,
+    shards: Annotated[
+        str | None,
+        typer.Option(metavar="FOLDER", help="Pack what is usable into tars in this folder or URL."),
+    ] = None,
+    shard_size: Annotated[
+        int, typer.Option(metavar="MB", min=1, help="Size of a tar of --shards.")
+    ] = 1000,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.LOCAL,
 ) -> None:
     """Audit recordings and write a manifest of the usable ones.
 
@@ -57,17 +79,20 @@ def prepare(
     --narrowband is for bandwidth extension from real recordings: copies of the same time span
     through another microphone or channel, at any sample rate. The lengths may differ by 20 ms; the
     longer file is trimmed.
-    """
-    from rich.console import Console
 
-    from vocoder.cli.batch import progress_bar
+    Recordings may lie in tars of the webdataset layout, on disk or in object storage: KEY.flac,
+    with KEY.json (split, speaker, licence), KEY.mel.npy or KEY.narrowband.flac. The manifest then
+    says where each file begins, so that training reads crops without unpacking. --shards packs a
+    corpus into such tars.
+    """
+    from vocoder.cli.files.batch import measuring
     from vocoder.data.audit import audit
+    from vocoder.data.corpus.measured import MeasuredFiles
     from vocoder.data.manifest import write_manifest
     from vocoder.inference.vocoder import load
 
     settings = mel_settings(preset, normalisation, model=model or "default")
-    with progress_bar(Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None)
+    with MeasuredFiles(output.parent / f".{output.name}.measured") as measured:
         result = audit(
             folder,
             index=index,
@@ -76,9 +101,16 @@ def prepare(
             mels=mels,
             mel_spec=load(model, mel=settings).spec if model else settings,
             narrowband=narrowband,
-            progress=lambda done, count: bar.update(task, completed=done, total=count),
+            each=measuring(jobs, engine),
+            measured=measured,
         )
-    write_manifest(output, result.clips)
+    clips = result.clips
+    if shards:
+        clips = _packed(clips, shards, shard_size * 10**6)
+    write_manifest(output, clips)
+    measured.remove()
+    if measured.found:
+        typer.echo(f"{measured.found} files were measured before")
     raise typer.Exit(_show_audit(result, output))
 
 
@@ -151,8 +183,8 @@ def evaluate(
     """
     from rich.console import Console
 
-    from vocoder.cli.batch import progress_bar, report
     from vocoder.cli.files.sources import Source, plan
+    from vocoder.cli.progress import progress_bar, report
 
     try:
         from vocoder.evaluation import report as scores, table
@@ -190,12 +222,26 @@ def evaluate(
     raise typer.Exit(report([*planned.problems, *unscored]))
 
 
+def _packed(clips: "list[Clip]", folder: str, most: int) -> "list[Clip]":
+    """The clips, packed into tars of at most about `most` bytes."""
+    from rich.console import Console
+
+    from vocoder.cli.progress import progress_bar
+    from vocoder.data.shards.writing import write_shards
+
+    with progress_bar(Console(stderr=True)) as bar:
+        task = bar.add_task("packing", total=len(clips))
+        return write_shards(
+            clips, folder, most=most, progress=lambda done, _: bar.update(task, completed=done)
+        )
+
+
 def _show_audit(result: "Audit", output: Path) -> int:
     """Print what the audit found; returns the exit code."""
     from rich.console import Console
 
-    from vocoder.cli.batch import report
     from vocoder.cli.describe import audit_tables
+    from vocoder.cli.progress import report
     from vocoder.data.audit import OVERALL
 
     single = [problem for problem in result.problems if problem.kind not in OVERALL]

@@ -1,6 +1,7 @@
 """The files that a command reads, and those that it makes of them."""
 
 import fnmatch
+import functools
 import glob
 import itertools
 import os
@@ -90,10 +91,11 @@ def plan(
     else:
         ending = chosen or formats[0]
         jobs = [Job(source.path, output / f"{source.name}.{ending}") for source in sources]
-    inputs = {os.path.realpath(source.path): source.path for source in sources}
+    real = _RealPaths()
+    inputs = {real(source.path): source.path for source in sources}
     makers: dict[str, list[Job]] = {}
     for job in jobs:
-        makers.setdefault(os.path.realpath(job.target), []).append(job)
+        makers.setdefault(real(job.target), []).append(job)
     planned = JobPlan([], [])
     for target, group in makers.items():
         if problem := _conflict(group, inputs.get(target)):
@@ -101,6 +103,17 @@ def plan(
         else:
             planned.jobs.extend(group)
     return planned
+
+
+class _RealPaths:
+    """Finds paths without links; each folder is looked into once."""
+
+    def __init__(self) -> None:
+        self._folder = functools.cache(os.path.realpath)
+
+    def __call__(self, path: Path) -> str:
+        found = os.path.join(self._folder(path.parent), path.name)
+        return os.path.realpath(found) if os.path.islink(found) else found
 
 
 def _conflict(group: Sequence[Job], overwritten: Path | None) -> str | None:

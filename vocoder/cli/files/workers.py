@@ -1,12 +1,22 @@
 """Work on several items at a time, in processes where that is safe, otherwise in threads."""
 
 import ctypes
+import functools
+import gc
+import itertools
 import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -15,14 +25,16 @@ from vocoder.errors import VocoderError
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
-_KILLED = "a worker process was killed, as by a lack of memory; use fewer of them (--threads)"
+_KILLED = "a worker process was killed, as by a lack of memory; use fewer of them (--jobs)"
+_LARGEST = 16  # items that a worker is handed at a time, where there are many
+_WAITING = 2  # such groups for each worker, so that none waits for this process
 
 
 @contextmanager
-def in_order(
+def completed(
     work: Callable[[_Item], _Result], items: Sequence[_Item], *, workers: int
-) -> Iterator[Iterator[_Result]]:
-    """An iterator over `work(item)`, in the order of `items`, so many of them at a time.
+) -> Iterator[Iterator[tuple[int, _Result]]]:
+    """An iterator over (index, `work(item)`) as they are done, so many of them at a time.
 
     With one worker, this thread does the work. Otherwise processes do, copies of this one, which
     share its memory as long as they do not write to it; or threads, where it has several threads
@@ -30,16 +42,25 @@ def in_order(
     what has been begun is ended by an exception, too. Raises VocoderError if a worker is killed.
     """
     if workers <= 1:
-        yield map(work, items)
+        yield enumerate(map(work, items))
         return
-    pool = _processes(work, workers) if _has_one_thread() else ThreadPoolExecutor(workers)
-    busy = _BusyThreads(work)
+    every = functools.partial(_every, work)
+    pool = _processes(every, workers) if _has_one_thread() else ThreadPoolExecutor(workers)
+    busy = _BusyThreads(every)
     call = _work_here if isinstance(pool, ProcessPoolExecutor) else busy
     others = set(multiprocessing.active_children())
+    groups = spans(len(items), workers)
+
+    def submit(group: range) -> "Future[list[_Result]]":
+        return pool.submit(call, items[group.start : group.stop])
+
+    gc.freeze()  # or else each worker copies what its collector looks at
     with _without_interrupts():  # inherited: Ctrl-C is for this process alone to handle
-        futures = [pool.submit(call, item) for item in items]
+        first = list(itertools.islice(groups, _WAITING * workers))
+        pending = {submit(group): group for group in first}
+    gc.unfreeze()
     try:
-        yield _results(futures)
+        yield _results(pending, groups, submit)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         for process in set(multiprocessing.active_children()) - others:
@@ -50,10 +71,41 @@ def in_order(
         pool.shutdown()
 
 
-def _results(futures: Sequence["Future[Any]"]) -> Iterator[Any]:
+def in_order(results: Iterable[tuple[int, _Result]]) -> Iterator[_Result]:
+    """The results of `completed` in the order of the items."""
+    early: dict[int, _Result] = {}
+    following = 0
+    for index, result in results:
+        early[index] = result
+        while following in early:
+            yield early.pop(following)
+            following += 1
+
+
+def spans(count: int, workers: int) -> Iterator[range]:
+    """The indices of `count` items in groups for workers: single ones, unless there are many."""
+    size = max(1, min(_LARGEST, count // (64 * workers)))
+    return (range(start, min(start + size, count)) for start in range(0, count, size))
+
+
+def _every(work: Callable[[_Item], _Result], items: Sequence[_Item]) -> list[_Result]:
+    return [work(item) for item in items]
+
+
+def _results(
+    pending: "dict[Future[list[_Result]], range]",
+    groups: Iterator[range],
+    submit: "Callable[[range], Future[list[_Result]]]",
+) -> Iterator[tuple[int, _Result]]:
+    """Results as they are done; for each group, the next one is submitted."""
     try:
-        for future in futures:
-            yield future.result()
+        while pending:
+            done, _ = wait(pending, return_when=FIRST_COMPLETED)
+            for future in done:
+                group = pending.pop(future)
+                for following in itertools.islice(groups, 1):
+                    pending[submit(following)] = following
+                yield from zip(group, future.result(), strict=True)
     except BrokenProcessPool as error:
         raise VocoderError(_KILLED) from error
 

@@ -3,7 +3,7 @@
 import functools
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from vocoder.data.corpus.names import recording_names
@@ -14,6 +14,7 @@ from vocoder.features.mel import MelSpec
 from vocoder.io.audio import READ_SUFFIXES, StrPath, read_blocks
 from vocoder.io.folder import find_files
 from vocoder.io.mel_file import SUFFIXES
+from vocoder.io.members import Member
 
 _BLOCK = 2**18  # samples read at a time
 
@@ -51,15 +52,17 @@ class Companions:
                 f"name the folder of {kind} files"
             )
         names = Counter(path.stem for path in recordings)
-        self.candidates = dict.fromkeys(recordings, list[Path]())
+        candidates = dict.fromkeys(recordings, list[Path]())
         self.orphans = files
         for named in (_own_name, functools.partial(_extended_name, names=names)):
-            left = [path for path, found in self.candidates.items() if not found]
-            self.candidates |= _matches(left, root, self.orphans, self.folder, names, named)
-            claimed = {file for found in self.candidates.values() for file in found}
+            left = [path for path, found in candidates.items() if not found]
+            candidates |= _matches(left, root, self.orphans, self.folder, names, named)
+            claimed = {file for found in candidates.values() for file in found}
             self.orphans = [file for file in files if file not in claimed]
+        self.candidates: dict[Path | Member, Sequence[Path | Member]] = {}
+        self.candidates.update(candidates.items())
 
-    def find(self, recording: Path) -> Path:
+    def find(self, recording: Path | Member) -> Path | Member:
         """The file of a recording; AudioError if there is none, or more than one."""
         found = self.candidates[recording]
         if not found:
@@ -97,7 +100,7 @@ class Mels(Companions):
         super().__init__(folder, root, recordings, suffixes=SUFFIXES, kind="mel")
         self.settings = settings
 
-    def pair(self, recording: Path, samples: int, sample_rate: int) -> CompanionFile:
+    def pair(self, recording: Path | Member, samples: int, sample_rate: int) -> CompanionFile:
         """The mel file of a recording of `samples` at `sample_rate`.
 
         Raises AudioError if there is none, MelMismatchError if it cannot be read or does not fit,
@@ -121,7 +124,7 @@ class Narrowbands(Companions):
     def __init__(self, folder: StrPath, root: Path, recordings: Collection[Path]) -> None:
         super().__init__(folder, root, recordings, suffixes=READ_SUFFIXES, kind="narrowband")
 
-    def pair(self, recording: Path, samples: int, sample_rate: int) -> CompanionFile:
+    def pair(self, recording: Path | Member, samples: int, sample_rate: int) -> CompanionFile:
         """The narrow-band copy of a recording of `samples` at `sample_rate`; it is read to its end.
 
         Raises AudioError if there is none, or it cannot be read, is silent or of another length.

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 
 from vocoder.data.manifest import FULL_BAND
-from vocoder.io.audio import StrPath, probe, read_blocks
+from vocoder.io.audio import AudioSource, probe, read_blocks
 from vocoder.io.bandwidth import BandwidthMeter
 
 Fault = Literal[
@@ -56,7 +56,7 @@ class Measurement:
         return self.samples / self.sample_rate
 
 
-def measure(path: StrPath) -> Measurement:
+def measure(path: AudioSource) -> Measurement:
     """Measure one audio file in a single pass. Raises AudioError if it cannot be read."""
     info = probe(path)
     digest = hashlib.blake2b(str(info.sample_rate).encode(), digest_size=16)

@@ -10,12 +10,13 @@ from torch import Tensor
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.features.mel_check import Diagnosis, compare_mels
 from vocoder.io.audio import read_audio, resample_soxr
+from vocoder.io.members import Member
 
 _SECONDS = 15.0  # of a long recording that are compared
 
 
 def differs_from_recording(
-    mel: Tensor, spec: MelSpec, recording: Path, sample_rate: int
+    mel: Tensor, spec: MelSpec, recording: Path | Member, sample_rate: int
 ) -> Diagnosis | None:
     """What is wrong with a mel as that of its recording by `spec`; None if it can be.
 

@@ -5,7 +5,12 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
-from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, rectangular_window
+from vocoder.discriminators.spectral.spectrum import (
+    Spectrum,
+    channels_last,
+    map_conv,
+    rectangular_window,
+)
 from vocoder.dsp.resolutions import Resolution, resolutions_from
 from vocoder.dsp.stft import magnitude
 from vocoder.nn.weight_norm import Norm, normalise
@@ -43,7 +48,7 @@ class AmplitudeDiscriminator(ConvDiscriminator):
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
         """Score the `view` of the spectrum.   Shape: audio [B, C, T]."""
-        return super().forward(self.view(self.spectrum(audio)))
+        return super().forward(channels_last(self.view(self.spectrum(audio))))
 
     def view(self, bins: Tensor) -> Tensor:
         """Amplitudes of complex bins.   Shape: [B, C, K, F] → [B, C, K, F]."""
@@ -71,6 +76,7 @@ class MultiAmplitude(nn.Module):
     """
 
     sub_discriminator: type[AmplitudeDiscriminator] = AmplitudeDiscriminator
+    joins_signals = True
 
     def __init__(
         self,

@@ -4,14 +4,19 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vocoder.discriminators.output import DiscriminatorOutput
-from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, real_and_imaginary
+from vocoder.discriminators.output import DiscriminatorOutput, activated
+from vocoder.discriminators.spectral.spectrum import (
+    Spectrum,
+    channels_last,
+    map_conv,
+    real_and_imaginary,
+)
 from vocoder.dsp.resolutions import Resolution, resolutions_from
 from vocoder.dsp.stft import Padding, hann_window
 from vocoder.errors import ConfigError
+from vocoder.nn.norms.spectral import convolve
 from vocoder.nn.weight_norm import Norm, normalise
 
 _PEAK = 0.8
@@ -68,12 +73,12 @@ class BandDiscriminator(nn.Module):
         spectrum = real_and_imaginary(self.spectrum(audio))  # [B, 2 C, F, K]
         feature_maps, ends = [], []
         for convs, band in zip(self.band_convs, self.bands, strict=True):
-            maps = [spectrum[..., band]]
+            maps = [channels_last(spectrum[..., band])]
             for conv in convs.children():
-                maps.append(F.leaky_relu(conv(maps[-1]), 0.1))
+                maps.append(activated(conv, maps[-1], 0.1))
             feature_maps += maps[2:]
             ends.append(maps[-1])
-        feature_maps.append(self.conv_post(torch.cat(ends, dim=-1)))
+        feature_maps.append(convolve(self.conv_post, torch.cat(ends, dim=-1)))
         return DiscriminatorOutput(feature_maps[-1].flatten(1), feature_maps)
 
 
@@ -93,6 +98,8 @@ class MultiBand(nn.Module):
         padding: Position of the frames, see `vocoder.dsp.stft`.
         norm: Normalisation of the weights, "weight" or "spectral".
     """
+
+    joins_signals = True
 
     def __init__(
         self,

@@ -6,7 +6,12 @@ from torch import Tensor, nn
 
 from vocoder.discriminators.melgan_scale import HiddenMapDiscriminator
 from vocoder.discriminators.output import DiscriminatorOutput
-from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, real_and_imaginary
+from vocoder.discriminators.spectral.spectrum import (
+    Spectrum,
+    channels_last,
+    map_conv,
+    real_and_imaginary,
+)
 from vocoder.dsp.resolutions import Resolution, resolutions_from
 from vocoder.dsp.stft import hann_window
 from vocoder.nn.weight_norm import Norm, normalise
@@ -37,7 +42,7 @@ class ComplexDiscriminator(HiddenMapDiscriminator):
 
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
         """Score the spectrum.   Shape: audio [B, C, T]."""
-        return super().forward(real_and_imaginary(self.spectrum(audio)))
+        return super().forward(channels_last(real_and_imaginary(self.spectrum(audio))))
 
 
 class MultiScaleComplexSTFT(nn.Module):
@@ -48,6 +53,8 @@ class MultiScaleComplexSTFT(nn.Module):
     `audio_channels` channels. 0.28 M weights at the defaults.
     Défossez et al. 2022 (EnCodec), sec. 3.4.
     """
+
+    joins_signals = True
 
     def __init__(
         self,

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
-from vocoder.discriminators.spectral.spectrum import map_conv
+from vocoder.discriminators.spectral.spectrum import channels_last, map_conv
 from vocoder.dsp.cqt import CQTSpec, cqt, cqt_kernels
 from vocoder.errors import ConfigError
 from vocoder.nn.octaves import Octaves
@@ -41,7 +41,9 @@ class CQTDiscriminator(ConvDiscriminator):
         """Score the `octave_levels` of all channels.   Shape: N * [B * C, T // 2^o]."""
         maps = self.maps(levels)
         octaves = [conv(maps[:, octave]) for octave, conv in enumerate(self.conv_pres)]
-        output = super().forward(torch.cat(octaves, dim=-1))  # [B, 2 C, F, octaves * K]
+        output = super().forward(
+            channels_last(torch.cat(octaves, dim=-1))
+        )  # [B, 2 C, F, octaves * K]
         return output._replace(feature_maps=output.feature_maps[:-1])
 
     def maps(self, levels: Sequence[Tensor]) -> Tensor:
@@ -68,6 +70,8 @@ class MultiScaleCQT(nn.Module):
         channels: Width of every layer.
         audio_channels: Channels of the signals.
     """
+
+    joins_signals = True
 
     def __init__(
         self,

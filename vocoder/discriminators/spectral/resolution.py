@@ -6,7 +6,12 @@ from typing import Literal
 from torch import Tensor, nn
 
 from vocoder.discriminators.output import ConvDiscriminator, DiscriminatorOutput
-from vocoder.discriminators.spectral.spectrum import Spectrum, map_conv, rectangular_window
+from vocoder.discriminators.spectral.spectrum import (
+    Spectrum,
+    channels_last,
+    map_conv,
+    rectangular_window,
+)
 from vocoder.dsp.resolutions import RESOLUTIONS, Resolution, resolutions_from
 from vocoder.dsp.stft import Padding, hann_window, magnitude
 from vocoder.errors import ConfigError
@@ -62,7 +67,8 @@ class ResolutionDiscriminator(ConvDiscriminator):
     def forward(self, audio: Tensor) -> DiscriminatorOutput:
         """Score the spectrogram.   Shape: audio [B, C, T]."""
         spectrogram = self.spectrogram(audio)
-        return super().forward(spectrogram if self.halved == "time" else spectrogram.mT)
+        maps = spectrogram if self.halved == "time" else spectrogram.mT
+        return super().forward(channels_last(maps))
 
     def spectrogram(self, audio: Tensor) -> Tensor:
         """Magnitudes in float32, at least one frame.   Shape: [B, C, T] → [B, C, K, F]."""
@@ -86,6 +92,8 @@ class MultiResolution(nn.Module):
         halved: Axis that the strides halve, "time" or "frequency".
         norm: Normalisation of the weights, "weight" or "spectral".
     """
+
+    joins_signals = True
 
     def __init__(
         self,

@@ -22,21 +22,23 @@ _AHEAD = 64  # files that are read together, of which those of similar lengths f
 class FileGroups:
     """Vocodes mel files as `Vocoder.file` does, on a GPU those of similar lengths as batches.
 
-    There the audio of up to 64 short files is made when the first of them is asked for, and kept
-    until its turn comes. `spec` has the settings of files that state none.
+    There the audio of up to 64 short files of `paths` is made when the first of them is asked for,
+    and kept until its turn comes. `spec` has the settings of files that state none.
     """
 
     def __init__(self, vocoder: "Vocoder", paths: Sequence[Path], spec: MelSpec | None) -> None:
         self.vocoder, self.spec = vocoder, spec
         self.ahead = vocoder.device.type != "cpu"
-        self._next = {path: paths[n : n + _AHEAD] for n, path in enumerate(paths)}
+        self._paths, self._place = paths, {path: n for n, path in enumerate(paths)}
         self._made: dict[Path, Tensor] = {}
         self._tried: set[Path] = set()
 
     def file(self, mel: MelSource, target: StrPath) -> int:
         """Vocode one of the files into an audio file; returns the samples written."""
-        if self.ahead and mel.path not in self._tried:
-            self._make([path for path in self._next[mel.path] if path not in self._tried])
+        place = self._place.get(mel.path) if self.ahead else None
+        if place is not None and mel.path not in self._tried:
+            following = self._paths[place : place + _AHEAD]
+            self._make([path for path in following if path not in self._tried])
         if mel.path not in self._made:  # on a CPU, long, or with an error or a warning
             return self.vocoder.file(mel, target, spec=self.spec)
         audio = self._made.pop(mel.path)

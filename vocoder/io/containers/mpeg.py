@@ -8,7 +8,9 @@ the frames are counted, and such a header is put in front.
 import io
 import mmap
 import struct
-from typing import NamedTuple
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 Content = bytes | mmap.mmap
 _KBITS = {  # MPEG version 1 or 2, layer III
@@ -16,7 +18,8 @@ _KBITS = {  # MPEG version 1 or 2, layer III
     2: (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160),
 }
 _RATES = {3: (44100, 48000, 32000), 2: (22050, 24000, 16000), 0: (11025, 12000, 8000)}
-_EMPTY_TAG = b"ID3\x04\0\0\0\0\0\x0a".ljust(20, b"\0")  # by which libsndfile knows the format
+EMPTY_TAG = b"ID3\x04\0\0\0\0\0\x0a".ljust(20, b"\0")
+"""Goes before an MPEG file without a tag: libsndfile knows the format by it."""
 _MOST_JUNK = 2**16  # bytes between tags and the first frame
 
 
@@ -33,12 +36,12 @@ def is_mpeg(head: bytes, suffix: str) -> bool:
     return frame or in_wav or head[:3] == b"ID3" or suffix.lower().startswith(".mp")
 
 
-def xing_header(file: io.FileIO) -> tuple[bytes, int] | None:
+def xing_header(file: Any) -> tuple[bytes, int] | None:
     """A frame that states the length of an MP3 file without it, and where its own frames begin.
 
     None if the file states its length, or is not MPEG layer III.
     """
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+    with _content(file) as content:
         begin = _first_frame(content)
         if begin is None:
             return None
@@ -54,7 +57,18 @@ def xing_header(file: io.FileIO) -> tuple[bytes, int] | None:
         assert frame
         count = _count_frames(content, begin, first.kind)
         text = bytes(start).ljust(frame.tag, b"\0") + b"Xing" + struct.pack(">II", 1, count)
-        return _EMPTY_TAG + text.ljust(frame.length, b"\0"), begin
+        return EMPTY_TAG + text.ljust(frame.length, b"\0"), begin
+
+
+@contextmanager
+def _content(file: Any) -> Iterator[Content]:
+    """The whole content of an open file; of one inside another, in memory."""
+    if isinstance(file, io.FileIO):
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+    else:
+        file.seek(0)
+        yield file.read()
 
 
 def _first_frame(content: Content) -> int | None:

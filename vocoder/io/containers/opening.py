@@ -1,6 +1,5 @@
 """Opening of audio files: by content, complete or not at all, with errors that name the file."""
 
-import io
 import math
 import os
 import stat
@@ -16,10 +15,11 @@ from torch import Tensor
 
 from vocoder.errors import AudioError
 from vocoder.io.containers.chunks import find_body
-from vocoder.io.containers.mpeg import is_mpeg, xing_header
+from vocoder.io.containers.mpeg import EMPTY_TAG, is_mpeg, xing_header
 from vocoder.io.containers.silence import decoder_silenced
 from vocoder.io.containers.splice import SplicedFile
 from vocoder.io.containers.unsupported import KNOWN, explanation, is_mistaken
+from vocoder.io.members import Member
 
 _RATES = range(100, 10_000_001)  # Hz; others are damage, and resampling them would take all memory
 _HEAD = 512  # bytes that are read first
@@ -40,7 +40,7 @@ class AudioFile(soundfile.SoundFile):  # type: ignore[misc]
     soundfile seeks after every read, to where it is already: MP3 decoders then start anew.
     """
 
-    def __init__(self, path: Path, raw: io.FileIO, source: Any, size: int, head: bytes) -> None:
+    def __init__(self, path: Path | Member, raw: Any, source: Any, size: int, head: bytes) -> None:
         self.path, self.raw, self.size, self.head = path, raw, size, head
         self.mpeg = is_mpeg(head, path.suffix)
         with decoder_silenced(self.mpeg):
@@ -115,7 +115,7 @@ class AudioFile(soundfile.SoundFile):  # type: ignore[misc]
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[AudioFile]:
+def opened(path: Path | Member) -> Iterator[AudioFile]:
     """Open an audio file; libsndfile's errors and empty or shortened files become AudioError."""
     try:
         with _open(path) as file:
@@ -126,7 +126,11 @@ def opened(path: Path) -> Iterator[AudioFile]:
         raise AudioError(f"{path}: {explanation(path, error.error_string)}") from error
 
 
-def _size(path: Path) -> int:
+def _size(path: Path | Member) -> int:
+    if isinstance(path, Member):
+        if path.size == 0:
+            raise AudioError(f"{path}: the file is empty; write the shard again")
+        return path.size
     try:
         status = path.stat()
     except ValueError as error:  # a NUL, or a character that no file name has
@@ -139,7 +143,7 @@ def _size(path: Path) -> int:
     return status.st_size
 
 
-def _open(path: Path) -> AudioFile:
+def _open(path: Path | Member) -> AudioFile:
     size = _size(path)
     with ExitStack() as stack:
         raw = stack.enter_context(path.open("rb", buffering=0))
@@ -153,7 +157,7 @@ def _open(path: Path) -> AudioFile:
         return file
 
 
-def _source(path: Path, raw: io.FileIO, head: bytes, size: int) -> tuple[Any, float]:
+def _source(path: Path | Member, raw: Any, head: bytes, size: int) -> tuple[Any, float]:
     """What libsndfile is to read, and the share of the audio that the file lacks."""
 
     def at(position: int, count: int) -> bytes:
@@ -162,17 +166,20 @@ def _source(path: Path, raw: io.FileIO, head: bytes, size: int) -> tuple[Any, fl
         if position >= size:
             return b""
         raw.seek(position)
-        return raw.read(count)
+        return bytes(raw.read(count))
 
     lacking = 0.0
     if body := find_body(at, size):
         if header := body.completed(at, size):
-            return SplicedFile(raw, header, body.begin), 0.0
+            return SplicedFile(raw, header, body.begin, size - body.begin), 0.0
         lacking = body.lacking(size) / max(size - body.begin, 1)
     elif is_mpeg(head, path.suffix) and (found := xing_header(raw)):
-        return SplicedFile(raw, *found), 0.0
+        return SplicedFile(raw, *found, size - found[1]), 0.0
     if path.suffix.lower() == ".raw":  # of which soundfile wants to be told the format
-        return SplicedFile(raw, b"", 0), lacking
+        return SplicedFile(raw, b"", 0, size), lacking
+    if isinstance(path, Member):
+        bare = is_mpeg(head, path.suffix) and head[:4] != b"RIFF" and head[:3] != b"ID3"
+        return SplicedFile(raw, EMPTY_TAG if bare else b"", 0, size), lacking
     if os.name == "posix" and head.startswith(KNOWN):
         raw.seek(0)
         return raw.fileno(), lacking  # cheaper than to open it twice

@@ -1,4 +1,4 @@
-"""A file with another beginning, for libsndfile to read."""
+"""A file with another beginning, or a part of a file, for libsndfile to read."""
 
 import io
 import os
@@ -6,12 +6,28 @@ from typing import Any
 
 
 class SplicedFile(io.RawIOBase):
-    """Reads `head` and then `file` from its byte `skip` on. Does not close `file`."""
+    """Reads `head` and then `count` bytes of `file` from its byte `skip` on.
 
-    def __init__(self, file: io.FileIO, head: bytes, skip: int) -> None:
+    Closes `file` with itself.
+    """
+
+    def __init__(self, file: Any, head: bytes, skip: int, count: int) -> None:
         self._file, self._head, self._skip = file, head, skip
         self._position = 0
-        self._size = os.fstat(file.fileno()).st_size - skip + len(head)
+        self._size = max(count, 0) + len(head)
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def close(self) -> None:
+        """Close the file, too."""
+        self._file.close()
+        super().close()
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Go to a position; one before the beginning becomes the beginning."""
@@ -25,7 +41,7 @@ class SplicedFile(io.RawIOBase):
 
     def readinto(self, buffer: Any, /) -> int:
         """Fill the buffer with the next bytes, and return how many there are."""
-        view, done = memoryview(buffer).cast("B"), 0
+        view, done = memoryview(buffer).cast("B")[: self._size - self._position], 0
         if self._position < len(self._head):
             part = self._head[self._position : self._position + len(view)]
             view[: len(part)] = part

@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import Path
 
+from vocoder.io.members import Member
+
 _WITH_FFMPEG = {  # offset and first bytes → name
     (4, b"ftyp"): "an MPEG-4 file (m4a, mp4)",
     (0, b"\x1a\x45\xdf\xa3"): "a WebM or Matroska file",
@@ -50,7 +52,7 @@ def _is_aac(head: bytes) -> bool:
     return len(head) > 1 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0
 
 
-def explanation(path: Path, reason: str) -> str:
+def explanation(path: Path | Member, reason: str) -> str:
     """Why a file is not read, and what to do; `reason` is libsndfile's."""
     with path.open("rb") as file:
         head = file.read(512)
@@ -74,7 +76,9 @@ def explanation(path: Path, reason: str) -> str:
     return f"cannot read audio ({reason.rstrip('.')}); {advice}"
 
 
-def _ffmpeg(path: Path) -> str:
+def _ffmpeg(path: Path | Member) -> str:
     """The command that converts a file, beside it."""
+    if isinstance(path, Member):
+        return "`ffmpeg -i FILE FILE.flac` before it is put into the shard"
     target = path.with_suffix(".flac" if path.suffix.lower() == ".wav" else ".wav")
     return f"ffmpeg -i {shlex.quote(str(path))} {shlex.quote(str(target))}"

@@ -4,6 +4,8 @@ import errno
 import logging
 import os
 import socket
+import struct
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,6 +43,28 @@ def locked(folder: Path) -> Iterator[None]:
             yield
         finally:
             _held.discard(path)
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a run holds the lock of a folder; nothing is locked, made or written to find out."""
+    path = folder.resolve() / LOCK_NAME
+    if path in _held:
+        return True
+    try:
+        import fcntl
+
+        # The system's `struct flock`, of a lock on the whole file.
+        if sys.platform == "darwin":
+            layout, kind = "=qqihh", -2
+            asked = struct.pack(layout, 0, 0, 0, fcntl.F_WRLCK, os.SEEK_SET)
+        else:
+            layout, kind = "@hhllixxxx", 0
+            asked = struct.pack(layout, fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+        with path.open("rb") as file:
+            found = fcntl.fcntl(file, fcntl.F_GETLK, asked)
+    except (ModuleNotFoundError, OSError):  # not a POSIX system; no lock, or none can be had
+        return False
+    return bool(struct.unpack(layout, found)[kind] != fcntl.F_UNLCK)
 
 
 def tidy(folder: Path) -> None:

@@ -7,11 +7,19 @@ from rich.console import Console
 from rich.logging import RichHandler
 
 
-def set_up(console: Console) -> None:
-    """Let lines on a terminal scroll above the progress bar, and a full disk cost one line."""
+def set_up(console: Console, *, first: bool = True) -> None:
+    """Let lines on a terminal scroll above the progress bar, and a full disk cost one line.
+
+    Processes other than the `first` of a run write warnings alone, and to no file.
+    """
     root = logging.getLogger()
+    if not first:
+        root.setLevel(logging.WARNING)
     for handler in list(root.handlers):
-        if type(handler) is logging.StreamHandler and console.is_terminal:
+        if isinstance(handler, logging.FileHandler) and not first:
+            root.removeHandler(handler)
+            handler.close()
+        elif type(handler) is logging.StreamHandler and console.is_terminal:
             root.removeHandler(handler)
             root.addHandler(RichHandler(console=console, show_path=False, show_level=False))
         elif isinstance(handler, logging.FileHandler):

@@ -1,12 +1,12 @@
-"""Reports of a run: progress bar, TensorBoard, and the file `curve.jsonl`."""
+"""Reports of a run: progress bar, loggers, and the file `curve.jsonl`."""
 
 import json
 import logging
-import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Self, TypeVar
 
 from rich.console import Console
@@ -19,10 +19,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from torch import Tensor
-from torch.utils.tensorboard import SummaryWriter
 
 from vocoder.features.mel import MelSpectrogram
 from vocoder.io.atomic import replacing_file
+from vocoder.training.reporting.loggers.base import Logger
 from vocoder.training.reporting.plots import spectrogram_figure
 from vocoder.training.reporting.validation import ValidationClip
 
@@ -33,14 +33,22 @@ _SETTLED_SECONDS = 10.0  # the first batch always has to be waited for
 
 
 class Monitor:
-    """Shows the progress of a run and writes its reports: `curve.jsonl` and TensorBoard files.
+    """Shows the progress of a run and writes its reports: to `curve.jsonl` and to loggers.
 
-    A context manager, which finishes the reports. Raises OSError if they cannot be written.
+    A context manager, which finishes the reports and closes the loggers. Raises OSError if they
+    cannot be written.
     """
 
-    def __init__(self, folder: Path, *, first: int, last: int, console: Console) -> None:
-        self.curve = folder / "curve.jsonl"
-        self.writer = SummaryWriter(str(folder / "tensorboard"), purge_step=first)
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        first: int,
+        last: int,
+        console: Console,
+        loggers: Sequence[Logger] = (),
+    ) -> None:
+        self.curve, self.loggers = folder / "curve.jsonl", loggers
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -53,29 +61,20 @@ class Monitor:
             disable=not console.is_terminal,
         )
         self.task = self.progress.add_task("training", total=last, completed=first, note="")
-        self.started, self.waited = time.monotonic(), 0.0
+        self.started, self.waited, self.reported = time.monotonic(), 0.0, first
         self._drop_reports_after(first)
 
     def __enter__(self) -> Self:
         """Start the progress bar."""
-        self._hook = threading.excepthook
-        threading.excepthook = self._leave_to_the_loop
         self.progress.start()
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         """Finish the reports; an error of that does not replace the one that left the block."""
         self.progress.stop()
-        try:
-            with suppress(OSError) if kind else nullcontext():
-                self.writer.close()
-        finally:
-            threading.excepthook = self._hook
-
-    def _leave_to_the_loop(self, failure: threading.ExceptHookArgs) -> None:
-        # TensorBoard writes in a thread; what fails there is raised again at the next report.
-        if not (isinstance(failure.exc_value, OSError) and _of_tensorboard(failure.thread)):
-            self._hook(failure)
+        with suppress(OSError) if kind else nullcontext(), ExitStack() as stack:
+            for logger in self.loggers:
+                stack.callback(logger.close)
 
     def timed(self, items: Iterable[Item]) -> Iterator[Item]:
         """Pass `items` on, counting the time spent waiting for them."""
@@ -88,20 +87,36 @@ class Monitor:
                 return
             yield item
 
-    def losses(self, step: int, values: Mapping[str, float]) -> None:
-        """Report training values, and the share of the time since the last report spent waiting."""
+    def losses(
+        self,
+        step: int,
+        values: Mapping[str, float],
+        details: Mapping[str, float] = MappingProxyType({}),
+        warnings: Sequence[str] = (),
+    ) -> None:
+        """Report training values, and the share of the time since the last report spent waiting.
+
+        `details` go everywhere but to the log, which gets the `warnings`.
+        """
         elapsed = max(time.monotonic() - self.started, 1e-9)
         share = self.waited / elapsed
-        self.started, self.waited = time.monotonic(), 0.0
-        values = {**values, "data_wait": share}
-        for name, value in values.items():
-            self.writer.add_scalar(f"train/{name}", value, step)
-        self._append({"step": step, "train": values})
+        values = {
+            **values,
+            "data_wait": share,
+            "steps_per_second": (step - self.reported) / elapsed,
+        }
+        self.started, self.waited, self.reported = time.monotonic(), 0.0, step
+        self._log_scalars("train", step, {**values, **details})
+        self._append({"step": step, "train": {**values, **details}})
         text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         log.info("step %d  %s", step, text)
+        for warning in warnings:
+            log.warning("step %d: %s", step, warning)
         if share > _STARVED and elapsed > _SETTLED_SECONDS:
             log.warning(
-                "%.0f %% of the time went into waiting for data; raise trainer.workers", 100 * share
+                "%.0f %% of the time went into waiting for data; raise trainer.workers, "
+                "`vocoder bench data` says to how many",
+                100 * share,
             )
 
     def validation(
@@ -112,27 +127,32 @@ class Monitor:
         mel: MelSpectrogram,
     ) -> None:
         """Report scores, and the first clips as spectrogram pictures and audio."""
-        for name, value in scores.items():
-            self.writer.add_scalar(f"valid/{name}", value, step)
+        self._log_scalars("valid", step, scores)
         clipped = []
         for index, clip in enumerate(clips[:3]):
-            figure = spectrogram_figure(clip.real, clip.fake, mel)
-            self.writer.add_figure(f"valid/{index}", figure, step)
+            for logger in self.loggers:
+                # A figure each: some loggers close what they have drawn.
+                figure = spectrogram_figure(clip.real, clip.fake, mel)
+                logger.figure(step, f"valid/{index}", figure)
             for kind, audio in (("real", clip.real), ("fake", clip.fake)):
                 clipped += _clipped(f"{clip.name} ({kind})", audio)
-                self.writer.add_audio(
-                    f"valid/{index}/{kind}", audio.clamp(-1, 1)[None], step, mel.spec.sample_rate
-                )
+                for logger in self.loggers:
+                    name, rate = f"valid/{index}/{kind}", mel.spec.sample_rate
+                    logger.audio(step, name, audio.clamp(-1, 1), rate)
         self._append({"step": step, "valid": dict(scores)})
         text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         log.info("step %d  validation  %s", step, text)
         if clipped:
-            log.warning("step %d  clipped in TensorBoard's audio: %s", step, "; ".join(clipped))
+            log.warning("step %d  clipped in the reported audio: %s", step, "; ".join(clipped))
         self.progress.update(self.task, note=text)
 
     def advance(self, step: int) -> None:
         """Show that `step` steps are done."""
         self.progress.update(self.task, completed=step)
+
+    def _log_scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
+        for logger in self.loggers:
+            logger.scalars(step, {f"{group}/{name}": value for name, value in values.items()})
 
     def _append(self, record: Mapping[str, object]) -> None:
         with self.curve.open("a", encoding="utf-8") as file:
@@ -169,7 +189,3 @@ def _clipped(name: str, audio: Tensor) -> list[str]:
     """A list with a phrase on the samples of `audio` beyond full scale; empty if there are none."""
     count = int((audio.abs() > 1.0).sum())
     return [f"{count} of {audio.numel()} samples of {name}"] if count else []
-
-
-def _of_tensorboard(thread: threading.Thread | None) -> bool:
-    return type(thread).__module__.startswith("tensorboard.")

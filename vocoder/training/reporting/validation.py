@@ -8,12 +8,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from vocoder.data.segments import Segments, validation_clips
+from vocoder.data.segments import Segments
+from vocoder.data.validation import validation_clips
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics import METRICS
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 from vocoder.losses.spectral import LogMelL1, MultiResolutionSTFT
+from vocoder.training.parallel.ranks import Ranks
 from vocoder.training.system import System
 
 log = logging.getLogger(__name__)
@@ -46,20 +48,17 @@ class Validator:
 
     @torch.inference_mode()
     def run(
-        self, generator: Generator, features: nn.Module
+        self, generator: Generator, features: nn.Module, ranks: Ranks | None = None
     ) -> tuple[dict[str, float], list[ValidationClip]]:
-        """Mean scores of a generator by name, and the audio they were computed from."""
-        device = next(generator.parameters()).device
-        clips: list[ValidationClip] = []
-        scores: list[dict[str, float]] = []
-        for name, audio, stored in self.clips:
-            samples = audio.shape[-1] // generator.hop_length * generator.hop_length
-            real = audio[None, :, :samples].to(device)
-            inputs = self._inputs(features, real, stored, seed=len(clips))
-            fake = generator(**inputs)[..., : real.shape[-1]]
-            real = real[..., : fake.shape[-1]].cpu()
-            clips.append(ValidationClip(name, real[0, 0], fake[0, 0].cpu()))
-            scores.append(self._score(real, fake.cpu(), name, extended="narrowband" in inputs))
+        """Mean scores of a generator by name, and the audio they were computed from, in order.
+
+        The clips are divided over `ranks`, all of which must call this and get the same result.
+        """
+        first, step = (ranks.rank, ranks.size) if ranks else (0, 1)
+        own = [self._run_clip(i, generator, features) for i in range(len(self.clips))[first::step]]
+        shares = ranks.gather(own) if ranks else [own]
+        done = [shares[i % step][i // step] for i in range(len(self.clips))]
+        clips, scores = [clip for clip, _ in done], [score for _, score in done]
         names = {name for score in scores for name in score}
         means = {}
         for name in sorted(names):
@@ -67,19 +66,36 @@ class Validator:
             means[name] = sum(values) / len(values)
         return means, clips
 
+    def _run_clip(
+        self, index: int, generator: Generator, features: nn.Module
+    ) -> tuple[ValidationClip, dict[str, float]]:
+        """One clip with the generator's output, and its scores."""
+        name, audio, stored = self.clips[index]
+        samples = audio.shape[-1] // generator.hop_length * generator.hop_length
+        real = audio[None, :, :samples].to(next(generator.parameters()).device)
+        inputs = self._inputs(features, real, stored, seed=index)
+        fake = generator(**inputs)[..., : real.shape[-1]]
+        real, fake = real[..., : fake.shape[-1]].cpu(), fake.cpu()
+        scores = self._score(real, fake, name, extended="narrowband" in inputs)
+        # Clones: views of inference mode cannot be sent to another process.
+        return ValidationClip(name, real[0, 0].clone(), fake[0, 0].clone()), scores
+
     @staticmethod
     def _inputs(
         features: nn.Module, real: Tensor, stored: Mapping[str, Tensor], *, seed: int
     ) -> dict[str, Tensor]:
         """Inputs of the generator: features from files or computed, their randomness from `seed`.
 
-        A seed for each clip makes the validations of a run comparable.
+        A seed for each clip makes the validations of a run comparable. Features that degrade the
+        mels of the training do not degrade these: they are in evaluation mode here.
         """
         # A narrowband from a file ends where `real` was cut; a mel has fewer frames anyway.
         cut = {name: value[None, ..., : real.shape[-1]] for name, value in stored.items()}
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            inputs: dict[str, Tensor] = features(real, cut)
+            training = features.training
+            inputs: dict[str, Tensor] = features.eval()(real, cut)
+            features.train(training)
         return inputs
 
     def _score(self, real: Tensor, fake: Tensor, name: str, *, extended: bool) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""Benchmark commands: bench stream, bench extend; `bench infer` has its own module."""
+"""Benchmark commands bench stream and bench extend, and what all benchmark commands share."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -171,7 +171,7 @@ def run(
     from rich.console import Console
 
     from vocoder.bench import table
-    from vocoder.cli.batch import report
+    from vocoder.cli.progress import report
     from vocoder.io.atomic import replacing_file
 
     terminal = None if markdown or as_json else Console(highlight=False, markup=False)

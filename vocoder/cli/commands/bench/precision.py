@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from vocoder.cli.commands.bench import Json, Markdown, run
+from vocoder.cli.commands.bench.streams import Json, Markdown, run
 from vocoder.cli.options import Device
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vocoder.cli.commands.bench import Json, Markdown
+from vocoder.cli.commands.bench.streams import Json, Markdown
 from vocoder.cli.options import missing_extra
 
 

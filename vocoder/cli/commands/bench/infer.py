@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from vocoder.cli.commands.bench import Json, Markdown, Systems, numbers, random_generator, run
+from vocoder.cli.commands.bench.streams import (
+    Json,
+    Markdown,
+    Systems,
+    numbers,
+    random_generator,
+    run,
+)
 from vocoder.cli.options import Device
 
 

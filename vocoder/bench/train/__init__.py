@@ -1,0 +1,1 @@
+"""`vocoder bench train`: the training step beside the straightforward algorithm of public code."""

@@ -1,0 +1,1 @@
+"""Grouped convolution of signals and its gradients, as compiled kernels for CPUs."""

@@ -1,0 +1,1 @@
+"""Training with several processes: ranks, exchange of gradients, sharding, and ends in common."""

@@ -1,0 +1,1 @@
+"""Parts of a training step: micro-batches, and what makes several of them equal to one batch."""
