@@ -106,9 +106,9 @@ def test_run_of_0_1_continues_exactly(name: str, tmp_path: Path) -> None:
     expected = json.loads((FIXTURES / name / "after.json").read_text())
     assert [row["step"] for row in made] == [row["step"] for row in expected] == [5, 6]
     for ours, theirs in zip(made, expected, strict=True):
-        ours["train"].pop("data_wait")
+        same = {name: ours["train"][name] for name in theirs["train"]}  # it reports more today
         # Equal to the last bit on the machine that made them; others round otherwise.
-        assert ours["train"] == pytest.approx(theirs["train"], rel=2e-3, abs=1e-5)
+        assert same == pytest.approx(theirs["train"], rel=2e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", RUNS)

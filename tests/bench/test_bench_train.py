@@ -59,8 +59,8 @@ def test_every_phase_is_timed_and_shown() -> None:
 def test_command_prints_json_with_memory(vocoder_command: Command, tmp_path: Path) -> None:
     path = tmp_path / "speed.json"
     result = vocoder_command("bench", "train", *SMALL, "--rounds", "1", "--json", "-o", str(path))
-    assert result.returncode == 0, result.stderr
-    found = json.loads(result.stdout)
+    assert result.code == 0, result.err
+    found = json.loads(result.out)
     assert json.loads(path.read_text()) == found
     (run,) = found["results"]
     assert run["model"] == "demo"

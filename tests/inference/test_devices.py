@@ -35,7 +35,8 @@ def test_ranks_of_one_machine_take_one_gpu_each(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("LOCAL_RANK", "3")
     monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     monkeypatch.setattr(
-        "vocoder.training.parallel.ranks.find_device", lambda n: torch.device(n.replace("auto", "cuda"))
+        "vocoder.training.parallel.ranks.find_device",
+        lambda n: torch.device(n.replace("auto", "cuda")),
     )
     assert Ranks("auto").device == Ranks("cuda").device == torch.device("cuda:3")
     assert Ranks("cuda:1").device == torch.device("cuda:1")

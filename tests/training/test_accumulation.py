@@ -26,7 +26,7 @@ def test_parts_of_a_batch_are_its_crops_in_order() -> None:
 def states(system: str, parts: int, manifest: Path, folder: Path) -> list[Tensor]:
     """Weights and vectors of spectral norm after two steps with four crops.
 
-    Plain gradient descent: Adam's first step is the sign of the gradient, also where it is nearly 0.
+    Plain gradient descent: Adam's first step is a gradient's sign, also where it is nearly 0.
     """
     overrides = f"trainer.accumulate={parts}", "trainer.adversarial_start=0"
     values = settings(system, manifest, folder, *overrides)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vocoder.training.reporting.balance import Report, warnings_for
+from vocoder.training.reporting.balance import BalanceReport, warnings_for
 
 from .conftest import settings, trainer
 from .test_trainer import adaptive
@@ -15,11 +15,11 @@ HEALTHY = {"mpd.0": 0.8, "mpd.1": 0.7, "mrd.0": 0.75}
 EVEN = {"mpd.0": 0.5, "mpd.1": 0.3, "mrd.0": 0.2}
 
 
-def history(count: int = 11, **last: Any) -> list[Report]:
+def history(count: int = 11, **last: Any) -> list[BalanceReport]:
     """Reports of a healthy training; the values in `last` are functions of the report's index."""
     usual = {"losses": {"adversarial": 2.0, "gradient_generator": 5.0}, "shares": EVEN}
     usual |= {"real": HEALTHY, "fake": HEALTHY}
-    return [Report(**usual | {k: make(i) for k, make in last.items()}) for i in range(count)]
+    return [BalanceReport(**usual | {k: make(i) for k, make in last.items()}) for i in range(count)]
 
 
 def accuracy(value: float) -> Any:
@@ -61,7 +61,7 @@ def accuracy(value: float) -> Any:
     ],
 )
 def test_imbalance_is_named_with_the_setting_to_change(
-    reports: list[Report], kind: str, setting: str
+    reports: list[BalanceReport], kind: str, setting: str
 ) -> None:
     found = warnings_for(reports)
     assert list(found) == [kind]
@@ -79,7 +79,7 @@ def test_imbalance_is_named_with_the_setting_to_change(
         history(real=lambda _: {}, fake=lambda _: {}, shares=lambda _: {}),  # not used yet
     ],
 )
-def test_what_trains_well_is_not_warned_about(reports: list[Report]) -> None:
+def test_what_trains_well_is_not_warned_about(reports: list[BalanceReport]) -> None:
     assert warnings_for(reports) == {}
 
 

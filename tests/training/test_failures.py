@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,6 +150,26 @@ def check(phase: str, error: str, workers: int, ranks: int, manifest: Path, fold
         reason = str(ERRORS[error]) if error != "disk" else "some/file: No space left on device"
         assert LOST.format(failed, reason) in text
         assert "Traceback" not in text
+
+
+def test_a_full_disk_keeps_the_last_state_and_says_what_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(state: Any, path: Path) -> None:
+        path.write_bytes(b"part")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    states = TrainingStates(tmp_path, keep=2)
+    states.save({"step": 1, "config": {}, "generator": {"weight": torch.zeros(3)}})
+    monkeypatch.setattr("torch.save", full)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1_500_000))
+    large = {"step": 2, "config": {}, "generator": {"weight": torch.zeros(1_000_000)}}
+    with pytest.raises(VocoderError) as caught:
+        states.save(large)
+    message = str(caught.value)
+    assert "step-00000002.pt: cannot be written; a state needs 4.0 MB and 1.5 MB are" in message
+    assert "newest state: step-00000001.pt" in message
+    assert [path.name for path in tmp_path.iterdir()] == ["step-00000001.pt"]
 
 
 @pytest.mark.parametrize(

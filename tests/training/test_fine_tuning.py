@@ -152,7 +152,7 @@ def test_gradient_norms_of_updated_networks_are_reported(manifest: Path, tmp_pat
     trainer(settings("demo", manifest, tmp_path, *(f"trainer.{each}" for each in overrides))).run()
     lines = [json.loads(line) for line in (tmp_path / "curve.jsonl").read_text().splitlines()]
     updated = [
-        {name.removeprefix("gradient_") for name in line["train"] if "gradient" in name}
+        {name.removeprefix("gradient_") for name in line["train"] if "gradient_" in name}
         for line in lines
         if "train" in line
     ]

@@ -121,7 +121,9 @@ def test_recording_that_is_missing_is_named_before_the_first_step(
     (gone,) = [clip for clip in clips if clip.split == "train"][-1:]
     moved = [Clip(**vars(c) | {"path": tmp_path / "gone.wav"}) if c is gone else c for c in clips]
     write_manifest(tmp_path / "m.csv", moved)
-    message = refused_before_the_first_step("demo", tmp_path / "m.csv", tmp_path / "run")
+    message = refused_before_the_first_step(
+        "demo", tmp_path / "m.csv", tmp_path / "run", "data.on_error=stop"
+    )
     assert "gone.wav: no such file (1 of " in message
 
 

@@ -109,8 +109,9 @@ def test_mel_that_has_changed_since_ends_the_run_and_is_named(
     workers: int, prepared: Path, mels: list[Path], clips: list[Path], tmp_path: Path
 ) -> None:
     values = settings(
-        "demo", prepared, tmp_path / "run", "trainer.max_steps=9", f"trainer.workers={workers}"
-    )
+        "demo", prepared, tmp_path / "run", "trainer.max_steps=9", f"trainer.workers={workers}",
+        "data.on_error=stop",
+    )  # fmt: skip
     run = trainer(values)
     (held_out,) = read_manifest(prepared, split="valid")
     changed = {

@@ -61,7 +61,8 @@ def finish(given: list[str], folder: Path, ranks: int = 1) -> None:
 
 def last_step(run: Path) -> int:
     """The newest step that the curve of a run has."""
-    lines = (run / "curve.jsonl").read_text().splitlines() if run.exists() else []
+    curve = run / "curve.jsonl"
+    lines = curve.read_text().splitlines() if curve.exists() else []
     return max((json.loads(line)["step"] for line in lines if line.endswith("}")), default=0)
 
 
@@ -146,10 +147,12 @@ def test_another_number_of_processes_goes_on_with_the_same_crops(
 ) -> None:
     """2 processes, then 1, then 3: as one process, up to the rounding of sums."""
     run, whole = tmp_path / "run", tmp_path / "whole"
-    plain = ["objective=hifigan", "optim.generator.optimizer._target_=torch.optim.SGD"]
+    # Its losses are means over crops, so that the parts of a batch add up to the whole.
+    losses = "objective=hifigan"
     for steps, ranks in ((3, 2), (6, 1), (9, 3)):
         given = arguments(manifest, run, steps=steps, workers=ranks % 2, batch=4)
-        finish([*given, *plain[:1]], tmp_path, ranks)
+        finish([*given, losses], tmp_path, ranks)
         assert newest_state(run)["step"] == steps
-    finish([*arguments(manifest, whole, steps=9, workers=0, batch=4), *plain[:1]], tmp_path)
-    assert difference(newest_state(run)["generator"], newest_state(whole)["generator"]) < 1e-4
+    finish([*arguments(manifest, whole, steps=9, workers=0, batch=4), losses], tmp_path)
+    for name in ("generator", "discriminators"):
+        assert difference(newest_state(run)[name], newest_state(whole)[name]) < 1e-5, name

@@ -75,6 +75,25 @@ def test_a_signal_to_one_rank_alone_ends_all_in_order(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (signal.SIGKILL, "it was killed, or its machine was"),
+        (signal.SIGSTOP, "nothing was heard of it for 30 s"),
+    ],
+)
+def test_a_process_that_is_gone_ends_the_others_with_the_reason(
+    number: signal.Signals, reason: str, ranks: list[subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    ranks[1].send_signal(number)
+    assert ranks[0].wait(timeout=60) == 2, logs(tmp_path)
+    text = (tmp_path / "0.log").read_text()
+    assert text.count("error: ") == 1
+    assert f"error: process 1 of this run has ended: {reason}" in text
+    assert "Traceback" not in text
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("delay", [0.0, 0.003, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1])
 def test_signals_on_either_side_of_a_step(
     delay: float, ranks: list[subprocess.Popen[str]], tmp_path: Path

@@ -63,19 +63,42 @@ class Conv1d(nn.Conv1d):
 
 
 class GroupedConv1d(nn.Conv1d):
-    """Convolution in groups with zero padding, as torch's, by a fused kernel if there is one."""
+    """Convolution in groups with zero padding, by a fused kernel if there is one.
+
+    Shape: [B, in_channels, T] → [B, out_channels, (T + 2 padding - reach) // stride + 1], where the
+    reach is 1 + dilation (kernel_size - 1).
+
+    Args:
+        in_channels: Channels of the input.
+        out_channels: Channels of the output.
+        kernel_size: Taps.
+        stride: Samples of the input per sample of the output.
+        padding: Zeros on each side.
+        dilation: Distance between taps in samples.
+        groups: Groups of channels that do not see each other.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        *,
+        groups: int,
+    ) -> None:
+        super().__init__(in_channels, out_channels, kernel_size, stride, padding, dilation, groups)
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        if self.dilation != (1,) or isinstance(self.padding, str):
+        if self.dilation != (1,):  # has no kernel
             y: Tensor = super()._conv_forward(input, weight, bias)
             return y
+        stride, padding = self.stride[0], self.padding[0]
+        assert isinstance(padding, int)
         return grouped_conv1d(
-            input,
-            weight,
-            bias,
-            stride=self.stride[0],
-            padding=self.padding[0],
-            groups=self.groups,
+            input, weight, bias, stride=stride, padding=padding, groups=self.groups
         )
 
 

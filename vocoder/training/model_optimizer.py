@@ -37,6 +37,7 @@ class ModelOptimizer:
 
             self.gradients = ShardedGradients(network)
             shard_state(self.optimizer)
+        self._fuse()
 
     @property
     def learning_rate(self) -> float:
@@ -65,16 +66,21 @@ class ModelOptimizer:
         factor = self.schedule.factor(step)
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
-            if self._one_pass:
-                group["fused"] = True
+        self._fuse()  # again: a state that was loaded says what was best where it was saved
         self.optimizer.step()
 
-    @property
-    def _one_pass(self) -> bool:
-        """Whether PyTorch updates in one pass over the memory: on a CPU a third of the time."""
-        adam = isinstance(self.optimizer, torch.optim.Adam | torch.optim.AdamW)
+    def _fuse(self) -> None:
+        """Let Adam update in one pass over the memory on a CPU, where it takes a third of the time.
+
+        Not if the configuration has another form of it.
+        """
+        if not isinstance(self.optimizer, torch.optim.Adam | torch.optim.AdamW):
+            return
+        asked = [self.optimizer.defaults[form] for form in ("fused", "foreach")]
         on_cpu = all(parameter.device.type == "cpu" for parameter in self.parameters)
-        return adam and on_cpu and not self.sharded and self.optimizer.defaults["foreach"] is None
+        fused = True if asked == [None, None] and on_cpu and not self.sharded else asked[0]
+        for group in self.optimizer.param_groups:
+            group["fused"] = fused
 
     def tensors(self) -> list[Tensor]:
         """All tensors that a step changes: the weights and the optimizer's state."""

@@ -1,4 +1,4 @@
-"""Several trainings by one command (`vocoder train -m`): where they go, and which of them failed."""
+"""Several trainings by one command (`vocoder train -m`): where they go, and which failed."""
 
 import logging
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def with_folder(arguments: Sequence[str]) -> list[str]:
-    """Hydra's arguments; with -m and `trainer.output=DIR`, the jobs go to DIR/0, DIR/1, …
+    """Hydra's arguments; with -m and `trainer.output=DIR`, the jobs go to DIR/0 and on.
 
     Then repeating the command resumes them.
     """

@@ -11,6 +11,7 @@ from vocoder.discriminators.output import DiscriminatorOutput
 from vocoder.training.ema import averaged
 from vocoder.training.model_optimizer import ModelOptimizer, without_updates
 from vocoder.training.parallel.batch_norm import normalise_over_processes
+from vocoder.training.step.checkpointing import checkpoint_activations
 from vocoder.training.step.micro_batch import Generated, MicroBatch
 from vocoder.training.step.precision import keep_islands, lower_precision
 from vocoder.training.system import Features, System
@@ -36,6 +37,8 @@ class Networks:
         if self.precision == "bf16":
             networks = self.generator, self.discriminators
             keep_islands(*networks, average=self.ema.model, device=device)
+        if settings.checkpoint_activations:
+            checkpoint_activations(self.generator)
         own = ModelOptimizer(self.generator, optim.generator, sharded=sharded)
         self.optimizers = {"generator": own}
         if system.discriminators:
@@ -70,4 +73,5 @@ class Networks:
     ) -> list[list[DiscriminatorOutput]]:
         """Outputs of all discriminators for each of several signals [B, C, T] of a part."""
         with lower_precision(self.precision, self.device):
-            return self.discriminators(signals, part.features)
+            outputs: list[list[DiscriminatorOutput]] = self.discriminators(signals, part.features)
+        return outputs

@@ -30,7 +30,7 @@ from vocoder.features.mel import PRESETS, MelSpec
 from vocoder.training.guards.failures import failures_in_one_line, file_error
 from vocoder.training.multirun import Jobs, with_folder
 from vocoder.training.overrides import quoted, require_current_names, unreadable
-from vocoder.training.parallel.ranks import Ranks, ReportedElsewhereError
+from vocoder.training.parallel.ranks import Ranks, ReportedElsewhereError, first_reporting
 from vocoder.training.reporting.log_handlers import set_up
 from vocoder.training.signals import signals_held, signals_ignored
 from vocoder.training.system import System
@@ -157,6 +157,7 @@ def _train(config: DictConfig) -> None:
             sys.exit(code)
 
 
+@first_reporting()
 def main(arguments: list[str]) -> int:
     """Train with Hydra's `arguments` (`system=… data.manifest=… -m`) and return the exit code.
 

@@ -91,6 +91,8 @@ class TrainerSettings:
     """Parts in which a batch is computed, one after the other, so that it takes less memory."""
     precision: Literal[32, "bf16"]
     """Of products in the networks: float32, or bfloat16 with float32 for what needs it."""
+    checkpoint_activations: bool
+    """Keep only the inputs of the generator's blocks for the backward pass, to save memory."""
     guard: GuardSettings
     """What is done about steps whose losses or gradients are not finite."""
 
@@ -193,6 +195,11 @@ class System:
             raise ConfigError(
                 "before trainer.adversarial_start the generator has nothing to learn from: "
                 "set it to 0, or add a reconstruction loss"
+            )
+        if self.trainer.parallel == "fsdp" and self.objective.penalties:
+            raise ConfigError(
+                "trainer.parallel=fsdp has no process with all weights, which "
+                f"objective.penalties ({', '.join(self.objective.penalties)}) need; set it to ddp"
             )
         if self.trainer.best_metric == "lsd" and "narrowband" not in self.features:
             raise ConfigError(

@@ -59,12 +59,13 @@ class Trainer(Networks):
         self.system, self.config, self.console, self.settings = system, config, console, settings
         self.ranks = ranks or Ranks(settings.device)
         self.output = Path(settings.output)
+        log.info("training on %s", self.ranks.device)
         super().__init__(system, self.ranks.device)
         self.schedule = system.adversarial_schedule()
         self.segments = system.segments(rank=self.ranks.rank, processes=self.ranks.size)
         batch, size, parts = self.segments.batch_size, self.ranks.size, settings.accumulate
         division = batch_in_words(batch, processes=size, parts=parts)
-        log.info("training on %s, %s", self.device, division)
+        log.info(division)
         self.skipped = SkippedClips(
             len(self.segments.clips),
             share=self.segments.unreadable_share,

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from multiprocessing import get_context
 
 import torch
@@ -70,7 +70,6 @@ class TrainBenchResult:
     differences: dict[str, float]
     memory: PeakMemory | None = None
     reference_memory: PeakMemory | None = None
-    settings: TrainBenchSettings | None = field(default=None, repr=False)
 
 
 def measure(settings: TrainBenchSettings) -> TrainBenchResult:
@@ -124,9 +123,7 @@ def peak_memory(settings: TrainBenchSettings, which: str) -> PeakMemory | None:
             raise ConfigError("a process ended early, perhaps out of memory") from error
 
 
-def _memory(
-    settings: TrainBenchSettings, which: str, modules: Sequence[str]
-) -> PeakMemory | None:
+def _memory(settings: TrainBenchSettings, which: str, modules: Sequence[str]) -> PeakMemory | None:
     """Measure in this process, which trusts `modules`."""
     for module in modules:
         trust(module)

@@ -25,7 +25,7 @@ def facts(result: TrainBenchResult) -> dict[str, str]:
         "ratio (quartiles)": f"{times.ratio:.2f} ({times.lower:.2f}–{times.upper:.2f})",
         "step, ms": _pair(times.seconds, times.reference),
         **{phase: _pair(phases[phase], others[phase]) for phase in PHASES},
-        "reading the data": f"{1e3 * result.data:.0f}",
+        "reading the data": f"{1e3 * result.data:.1f}",
         "memory, MB": f"{_megabytes(result.memory)} ({_megabytes(result.reference_memory)})",
         "difference of gradients": ", ".join(f"{v:.0e}" for v in result.differences.values()),
     }

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import nullcontext
 
+import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -37,6 +38,8 @@ class _Entrance(nn.Module):
     def __init__(self, parameters: Sequence[nn.Parameter]) -> None:
         super().__init__()
         self.trained = nn.ParameterList(parameters)
+        # Without one that is never used, torch warns that it looks for them in vain.
+        self.never_used = nn.Parameter(torch.zeros(1, device=parameters[0].device))
 
     def forward(self, loss: Tensor) -> Tensor:
         """The loss itself."""

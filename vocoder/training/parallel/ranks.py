@@ -159,6 +159,17 @@ class Ranks:
         return values[0]
 
 
+@contextmanager
+def first_reporting() -> Iterator[None]:
+    """Let the first process of a machine report what all find wrong before they have met."""
+    try:
+        yield
+    except VocoderError:
+        if os.environ.get("LOCAL_RANK", "0") != "0" and not dist.is_initialized():
+            time.sleep(20.0)  # their launcher ends this one, unless the first finds nothing wrong
+        raise
+
+
 def batch_in_words(batch_size: int, *, processes: int, parts: int) -> str:
     """How a batch is divided: "global batch 16: 8 on each of 2 processes".
 

@@ -22,7 +22,7 @@ _DOMINANT = 0.9  # share of one sub-discriminator in the discriminators' loss
 
 
 @dataclass(frozen=True)
-class Report:
+class BalanceReport:
     """What is reported at a step: losses and norms by name, and values of each sub-discriminator.
 
     `real` and `fake` are the shares of logits on the right side of the middle between the mean
@@ -35,7 +35,7 @@ class Report:
     shares: Mapping[str, float] = field(default_factory=dict)
 
 
-def warnings_for(reports: Sequence[Report]) -> dict[str, str]:
+def warnings_for(reports: Sequence[BalanceReport]) -> dict[str, str]:
     """What is wrong at the last of several reports, each with the setting to change, by kind.
 
     The reports before it must fill a window of 10.
@@ -46,7 +46,7 @@ def warnings_for(reports: Sequence[Report]) -> dict[str, str]:
     return {**_spikes(before, last), **_collapse(reports[-_WINDOW:]), **_dominance(before, last)}
 
 
-def _spikes(before: Sequence[Report], last: Report) -> dict[str, str]:
+def _spikes(before: Sequence[BalanceReport], last: BalanceReport) -> dict[str, str]:
     found = {}
     for name, value in last.losses.items():
         usual = [abs(each.losses[name]) for each in before if name in each.losses]
@@ -61,7 +61,7 @@ def _spikes(before: Sequence[Report], last: Report) -> dict[str, str]:
     return found
 
 
-def _collapse(window: Sequence[Report]) -> dict[str, str]:
+def _collapse(window: Sequence[BalanceReport]) -> dict[str, str]:
     accuracies = [[*each.real.values(), *each.fake.values()] for each in window]
     if not all(accuracies):
         return {}
@@ -84,7 +84,7 @@ def _collapse(window: Sequence[Report]) -> dict[str, str]:
     return {}
 
 
-def _dominance(before: Sequence[Report], last: Report) -> dict[str, str]:
+def _dominance(before: Sequence[BalanceReport], last: BalanceReport) -> dict[str, str]:
     found = {}
     for name, share in last.shares.items():
         always = min(each.shares.get(name, 0.0) for each in before)
@@ -104,7 +104,7 @@ class BalanceMonitor:
 
     def __init__(self, objective: Objective, discriminators: Discriminators) -> None:
         self.objective, self.discriminators = objective, discriminators
-        self.reports: deque[Report] = deque(maxlen=_WINDOW + 1)
+        self.reports: deque[BalanceReport] = deque(maxlen=_WINDOW + 1)
         self.count, self.given = 0, dict[str, int]()
         self._outputs: dict[str, int] = {}
         for name, member in discriminators.items():
@@ -122,7 +122,7 @@ class BalanceMonitor:
         """
         values = self._of_discriminators(*scores) if scores else {}
         self.reports.append(
-            Report(losses, *(values.get(kind, {}) for kind in ("real", "fake", "share")))
+            BalanceReport(losses, *(values.get(kind, {}) for kind in ("real", "fake", "share")))
         )
         self.count += 1
         found = warnings_for(list(self.reports))

@@ -11,12 +11,12 @@ from torch.utils.checkpoint import checkpoint
 from vocoder.errors import ConfigError
 
 
-def checkpoint_activations(network: nn.Module) -> int:
+def checkpoint_activations(network: nn.Module) -> None:
     """Keep only the inputs of a network's blocks for the backward pass, in place.
 
     A block is computed again when its gradient is needed; gradients stay the same. Blocks are the
     members of the network's outermost lists of modules that have submodules themselves, such as
-    the residual blocks of a stage. Returns their number; ConfigError if there are none.
+    the residual blocks of a stage. Raises ConfigError if there are none.
     """
     found = list(blocks(network))
     if not found:
@@ -25,8 +25,7 @@ def checkpoint_activations(network: nn.Module) -> int:
             "modules that could be computed again; set it to false"
         )
     for block in found:
-        block.forward = _again(block.forward)  # type: ignore[method-assign]
-    return len(found)
+        block.forward = _again(block.forward)
 
 
 def blocks(module: nn.Module) -> Iterator[nn.Module]:
@@ -38,7 +37,7 @@ def blocks(module: nn.Module) -> Iterator[nn.Module]:
         for member in child:
             if isinstance(member, nn.ModuleList):
                 yield from blocks(nn.ModuleList([member]))
-            elif any(True for _ in member.children()):
+            elif any(name != "parametrizations" for name, _ in member.named_children()):
                 yield member
 
 

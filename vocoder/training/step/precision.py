@@ -48,10 +48,10 @@ def keep_islands(*networks: nn.Module, average: Generator, device: torch.device)
         islands += [each for each in network.modules() if _is_sensitive(each)]
         if device.type == "cpu":
             for each in network.modules():
-                if isinstance(each, nn.Conv2d):
+                if isinstance(each, nn.Conv1d | nn.Conv2d):
                     each._conv_forward = _full_if_narrow(each)  # type: ignore[method-assign]
     for island in islands:
-        island.forward = _in_float32(island.forward)  # type: ignore[method-assign]
+        island.forward = _in_float32(island.forward)
     try:
         require("bfloat16", device)
     except ConfigError as error:
@@ -75,17 +75,17 @@ def _in_float32(forward: Callable[..., Any]) -> Callable[..., Any]:
     return island
 
 
-def _full_if_narrow(conv: nn.Conv2d) -> Callable[..., Tensor]:
-    """The convolution of a layer, in float32 for inputs shorter than its kernel.
+def _full_if_narrow(conv: nn.Conv1d | nn.Conv2d) -> Callable[..., Tensor]:
+    """The convolution of a layer, in float32 for inputs that are not longer than its kernel.
 
-    There oneDNN reads memory that nobody has written (seen with torch 2.13, AMX, kernel 9 and
-    inputs of width 1 and 2).
+    For such, oneDNN's in bfloat16 reads memory that nobody has written (seen with torch 2.13 and
+    AMX: 2-D with one column of outputs, and the gradient of 1-D ones).
     """
     low = conv._conv_forward
     full = _in_float32(low)
 
     def convolve(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        narrow = any(n < k for n, k in zip(x.shape[-2:], conv.kernel_size, strict=True))
+        narrow = any(n <= k for n, k in zip(x.shape[2:], conv.kernel_size, strict=True))
         made: Tensor = (full if narrow else low)(x, weight, bias)
         return made
 

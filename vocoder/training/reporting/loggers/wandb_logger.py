@@ -38,7 +38,8 @@ class WandbLogger:
         import wandb
         from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-        canvas = FigureCanvasAgg(figure)  # wandb's own way is through pyplot, which keeps figures
+        # Without pyplot, through which wandb draws figures, and which keeps them.
+        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         self.run.log({"step": step, name: wandb.Image(np.asarray(canvas.buffer_rgba()))})
 
