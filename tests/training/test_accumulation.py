@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from vocoder.data.segments import Batch
+from vocoder.errors import ConfigError
 from vocoder.training.step.power_iterations import PowerIterations
 
 from .conftest import settings, trainer
@@ -21,6 +22,11 @@ def test_parts_of_a_batch_are_its_crops_in_order() -> None:
         assert torch.equal(part.audio[:, 0, 0], part.cutoffs)
         assert torch.equal(part.features["mel"], part.audio)
     assert [part.names for part in batch.parts(7)] == [[name] for name in "abcde"]
+
+
+def test_more_parts_than_crops_are_refused(manifest: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"trainer\.accumulate is 3.*batch_size, 2"):
+        trainer(settings("demo", manifest, tmp_path, "trainer.accumulate=3"))
 
 
 def states(system: str, parts: int, manifest: Path, folder: Path) -> list[Tensor]:

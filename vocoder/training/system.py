@@ -227,7 +227,7 @@ class System:
             )
 
     def segments(self, *, rank: int, processes: int) -> Segments:
-        """The training crops of a process; ConfigError if the networks do not take their length."""
+        """The training crops of a process; ConfigError if they do not fit the other settings."""
         segments = self.data(
             sample_rate=self.mel.sample_rate,
             seed=self.seed,
@@ -237,6 +237,11 @@ class System:
             narrowband="narrowband" in self.features,
         )
         self.check_segment(segments.segment)
+        if self.trainer.accumulate > segments.batch_size:
+            raise ConfigError(
+                f"trainer.accumulate is {self.trainer.accumulate}, more than the crops of a batch; "
+                f"set it to at most data.batch_size, {segments.batch_size}"
+            )
         return segments
 
     def check_segment(self, segment: int) -> None:
