@@ -105,7 +105,7 @@ class Ranks:
                 raise
             if isinstance(error, RuntimeError) and _LOST.search(str(error)):
                 raise VocoderError(ended(*self._watch.reason())) from error
-            own = str(error).split("\n", 1)[0] or type(error).__name__
+            own = _first_line(error)
             rank, reason = self._watch.report(own)
             if rank != self.rank and reason == own:
                 time.sleep(2.0)  # or a launcher would end the other one before it has reported
@@ -168,6 +168,14 @@ def first_reporting() -> Iterator[None]:
         if os.environ.get("LOCAL_RANK", "0") != "0" and not dist.is_initialized():
             time.sleep(20.0)  # their launcher ends this one, unless the first finds nothing wrong
         raise
+
+
+def _first_line(error: Exception) -> str:
+    """One line on an error; of one in a loader worker, whose text is a traceback, the last one."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    if lines[0].startswith("Caught ") and "DataLoader worker" in lines[0]:
+        return lines[-1].partition(": ")[2] or lines[-1]
+    return lines[0]
 
 
 def batch_in_words(batch_size: int, *, processes: int, parts: int) -> str:
