@@ -1,4 +1,4 @@
-"""The batch of a training step."""
+"""The batch of a training step, and the share of it that a process computes."""
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
@@ -8,6 +8,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from vocoder.data.unreadable import SkippedClip
+from vocoder.errors import ConfigError
 
 
 class Batch(NamedTuple):
@@ -41,3 +42,16 @@ class Batch(NamedTuple):
             )
             for each, end in zip(audio, ends, strict=True)
         ]
+
+
+def own_share(batch_size: int, rank: int, world_size: int) -> slice:
+    """The crops of a batch that process `rank` of `world_size` computes, in the order of ranks.
+
+    Raises ConfigError if there are fewer crops than processes.
+    """
+    if batch_size < world_size:
+        raise ConfigError(
+            f"data.batch_size is {batch_size}, for all {world_size} processes together; "
+            f"set at least {world_size}, or start fewer"
+        )
+    return slice(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from vocoder.data.batch import Batch as Batch
+from vocoder.data.batch import Batch as Batch, own_share
 from vocoder.data.crops import read_crop, read_with_mel, read_with_narrowband, require_files
 from vocoder.data.manifest import Clip
 from vocoder.data.mixing import Manifests, Mix
@@ -127,16 +127,7 @@ class Segments(Dataset[Batch]):
                 f"data.seed {seed}, rank {rank} of {world_size}: both must be 0 or more, "
                 "seed below 2^64 and rank below world_size"
             )
-        if peak_db is not None and not peak_db[0] <= peak_db[1] <= 0.0:
-            raise ConfigError(f"data.peak_db is {peak_db}; it must rise and end at 0 dBFS or below")
-        if not 0.5 <= speed[0] <= speed[1] <= 2.0:
-            raise ConfigError(f"data.speed is {speed}; it must rise within 0.5 and 2")
-        if not 0.0 <= speed_share <= 1.0:
-            raise ConfigError(f"data.speed_share is {speed_share}; it is a share of the crops")
-        if not 0.0 <= tone_share < 1.0:
-            raise ConfigError(
-                f"data.tone_share is {tone_share}; it is a share of the crops, below 1"
-            )
+        _check_variety(peak_db, speed, speed_share, tone_share)
         check_settings(on_error, unreadable_share)
         self.manifest, self.tone_share = manifest, tone_share
         self.mix = Mix(
@@ -286,14 +277,18 @@ class Segments(Dataset[Batch]):
         return round(clip.sample_rate * factor / _RATE_STEP) * _RATE_STEP
 
 
-def own_share(batch_size: int, rank: int, world_size: int) -> slice:
-    """The crops of a batch that process `rank` of `world_size` computes, in the order of ranks.
-
-    Raises ConfigError if there are fewer crops than processes.
-    """
-    if batch_size < world_size:
-        raise ConfigError(
-            f"data.batch_size is {batch_size}, for all {world_size} processes together; "
-            f"set at least {world_size}, or start fewer"
-        )
-    return slice(batch_size * rank // world_size, batch_size * (rank + 1) // world_size)
+def _check_variety(
+    peak_db: tuple[float, float] | None,
+    speed: tuple[float, float],
+    speed_share: float,
+    tone_share: float,
+) -> None:
+    """Raise ConfigError for levels, speeds or shares of tones that are impossible."""
+    if peak_db is not None and not peak_db[0] <= peak_db[1] <= 0.0:
+        raise ConfigError(f"data.peak_db is {peak_db}; it must rise and end at 0 dBFS or below")
+    if not 0.5 <= speed[0] <= speed[1] <= 2.0:
+        raise ConfigError(f"data.speed is {speed}; it must rise within 0.5 and 2")
+    if not 0.0 <= speed_share <= 1.0:
+        raise ConfigError(f"data.speed_share is {speed_share}; it is a share of the crops")
+    if not 0.0 <= tone_share < 1.0:
+        raise ConfigError(f"data.tone_share is {tone_share}; it is a share of the crops, below 1")

@@ -4,8 +4,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -115,13 +115,11 @@ def compose(overrides: list[str]) -> dict[str, Any]:
     """
     require_current_names(overrides)
     overrides = quoted(overrides)
-    try:
-        with hydra.initialize_config_dir(str(config_folder()), version_base="1.3"):
-            return plain(hydra.compose("train", overrides), overrides)
-    except OverrideParseException as error:
-        raise unreadable(error.override) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(str(error))) from error
+    with (
+        _hydra_errors_in_one_line(),
+        hydra.initialize_config_dir(str(config_folder()), version_base="1.3"),
+    ):
+        return plain(hydra.compose("train", overrides), overrides)
 
 
 def build_system(values: dict[str, Any]) -> System:
@@ -182,13 +180,10 @@ def main(arguments: list[str]) -> int:
     # Otherwise Hydra prints errors itself and exits with 1 from inside.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        task()
+        with _hydra_errors_in_one_line():
+            task()
     except SystemExit as end:
         return int(end.code or 0)
-    except OverrideParseException as error:
-        raise unreadable(error.override) from error
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(_one_line(str(error))) from error
     except OSError as error:  # Hydra makes the folder of the run
         raise file_error(error, "trainer.output") from error
     except ValueError as error:
@@ -206,6 +201,17 @@ def main(arguments: list[str]) -> int:
     if jobs.error is not None:
         raise jobs.error
     return 0
+
+
+@contextmanager
+def _hydra_errors_in_one_line() -> Iterator[None]:
+    """Turn Hydra's errors about arguments that do not compose into ConfigError."""
+    try:
+        yield
+    except OverrideParseException as error:
+        raise unreadable(error.override) from error
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(_one_line(str(error))) from error
 
 
 def _one_line(message: str) -> str:

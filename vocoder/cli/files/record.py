@@ -5,53 +5,37 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from vocoder.cli.files.sources import Job
-from vocoder.errors import VocoderError
 from vocoder.io.atomic import replacing_file
+from vocoder.io.journal import Journal
 
 _SIZE = 16  # bytes of a digest
 
 
-class Record:
+class Record(Journal):
     """The files that a command has made in a folder: those that need not be made again.
 
     It is the hidden file `.vocoder-COMMAND` of the folder: a line with the settings, and one for
     each file, a digest of names, sizes and times of its source and itself. A file is done as long
     as these are the same; with other settings none is, and `changed` has the names of those. Use
-    it as a context. Raises VocoderError if it cannot be read or written.
+    it as a context; `remove` it when all files are made. Raises VocoderError if it cannot be read
+    or written.
     """
 
     def __init__(self, folder: Path, command: str, settings: Mapping[str, Any]) -> None:
+        super().__init__(folder / f".vocoder-{command}")
         self.changed: list[str] = []
-        self._path = folder / f".vocoder-{command}"
         self._folder, self._here = str(folder), os.getcwd()
-        head = json.dumps(settings, sort_keys=True).encode()
-        try:
-            lines = self._path.read_bytes().split(b"\n")
-        except FileNotFoundError:
-            lines = []
-        except OSError as error:
-            raise VocoderError(f"{self._path}: cannot be read ({error.strerror})") from error
+        head, lines = json.dumps(settings, sort_keys=True).encode(), self.lines()
         if lines and lines[0] != head:
             self.changed, lines = _differing(lines[0], head), []
         if not lines:
-            with replacing_file(self._path) as temporary:
+            with replacing_file(self.path) as temporary:
                 temporary.write_bytes(head + b"\n")
         # What a killed process has written, or two at a time, may be no digest.
         self._done = {bytes.fromhex(line.decode()) for line in lines[1:] if _is_digest(line)}
-
-    def __enter__(self) -> Self:
-        try:
-            self._file = self._path.open("ab", buffering=0)
-        except OSError as error:
-            raise VocoderError(f"{self._path}: cannot be written ({error.strerror})") from error
-        self._write(b"\n")  # behind what a killed process may have left
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
 
     def has(self, job: Job) -> bool:
         """Whether the file has been made from what its source still is, and is unchanged."""
@@ -61,19 +45,7 @@ class Record:
         """Record a file that has just been made."""
         digest = self._digest(job)
         if digest is not None:
-            self._write(digest.hex().encode() + b"\n")
-
-    def remove(self) -> None:
-        """Delete the record: all files are made."""
-        self._path.unlink(missing_ok=True)
-
-    def _write(self, line: bytes) -> None:
-        try:
-            self._file.write(line)
-        except OSError as error:
-            raise VocoderError(
-                f"{self._path}: cannot be written ({error.strerror}); check the free space"
-            ) from error
+            self.append(digest.hex().encode())
 
     def _digest(self, job: Job) -> bytes | None:
         """What identifies source and target as they are; None if one of them is missing."""

@@ -4,10 +4,8 @@ import dataclasses
 import hashlib
 import json
 import os
-from io import FileIO
 from pathlib import Path
-from types import TracebackType
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 from vocoder import __version__
 from vocoder.data.corpus.companions import Mels, Narrowbands
@@ -15,6 +13,7 @@ from vocoder.data.corpus.measure import EXCLUDING, Measurement, faults_of, measu
 from vocoder.data.pairs import CompanionFile
 from vocoder.errors import AudioError, MelMismatchError, VocoderError
 from vocoder.io.audio import StrPath
+from vocoder.io.journal import Journal
 from vocoder.io.members import Member, is_url
 
 
@@ -48,7 +47,7 @@ def look(
         return Seen(found, error)
 
 
-class MeasuredFiles:
+class MeasuredFiles(Journal):
     """Measurements in a file, for an audit that is stopped and repeated.
 
     Those of files that have changed since, and of another version of this package, do not count,
@@ -58,33 +57,15 @@ class MeasuredFiles:
     """
 
     def __init__(self, path: StrPath) -> None:
-        self._path, self.found = Path(path), 0
+        super().__init__(Path(path))
+        self.found = 0
         self._known: dict[str, Measurement] = {}
-        self._file: FileIO | None = None
-        try:
-            lines = self._path.read_bytes().splitlines()
-        except FileNotFoundError:
-            lines = []
-        except OSError as error:
-            raise VocoderError(f"{path}: cannot be read ({error.strerror})") from error
-        for line in lines:
+        for line in self.lines():
             try:
                 key, values = json.loads(line)
                 self._known[key] = Measurement(**values)
             except (ValueError, TypeError):  # cut off when the process was killed
                 continue
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._file:
-            self._file.close()
 
     def get(self, path: Path | Member) -> Measurement | None:
         """The measurement of a file as it is now, if there is one."""
@@ -94,23 +75,8 @@ class MeasuredFiles:
 
     def add(self, path: Path | Member, result: Measurement | AudioError) -> None:
         """Keep a measurement."""
-        if isinstance(result, AudioError):
-            return
-        line = json.dumps([_key(path), dataclasses.asdict(result)])
-        try:
-            if self._file is None:
-                self._path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self._path.open("ab", buffering=0)
-                self._file.write(b"\n")  # behind what a killed process may have left
-            self._file.write(line.encode() + b"\n")
-        except OSError as error:
-            raise VocoderError(
-                f"{self._path}: cannot be written ({error.strerror}); check the free space"
-            ) from error
-
-    def remove(self) -> None:
-        """Delete the file."""
-        self._path.unlink(missing_ok=True)
+        if not isinstance(result, AudioError):
+            self.append(json.dumps([_key(path), dataclasses.asdict(result)]).encode())
 
 
 def _key(path: Path | Member) -> str:

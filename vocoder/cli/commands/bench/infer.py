@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +9,8 @@ import typer
 from vocoder.cli.commands.bench.streams import (
     Json,
     Markdown,
+    Output,
+    Rounds,
     Systems,
     numbers,
     random_generator,
@@ -41,19 +42,14 @@ def infer(
     ] = None,
     batch: Annotated[str, typer.Option(metavar="N", help="Items at once, with commas.")] = "1",
     seconds: Annotated[str, typer.Option(metavar="S", help="Lengths of audio, with commas.")] = "4",
-    rounds: Annotated[
-        int, typer.Option(metavar="N", help="Pairs of runs that a median is taken over.")
-    ] = 7,
+    rounds: Rounds = 7,
     memory: Annotated[
         bool, typer.Option(help="Measure memory, in a new process for every run.")
     ] = True,
     device: Device = "cpu",
     markdown: Markdown = False,
     as_json: Json = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the JSON to a file as well."),
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Measure how fast models are, beside PyTorch running them operation by operation.
 

@@ -2,12 +2,11 @@
 
 from contextlib import AbstractContextManager
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from vocoder.cli.commands.bench.streams import Json, Markdown, run
+from vocoder.cli.commands.bench.streams import Json, Markdown, Output, Rounds, run
 from vocoder.cli.options import Device
 
 
@@ -34,16 +33,11 @@ def precision(
     seconds: Annotated[
         float, typer.Option(metavar="S", help="Length of the noise that speed is measured on.")
     ] = 4.0,
-    rounds: Annotated[
-        int, typer.Option(metavar="N", help="Pairs of runs that a median is taken over.")
-    ] = 7,
+    rounds: Rounds = 7,
     device: Device = "cpu",
     markdown: Markdown = False,
     as_json: Json = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the JSON to a file as well."),
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Measure what a lower precision of a model gains in speed and loses in audio.
 

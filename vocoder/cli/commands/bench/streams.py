@@ -34,6 +34,13 @@ Systems = Annotated[
     ),
 ]
 _Repeats = Annotated[int, typer.Option(metavar="N", help="Runs that a median is taken over.")]
+Rounds = Annotated[
+    int, typer.Option(metavar="N", help="Pairs of runs that a median is taken over.")
+]
+Output = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", metavar="FILE", help="Write the JSON to a file as well."),
+]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print Markdown.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 

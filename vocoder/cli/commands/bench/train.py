@@ -1,11 +1,10 @@
 """Benchmark command bench train."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocoder.cli.commands.bench.streams import Json, Markdown, run
+from vocoder.cli.commands.bench.streams import Json, Markdown, Output, run
 from vocoder.cli.options import missing_extra
 from vocoder.errors import ConfigError
 
@@ -34,10 +33,7 @@ def train(
     ] = False,
     markdown: Markdown = False,
     as_json: Json = False,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="FILE", help="Write the JSON to a file as well."),
-    ] = None,
+    output: Output = None,
 ) -> None:
     """Measure the training step of a system beside the straightforward algorithm of public code.
 
