@@ -21,7 +21,7 @@ LAYERS = (
     {"build", "checks", "dsp"},
     {"features", "kernels", "nn"},
     {"io.mel_file"},
-    {"degradations"},
+    {"degradations", "pages", "plots"},
     {"discriminators"},
     {"augmentation", "losses"},
     {"generators"},
@@ -30,13 +30,14 @@ LAYERS = (
     {"export"},
     {"inference"},
     {"training"},
-    {"bench"},
+    {"bench", "doctor"},
     {"cli"},
     {"__main__"},
 )
 RANK = {part: rank for rank, parts in enumerate(LAYERS) for part in parts}
 HYDRA = {"hydra", "omegaconf"}
 OPTIONAL = {"h5py", "librosa", "matplotlib", "pesq", "scipy", "tensorboard", "torchaudio"}
+OPTIONAL |= {"PIL", "jinja2", "pyloudnorm", "pystoi"}
 OPTIONAL |= {"mlflow", "onnx", "onnxruntime", "openvino", "visqol", "wandb", "yaml"}
 
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 
 from vocoder.errors import AudioError, ConfigError
-from vocoder.evaluation.log_mel import log_mel_error
-from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING, Score
-from vocoder.evaluation.pesq import pesq_wb
-from vocoder.evaluation.pitch import f0_median, f0_rmse, voicing_f1
-from vocoder.evaluation.spectral import lsd, lsd_high, snr_low, spectral_convergence
-from vocoder.evaluation.stft import stft_error
-from vocoder.evaluation.visqol import visqol
+from vocoder.evaluation.metrics.catalogue import EXTENSION, METRICS, VOCODING, Score
+from vocoder.evaluation.metrics.log_mel import log_mel_error
+from vocoder.evaluation.metrics.pesq import pesq_wb
+from vocoder.evaluation.metrics.pitch import f0_median, f0_rmse, voicing_f1
+from vocoder.evaluation.metrics.spectral import lsd, lsd_high, snr_low, spectral_convergence
+from vocoder.evaluation.metrics.stft import stft_error
+from vocoder.evaluation.metrics.visqol import visqol
 from vocoder.features.mel import MelSpec
 from vocoder.io.audio import read_audio, resample_soxr
 

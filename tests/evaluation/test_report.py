@@ -15,7 +15,7 @@ from scipy import stats
 from torch import Tensor
 
 from vocoder.errors import AudioError, ConfigError
-from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING
+from vocoder.evaluation.metrics.catalogue import EXTENSION, METRICS, VOCODING
 from vocoder.evaluation.pairing import ScoredPair, find_pairs
 from vocoder.evaluation.report import FileScore, Report, evaluate, score_pair
 from vocoder.io.audio import read_audio, resample_soxr, write_audio

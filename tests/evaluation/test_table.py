@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from vocoder.errors import ConfigError
-from vocoder.evaluation.metrics import EXTENSION, METRICS
+from vocoder.evaluation.metrics.catalogue import EXTENSION, METRICS
 from vocoder.evaluation.report import FileScore, Report
 from vocoder.evaluation.table import comparison, markdown
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 import vocoder
+from vocoder.evaluation.metrics.spectral import lsd
 from vocoder.evaluation.replication import replicate_band
-from vocoder.evaluation.spectral import lsd
 from vocoder.inference.extender import Extender
 from vocoder.io.audio import resample_soxr
 

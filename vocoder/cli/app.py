@@ -13,7 +13,15 @@ from typing import Annotated
 import typer
 
 from vocoder import __version__
-from vocoder.cli.commands import deployment, inference, models, runs, streaming, training
+from vocoder.cli.commands import (
+    deployment,
+    evaluation,
+    inference,
+    models,
+    runs,
+    streaming,
+    training,
+)
 from vocoder.cli.commands.bench import busy, data, infer, precision, streams, train
 from vocoder.cli.examples import examples
 from vocoder.errors import ConfigError, VocoderError
@@ -187,7 +195,7 @@ app.command(
         "vocoder evaluate speech/ wide/mine wide/sinc --cutoff 4000",
         "vocoder evaluate speech/ out/ --metrics lsd,pesq_wb",
     )
-)(training.evaluate)
+)(evaluation.evaluate)
 
 
 benches = typer.Typer(

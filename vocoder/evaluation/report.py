@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vocoder import __version__
 from vocoder.errors import AudioError, ConfigError, VocoderError
-from vocoder.evaluation.metrics import EXTENSION, METRICS, VOCODING, Score
+from vocoder.evaluation.metrics.catalogue import EXTENSION, METRICS, VOCODING, Score
 from vocoder.evaluation.pairing import ScoredPair, find_pairs
 from vocoder.io.atomic import replacing_file
 from vocoder.io.audio import read_audio, resample_soxr

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from vocoder.errors import ConfigError
-from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.metrics.catalogue import METRICS
 from vocoder.evaluation.report import Report
 
 _ARROWS = {"lower": "↓", "higher": "↑"}

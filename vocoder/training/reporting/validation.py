@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vocoder.data.segments import Segments
 from vocoder.data.validation import validation_clips
 from vocoder.errors import AudioError, ConfigError
-from vocoder.evaluation.metrics import METRICS
+from vocoder.evaluation.metrics.catalogue import METRICS
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.generators.base import Generator
 from vocoder.losses.spectral import LogMelL1, MultiResolutionSTFT

@@ -9,13 +9,13 @@ from typing import Literal
 from torch import Tensor
 
 from vocoder.errors import ConfigError
-from vocoder.evaluation.log_mel import log_mel_error
-from vocoder.evaluation.periodicity import periodicity_rmse
-from vocoder.evaluation.pesq import pesq_wb
-from vocoder.evaluation.pitch import f0_median, f0_rmse, voicing_f1
-from vocoder.evaluation.spectral import lsd, lsd_high, snr_low, spectral_convergence
-from vocoder.evaluation.stft import stft_error
-from vocoder.evaluation.visqol import visqol
+from vocoder.evaluation.metrics.log_mel import log_mel_error
+from vocoder.evaluation.metrics.periodicity import periodicity_rmse
+from vocoder.evaluation.metrics.pesq import pesq_wb
+from vocoder.evaluation.metrics.pitch import f0_median, f0_rmse, voicing_f1
+from vocoder.evaluation.metrics.spectral import lsd, lsd_high, snr_low, spectral_convergence
+from vocoder.evaluation.metrics.stft import stft_error
+from vocoder.evaluation.metrics.visqol import visqol
 
 Score = Callable[[Tensor, Tensor, int], float]
 

@@ -1,0 +1,1 @@
+"""Reports to listen to, and listening tests."""

@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: templates, styles, players, and the audio and pictures in them."""

@@ -1,0 +1,1 @@
+"""Pictures of audio and mels: waveforms, spectrograms, differences."""
