@@ -145,7 +145,7 @@ def own_model(tiny_model: Path) -> Path:
 def test_own_parts_train_and_vocode(
     command: Command, folder: Path, manifest: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figure = "vocoder.training.reporting.monitor.spectrogram_figure"
+    figure = "vocoder.training.reporting.monitor.resynthesis_figure"
     monkeypatch.setattr(figure, lambda *_: Figure(figsize=(1, 1)))  # painting takes a second
     own = ["generator=own", "discriminators=own", "objective=own"]
     assert train(command, manifest, *own).code == 0

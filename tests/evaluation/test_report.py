@@ -17,7 +17,9 @@ from torch import Tensor
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.metrics.catalogue import EXTENSION, METRICS, VOCODING
 from vocoder.evaluation.pairing import ScoredPair, find_pairs
-from vocoder.evaluation.report import FileScore, Report, evaluate, score_pair
+from vocoder.evaluation.comparison import Evaluation
+from vocoder.evaluation.report import FileScore, Report
+from vocoder.evaluation.scoring import Scoring, evaluate
 from vocoder.io.audio import read_audio, resample_soxr, write_audio
 
 CLIPS = Path(__file__).parents[2] / "egs" / "clips"
@@ -97,7 +99,7 @@ def test_different_rates_meet_at_the_lower_one(tmp_path: Path) -> None:
     low = write(tmp_path / "low.wav", resample_soxr(audio, RATE, 16000), 16000)
     high = write(tmp_path / "high.wav", audio)
     for reference, estimate in ((low, high), (high, low)):
-        score = score_pair(ScoredPair("x", reference, estimate), metrics=["log_mel", "pesq_wb"])
+        score = Scoring(metrics=["log_mel", "pesq_wb"]).score(ScoredPair("x", reference, estimate))
         assert score.sample_rate == 16000
         assert score.scores["log_mel"] < 0.02
         assert score.scores["pesq_wb"] > 4.5
@@ -111,20 +113,20 @@ def test_channels_are_scored_one_by_one(tmp_path: Path) -> None:
     swapped = write(tmp_path / "swapped.wav", left_right.flip(0))
     mono = write(tmp_path / "mono.wav", audio)
     scores = [
-        score_pair(ScoredPair("x", straight, estimate), metrics=["log_mel"]).scores["log_mel"]
+        Scoring(metrics=["log_mel"]).score(ScoredPair("x", straight, estimate)).scores["log_mel"]
         for estimate in (straight, swapped)
     ]
     assert scores[0] == 0.0
     assert scores[1] > 1.0
     with pytest.raises(AudioError, match="1 channels, its reference has 2"):
-        score_pair(ScoredPair("x", straight, mono))
+        Scoring().score(ScoredPair("x", straight, mono))
 
 
 def test_too_little_in_common_cannot_be_compared(tmp_path: Path) -> None:
     long, short = speech(), speech()[:, :2000]
     pair = ScoredPair("x", write(tmp_path / "l.wav", long), write(tmp_path / "s.wav", short))
     with pytest.raises(AudioError, match=r"under 0\.1 s"):
-        score_pair(pair)
+        Scoring().score(pair)
 
 
 def test_evaluation_is_deterministic(folders: tuple[Path, Path], report: Report) -> None:
@@ -148,7 +150,7 @@ def test_json_holds_scores_definitions_and_versions(report: Report, tmp_path: Pa
 def test_a_cutoff_selects_the_metrics_of_bandwidth_extension(
     folders: tuple[Path, Path], tmp_path: Path
 ) -> None:
-    report = evaluate(*folders, cutoff=4000.0)
+    report = evaluate(*folders, Scoring(cutoff=4000.0))
     assert tuple(report.metrics) == EXTENSION
     at_cutoff = {name for name, about in report.metrics.items() if about.get("cutoff") == "4000 Hz"}
     assert at_cutoff == {"lsd_high", "snr_low"}
@@ -161,7 +163,7 @@ def test_a_cutoff_selects_the_metrics_of_bandwidth_extension(
 
 
 def test_a_metric_is_skipped_if_the_cutoff_is_above_the_band(folders: tuple[Path, Path]) -> None:
-    report = evaluate(*folders, metrics=["lsd", "lsd_high"], cutoff=16000.0)
+    report = evaluate(*folders, Scoring(metrics=["lsd", "lsd_high"], cutoff=16000.0))
     assert report.summary.keys() == {"lsd"}
     assert all("above the cutoff 16000 Hz" in file.skipped["lsd_high"] for file in report.files)
 
@@ -219,7 +221,7 @@ def test_a_score_that_is_no_number_is_skipped(
         label="", unit="", better="lower", decimals=1, score=lambda *_: math.nan
     )
     monkeypatch.setitem(METRICS, "log_mel", broken)
-    report = evaluate(*folders, metrics=["log_mel"])
+    report = evaluate(*folders, Scoring(metrics=["log_mel"]))
     assert report.summary == {}
     assert all("finite" in file.skipped["log_mel"] for file in report.files)
 
@@ -227,11 +229,11 @@ def test_a_score_that_is_no_number_is_skipped(
 def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) -> None:
     reference, estimate = folders
     with pytest.raises(ConfigError, match=r"unknown metrics \['mcd'\]; choose from .*'pesq_wb'"):
-        evaluate(reference, estimate, metrics=["mcd"])
+        evaluate(reference, estimate, Scoring(metrics=["mcd"]))
     with pytest.raises(ConfigError, match="LSD high is measured at the cutoff"):
-        evaluate(reference, estimate, metrics=["lsd_high"])
+        evaluate(reference, estimate, Scoring(metrics=["lsd_high"]))
     with pytest.raises(ConfigError, match="cutoff is 0 Hz"):
-        evaluate(reference, estimate, cutoff=0.0)
+        evaluate(reference, estimate, Scoring(cutoff=0.0))
     with pytest.raises(AudioError, match="not a directory"):
         evaluate(reference, tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -244,7 +246,7 @@ def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) ->
 
 def test_on_file_is_called_with_each_name(folders: tuple[Path, Path]) -> None:
     seen: list[str] = []
-    evaluate(*folders, metrics=["log_mel"], on_file=seen.append)
+    evaluate(*folders, Scoring(metrics=["log_mel"], on_file=seen.append))
     assert seen == ["a/good", "broken", "silent"]
 
 
@@ -299,7 +301,7 @@ def test_a_name_that_two_files_have_is_skipped_and_the_rest_scored(
 ) -> None:
     reference, estimate = folders
     two = (write(estimate / "silent.flac", torch.zeros(1, RATE)), estimate / "silent.wav")
-    report = evaluate(reference, estimate, metrics=["log_mel"])
+    report = evaluate(reference, estimate, Scoring(metrics=["log_mel"]))
     assert [file.name for file in report.files] == ["a/good"]
     named = f"{two[0]} and {two[1]} have the same name"
     assert report.unscored["silent"] == f"{named}; keep one of them"
@@ -311,7 +313,7 @@ def test_a_name_that_two_files_have_is_skipped_and_the_rest_scored(
 def test_links_that_lead_nowhere_are_named(folders: tuple[Path, Path]) -> None:
     reference, estimate = folders
     (estimate / "gone.wav").symlink_to(estimate / "nothing.wav")
-    report = evaluate(reference, estimate, metrics=["log_mel"])
+    report = evaluate(reference, estimate, Scoring(metrics=["log_mel"]))
     assert f"{estimate}/gone.wav is a link that leads nowhere" in report.unscored["gone.wav"]
 
 

@@ -95,7 +95,10 @@ def test_mels_scaled_to_a_range_are_told(preset: str, limits: tuple[float, float
         mel = mel_of(recording(name, spec.sample_rate), spec)
         low, high = limits or (mel.min(), mel.max())
         found = check_mel(2.0 * (mel - low) / (high - low) - 1.0, spec)
-        assert found and "scaled to a range" in found.likely, name
+        assert found, name
+        # Limits of nobody's are told as such by their range, or taken for those of a project.
+        scaled = found.likely.startswith("scaled to a range")
+        assert scaled or (limits and ("GPT" in found.likely or "Whisper" in found.likely)), name
 
 
 def test_natural_logarithms_where_log10_is_expected() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from vocoder.data.audit import audit
 from vocoder.data.manifest import write_manifest
 from vocoder.features.mel import MelSpectrogram
-from vocoder.training.reporting.plots import spectrogram_figure
+from vocoder.plots.resynthesis import resynthesis_figure
 from vocoder.training.run import build_system, compose
 from vocoder.training.trainer import Trainer
 
@@ -40,10 +40,10 @@ def blank_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw spectrograms without rendering them, which takes longer than a training step."""
 
     def blank(real: Tensor, fake: Tensor, mel: MelSpectrogram) -> Figure:
-        spectrogram_figure(real, fake, mel)
+        resynthesis_figure(real, fake, mel)
         return Figure(figsize=(1, 1))
 
-    monkeypatch.setattr("vocoder.training.reporting.monitor.spectrogram_figure", blank)
+    monkeypatch.setattr("vocoder.training.reporting.monitor.resynthesis_figure", blank)
 
 
 def shrunk(values: dict[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,11 @@ import typer
 from vocoder import __version__
 from vocoder.cli.commands import (
     deployment,
+    doctor,
     evaluation,
     inference,
     models,
+    pictures,
     runs,
     streaming,
     training,
@@ -196,6 +198,29 @@ app.command(
         "vocoder evaluate speech/ out/ --metrics lsd,pesq_wb",
     )
 )(evaluation.evaluate)
+app.command(
+    epilog=examples(
+        "vocoder plot a.wav b.wav -o compared.png --difference",
+        "vocoder plot a.wav -o a.pdf --axis log --f0 --from 1.2 --to 2.5",
+        "vocoder plot mel.npy a.wav -o mels.svg --panels mel --preset hifigan_22k_80",
+    )
+)(pictures.plot)
+app.command(
+    epilog=examples(
+        "vocoder report runs/mine -o mine.html",
+        "vocoder report runs/a runs/b -o compared.html",
+        "vocoder report multirun/ -o all.html --reference recipes/demo/curve.jsonl",
+    )
+)(pictures.report)
+
+
+app.command(
+    epilog=examples(
+        "vocoder doctor predicted.npy",
+        "vocoder doctor predicted.npy --model runs/mine/best --recording speech/a.wav",
+        "vocoder doctor speech/a.wav runs/mine default --json",
+    )
+)(doctor.doctor)
 
 
 benches = typer.Typer(

@@ -21,8 +21,11 @@ def find_pairs(reference: Path, estimate: Path) -> tuple[list[ScoredPair], dict[
     """Pair the audio files of two folders: the pairs by name, and the rest as name → reason.
 
     The rest are files without counterpart, names that several files of a folder have, and links
-    that lead nowhere. Raises AudioError if no files pair.
+    that lead nowhere. Two files are a pair whatever their names. Raises AudioError if no files
+    pair.
     """
+    if reference.is_file() and estimate.is_file():
+        return [ScoredPair(reference.stem, reference, estimate)], {}
     references, left_over = _audio_files(reference)
     estimates, more = _audio_files(estimate)
     left_over |= more
@@ -36,10 +39,19 @@ def find_pairs(reference: Path, estimate: Path) -> tuple[list[ScoredPair], dict[
     return [pair for pair in pairs if pair.name not in left_over], dict(sorted(left_over.items()))
 
 
+def recordings(reference: Path) -> list[tuple[str, Path]]:
+    """Names and paths of the audio files of a folder, or of one file; AudioError if none."""
+    if reference.is_file():
+        return [(reference.stem, reference)]
+    files, reasons = _audio_files(reference)
+    return sorted((name, path) for name, path in files.items() if name not in reasons)
+
+
 def _audio_files(directory: Path) -> tuple[dict[str, Path], dict[str, str]]:
     """Audio files under a directory by relative path without suffix, and names → why not."""
     if not directory.is_dir():
-        raise AudioError(f"{directory}: not a directory")
+        other = "is a file, its counterpart a folder; name" if directory.is_file() else "not there;"
+        raise AudioError(f"{directory}: {other} two folders or two files")
     found = find_files(directory, READ_SUFFIXES)
     named = defaultdict(list)
     for path in found.files:

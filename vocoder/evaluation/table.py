@@ -1,143 +1,204 @@
-"""Reports of several models side by side, for the terminal and for READMEs."""
+"""Tables of an evaluation, for the terminal and for READMEs."""
 
+import statistics
 from collections.abc import Iterable, Iterator, Mapping
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vocoder.errors import ConfigError
+from vocoder.evaluation.comparison import Evaluation
 from vocoder.evaluation.metrics.catalogue import METRICS
 from vocoder.evaluation.report import Report
+from vocoder.evaluation.statistics import Summary
 
+SIGNIFICANT = 0.05
 _ARROWS = {"lower": "↓", "higher": "↑"}
 
 
-def comparison(reports: Mapping[str, Report]) -> Table:
-    """Table of reports for the terminal: a row per model, a column per metric, the best in bold.
+def comparison(evaluation: Evaluation) -> Table:
+    """Table for the terminal: a row per metric, a column per system, the best in bold.
 
-    Cells are means ± 95 % confidence over files. Fits 80 columns. Raises ConfigError if the reports
-    define a metric differently or measured it at different cutoffs, since their scores are not
-    comparable.
+    Cells are means over files and their 95 % intervals. Raises ConfigError if systems define a
+    metric differently or measured it at different cutoffs, since their scores are not comparable.
     """
-    metrics = _common_metrics(reports)
-    table = Table(caption=_caption(reports), box=box.SIMPLE_HEAD, padding=0, show_edge=False)
-    table.add_column("model", overflow="fold")
-    for metric in metrics:
-        label, _, rest = _heading(metric).rpartition(" (")
-        heading = f"{label}\n({rest}" if label else "\n".join(_heading(metric).rsplit(" ", 1))
-        table.add_column(heading, justify="right", no_wrap=True)
-    best = {metric: _best(reports, metric) for metric in metrics}
-    for model, report in reports.items():
-        cells = [
-            Text(
-                _cell(report, metric).replace(" ± ", "\n± ").replace(" (", "\n("),
-                style="bold" if model in best[metric] else "",
-                justify="right",
-            )
-            for metric in metrics
+    table = Table(caption=caption(evaluation), box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table.add_column("", no_wrap=True)
+    for system in evaluation.reports:
+        table.add_column(system, justify="right", overflow="fold")
+    for heading, cells in _columns(evaluation):
+        texts = [
+            Text(cell.replace(", ", ",\u00a0"), style="bold" if bold else "", justify="right")
+            for cell, bold in cells.values()
         ]
-        table.add_row(Text(model), *cells)
+        table.add_row(heading, *texts)
     return table
 
 
-def markdown(reports: Mapping[str, Report]) -> str:
-    """Table of reports in Markdown: a row per model, a column per metric, the best in bold.
+def markdown(evaluation: Evaluation) -> str:
+    """Table in Markdown: a row per system, a column per metric, the best in bold.
 
     Raises ConfigError if the scores are not comparable, like `comparison`.
     """
-    metrics = _common_metrics(reports)
-    best = {metric: _best(reports, metric) for metric in metrics}
-    rows = [["model", *map(_heading, metrics)], ["---", *["---:"] * len(metrics)]]
-    for model, report in reports.items():
-        cells = [
-            f"**{_cell(report, metric)}**" if model in best[metric] else _cell(report, metric)
-            for metric in metrics
-        ]
-        rows.append([model.replace("|", "\\|"), *cells])
+    columns = list(_columns(evaluation))
+    rows = [["system", *(heading for heading, _ in columns)], ["---", *["---:"] * len(columns)]]
+    for system in evaluation.reports:
+        cells = [f"**{c}**" if bold else c for c, bold in (cells[system] for _, cells in columns)]
+        rows.append([system.replace("|", "\\|"), *cells])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "", _caption(reports), ""])
+    return "\n".join([*lines, "", caption(evaluation), ""])
 
 
-def _common_metrics(reports: Mapping[str, Report]) -> list[str]:
-    """Names of all metrics in the order of `METRICS`; ConfigError if definitions differ."""
-    definitions: dict[str, dict[str, str]] = {}
-    for model, report in reports.items():
-        for metric, definition in report.metrics.items():
-            if definitions.setdefault(metric, definition) != definition:
-                raise ConfigError(
-                    f"{model}: {metric} was measured by another definition or cutoff than in the "
-                    "reports before it; evaluate it again"
-                )
-    return [metric for metric in METRICS if metric in definitions]
+def worst_files(evaluation: Evaluation, metric: str, count: int) -> Table:
+    """Table of the files with the worst scores by a metric, at most `count` of them."""
+    about = METRICS[metric]
+    found = [
+        (file.scores[metric], system, file.name)
+        for system, report in evaluation.reports.items()
+        for file in report.files
+        if metric in file.scores
+    ]
+    found.sort(reverse=about.better == "lower")
+    table = Table(box=box.SIMPLE_HEAD, padding=0, show_edge=False)
+    for heading in ("worst files", "system"):
+        table.add_column(heading, overflow="fold")
+    table.add_column(_heading(metric), justify="right", no_wrap=True)
+    for score, system, name in found[:count]:
+        table.add_row(Text(name), Text(system), f"{score:.{about.decimals}f}")
+    return table
 
 
-def _heading(metric: str) -> str:
-    meta = METRICS[metric]
-    unit = f" ({meta.unit})" if meta.unit else ""
-    return f"{meta.label}{unit} {_ARROWS[meta.better]}"
+Cells = dict[str, tuple[str, bool]]
 
 
-def _cell(report: Report, metric: str) -> str:
-    """Mean ± confidence, and over how many files where some were skipped."""
-    summary = report.summary.get(metric)
-    if summary is None:
-        return "–"
-    decimals = METRICS[metric].decimals
-    text = f"{summary.mean:.{decimals}f}"
-    if summary.half_width is not None:
-        text += f" ± {summary.half_width:.{decimals}f}"
-    return f"{text} ({summary.files} files)" if summary.skipped else text
+def _columns(evaluation: Evaluation) -> Iterator[tuple[str, Cells]]:
+    """Headings, and the text of each system and whether it is bold."""
+    reports = evaluation.reports
+    for metric in (name for name in METRICS if name in evaluation.metrics):
+        best = best_systems(evaluation, metric)
+        decimals = METRICS[metric].decimals
+        summaries = {system: report.summary.get(metric) for system, report in reports.items()}
+        yield (
+            _heading(metric),
+            {name: (_cell(found, decimals), name in best) for name, found in summaries.items()},
+        )
+    if any(report.frechet is not None for report in reports.values()):
+        distances = {name: report.frechet for name, report in reports.items()}
+        yield (
+            "Fréchet ↓",
+            {n: (f"{d:.2f}" if isinstance(d, float) else "–", False) for n, d in distances.items()},
+        )
+    speeds = {n: [f.speed for f in r.files if f.speed is not None] for n, r in reports.items()}
+    if any(speeds.values()):
+        yield (
+            "speed (× real time) ↑",
+            {n: (f"{statistics.median(s):.1f}" if s else "–", False) for n, s in speeds.items()},
+        )
 
 
-def _best(reports: Mapping[str, Report], metric: str) -> set[str]:
-    """Models with the best mean, as printed; none if a single model has the metric."""
+def best_systems(evaluation: Evaluation, metric: str) -> set[str]:
+    """Systems with the best mean, as printed, and those that no test tells from one of them.
+
+    None if a single system has the metric, or if no system is told from the best.
+    """
     decimals, better = METRICS[metric].decimals, METRICS[metric].better
     means = {
-        model: round(report.summary[metric].mean, decimals)
-        for model, report in reports.items()
+        system: round(report.summary[metric].mean, decimals)
+        for system, report in evaluation.reports.items()
         if metric in report.summary
     }
     if len(means) < 2:
         return set()
-    best = min(means.values()) if better == "lower" else max(means.values())
-    return {model for model, mean in means.items() if mean == best}
+    top = min(means.values()) if better == "lower" else max(means.values())
+    best = {system for system, mean in means.items() if mean == top}
+    told = {
+        other
+        for test in evaluation.paired(metric)
+        for one, other in ((test.first, test.second), (test.second, test.first))
+        if one in best and test.p is not None and test.p < SIGNIFICANT
+    }
+    return means.keys() - (told - best) if told - best else set()
 
 
-def _caption(reports: Mapping[str, Report]) -> str:
-    """Number and rate of the files, whether they are all and whole, and the cutoff."""
-    files = {model: {(f.name, f.sample_rate) for f in r.files} for model, r in reports.items()}
-    counts = {model: f"{len(found)} files at {_rates(found)}" for model, found in files.items()}
+def _heading(metric: str) -> str:
+    about = METRICS[metric]
+    unit = f" ({about.unit})" if about.unit else ""
+    return f"{about.label}{unit} {_ARROWS[about.better]}"
+
+
+def _cell(found: Summary | None, decimals: int) -> str:
+    """Mean and interval, and over how many files where some were skipped."""
+    if found is None:
+        return "–"
+    text = f"{found.mean:.{decimals}f}"
+    if found.low is not None and found.high is not None:
+        text += f" [{found.low:.{decimals}f}, {found.high:.{decimals}f}]"
+    return f"{text} ({found.files} files)" if found.skipped else text
+
+
+def caption(evaluation: Evaluation) -> str:
+    """What the table shows: files, rate, cutoff, tests, and what the scores do not cover."""
+    reports = evaluation.reports
+    files = {system: {(f.name, f.sample_rate) for f in r.files} for system, r in reports.items()}
+    counts = {system: f"{len(found)} files at {_rates(found)}" for system, found in files.items()}
     if len({frozenset(found) for found in files.values()}) == 1:
         over = next(iter(counts.values()))
     else:
-        listed = ", ".join(f"{model} {count}" for model, count in counts.items())
+        listed = ", ".join(f"{system} {count}" for system, count in counts.items())
         over = f"DIFFERENT files or rates: {listed}"
-    facts = (about for report in reports.values() for about in report.metrics.values())
+    facts = evaluation.metrics.values()
     cutoffs = sorted({about["cutoff"] for about in facts if "cutoff" in about})
     ended = f"; narrow band up to {', '.join(cutoffs)}" if cutoffs else ""
-    lacks = "".join(f"; {model}: {text}" for model, r in reports.items() for text in _lacks(r))
-    return f"mean ± 95 % confidence over {over}{ended}{lacks}"
+    bold = ""
+    if len(reports) > 1:
+        bold = (
+            "; bold: the best, and what a paired test (Wilcoxon, Holm) does not tell from it, "
+            "where it tells any"
+        )
+    lacks = "".join(f"; {system}: {text}" for system, r in reports.items() for text in remarks(r))
+    return f"mean [95 % bootstrap interval] over {over}{ended}{bold}{lacks}"
 
 
-def _lacks(report: Report) -> Iterator[str]:
-    """What the scores of a report do not cover: parts of files, and files."""
+def remarks(report: Report) -> Iterator[str]:
+    """What the reader of the scores must know: gaps, delays, files without a score, artefacts."""
+    yield from _gaps(report)
+    if delays := report.delays:
+        name = max(delays, key=lambda name: abs(delays[name]))
+        removed = any(file.alignment.removed for file in report.files)
+        done = "was removed before scoring" if removed else "was not removed"
+        yield (
+            f"{len(delays)} of {len(report.files)} files are delayed, by up to "
+            f"{1000 * delays[name]:.2f} ms ({name}), which {done}"
+        )
+    if isinstance(report.frechet, str):
+        yield report.frechet
+    if report.unscored:
+        yield f"{len(report.unscored)} files are not scored"
+    if found := report.artefacts:
+        listed = ", ".join(f"{name} {count}" for name, count in found.items())
+        yield f"files with artefacts: {listed}"
+
+
+def _gaps(report: Report) -> Iterator[str]:
+    """Parts of files that the scores do not cover."""
     short = {name: gap for name, gap in report.gaps.items() if gap > 0.0}
     longer = {name: -gap for name, gap in report.gaps.items() if gap < 0.0}
     if short:
-        name = max(short, key=lambda name: short[name])
+        name = _largest(short)
         yield (
             f"{len(short)} of {len(report.files)} files lack up to {short[name]:.0%} of the "
             f"reference ({name}), which is not scored"
         )
     if longer:
-        name = max(longer, key=lambda name: longer[name])
+        name = _largest(longer)
         yield (
             f"{len(longer)} of {len(report.files)} files are up to {longer[name]:.0%} longer than "
             f"the reference ({name}); are the folders swapped?"
         )
-    if report.unscored:
-        yield f"{len(report.unscored)} files are not scored"
+
+
+def _largest(shares: Mapping[str, float]) -> str:
+    return max(shares, key=lambda name: shares[name])
 
 
 def _rates(files: Iterable[tuple[str, int]]) -> str:

@@ -166,75 +166,57 @@ class MelSpec:
         return PRESETS[name]
 
 
-def _hifigan(rate: int, mels: int, f_max: float | None) -> MelSpec:
+def _preset(
+    rate: int, mels: int, fft: int = 1024, hop: int = 256, window: int | None = None, **others: Any
+) -> MelSpec:
     return MelSpec(
         sample_rate=rate,
-        n_fft=1024,
-        hop_length=256,
-        win_length=1024,
         n_mels=mels,
-        f_max=f_max,
-        power_floor=1e-9,
+        n_fft=fft,
+        hop_length=hop,
+        win_length=window or fft,
+        **others,
     )
 
 
-_TACOTRON2 = dataclasses.replace(_hifigan(22050, 80, 8000.0), power_floor=0.0, padding="center")
+def _hifigan(rate: int, mels: int, f_max: float | None, fft: int = 1024, hop: int = 256) -> MelSpec:
+    return _preset(rate, mels, fft, hop, f_max=f_max, power_floor=1e-9)
+
+
+_CENTRED: dict[str, Any] = {"padding": "center"}
+_PWG = {"f_min": 80.0, "f_max": 7600.0, "log": "log10", "log_floor": 1e-10, **_CENTRED}
+_VOCOS = {"mel_scale": "htk", "norm": "none", **_CENTRED}
+_WHISPER = {"power": 2, **_CENTRED}
+_TACOTRON2 = _preset(22050, 80, f_max=8000.0, **_CENTRED)
 PRESETS: dict[str, MelSpec] = {
     "hifigan_22k_80": _hifigan(22050, 80, 8000.0),
     "hifigan_16k_80": _hifigan(16000, 80, None),
     "hifigan_48k_80": _hifigan(48000, 80, None),
     "bigvgan_24k_100": _hifigan(24000, 100, 12000.0),
     "bigvgan_22k_80": _hifigan(22050, 80, None),
-    "bigvgan_44k_128": dataclasses.replace(
-        _hifigan(44100, 128, None), n_fft=2048, win_length=2048, hop_length=512
-    ),
+    "bigvgan_44k_128": _hifigan(44100, 128, None, 2048, 512),
     "bigvgan_44k_128_256x": _hifigan(44100, 128, None),
-    "hifigan_48k_128": dataclasses.replace(
-        _hifigan(48000, 128, None), n_fft=2048, win_length=2048, hop_length=480
-    ),
-    "nsf_44k_128": dataclasses.replace(
-        _hifigan(44100, 128, 16000.0),
-        n_fft=2048,
-        win_length=2048,
-        hop_length=512,
-        f_min=40.0,
-        power_floor=0.0,
-    ),
-    "vocos_24k_100": dataclasses.replace(
-        _hifigan(24000, 100, None),
-        mel_scale="htk",
-        norm="none",
-        power_floor=0.0,
-        log_floor=1e-7,
-        padding="center",
-    ),
-    "pwg_22k_80": dataclasses.replace(
-        _hifigan(22050, 80, 7600.0),
-        f_min=80.0,
-        power_floor=0.0,
-        log="log10",
-        log_floor=1e-10,
-        padding="center",
-    ),
-    "pwg_24k_80": dataclasses.replace(
-        _hifigan(24000, 80, 7600.0),
-        n_fft=2048,
-        hop_length=300,
-        win_length=1200,
-        f_min=80.0,
-        power_floor=0.0,
-        log="log10",
-        log_floor=1e-10,
-        padding="center",
-    ),
+    "hifigan_48k_128": _hifigan(48000, 128, None, 2048, 480),
+    "nsf_44k_128": _preset(44100, 128, 2048, 512, f_min=40.0, f_max=16000.0),
+    "vocos_24k_100": _preset(24000, 100, log_floor=1e-7, **_VOCOS),
+    "f5_tts_24k_100": _preset(24000, 100, **_VOCOS),
+    "pwg_22k_80": _preset(22050, 80, **_PWG),
+    "tensorflowtts_22k_80": _preset(22050, 80, **_PWG),
+    "pwg_24k_80": _preset(24000, 80, 2048, 300, 1200, **_PWG),
     "tacotron2_22k_80": _TACOTRON2,
+    "fastspeech2_22k_80": _TACOTRON2,
+    "nemo_22k_80": _TACOTRON2,
     "glow_tts_22k_80": _TACOTRON2,
     "grad_tts_22k_80": _hifigan(22050, 80, 8000.0),
     "matcha_22k_80": _hifigan(22050, 80, 8000.0).normalised("matcha_lj"),
+    "cosyvoice2_24k_80": _hifigan(24000, 80, 8000.0, 1920, 480),
+    "gpt_sovits_24k_100": _preset(24000, 100, power_floor=1e-8).normalised("gpt_sovits"),
     "specvqgan_22k_80": dataclasses.replace(_TACOTRON2, f_min=125.0, f_max=7600.0).normalised(
         "specvqgan"
     ),
-    "melgan_22k_80": dataclasses.replace(_hifigan(22050, 80, None), power_floor=0.0, log="log10"),
+    "melgan_22k_80": _preset(22050, 80, log="log10"),
+    "whisper_16k_80": _preset(16000, 80, 400, 160, **_WHISPER).normalised("whisper"),
+    "whisper_16k_128": _preset(16000, 128, 400, 160, **_WHISPER).normalised("whisper"),
 }
 
 

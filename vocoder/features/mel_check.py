@@ -1,32 +1,40 @@
 """What a mel probably is, told from its values: for mels that do not say how they were made.
 
 Audio in [-1, 1] bounds the energy of a frame, and the fluctuations of its log magnitudes from frame
-to frame and band to band, the range and the level are similar in all recordings. So a mel that
-is read with another logarithm, offset or scale than it was made with is implausible, and among all
-readings the right one is the most plausible. A mel passes unless its values are impossible as
-stated, or are as unlikely as another reading is likely.
+to frame and band to band, the range and the level are similar in all recordings. So each way to
+read the values has a likelihood, and the right one is nearly always the most likely. A mel passes
+unless its values are impossible as stated, or another reading is far more likely.
 """
 
+import dataclasses
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from vocoder.features.mel import MelSpec
-from vocoder.features.mel_analysis import (
-    MelAnalysis,
-    MelProperties,
-    analysis_of,
-    cost_of,
-    scaled,
-    statistics_cost,
+from vocoder.features.mel_values.analysis import MelAnalysis, MelProperties, analysis_of, scaled
+from vocoder.features.mel_values.likelihood import mel_likelihood, normalised_likelihood
+from vocoder.features.mel_values.readings import (
+    SCALED,
+    STATISTICS,
+    Reading,
+    other_readings,
+    stated_nepers,
+    stated_slope,
 )
-from vocoder.features.mel_readings import Reading, other_readings, stated_nepers
 from vocoder.io.defaults import Float32OnCpu
 
-_PLAUSIBLE = 20.0  # cost up to which another reading is named
 _FRAMES, _BLOCKS = 160, 4  # at most this many frames are looked at, in so many pieces
+_CLEAR = 6.0  # log odds of another reading from which a mel is refused
+_ODD = -14.0  # likelihood of a reading below which it is no better than any other
+_SILENCE = 8.0  # what the value of silence, three times or more, adds to the log odds
+_QUIETEST = math.log(1e-5)  # nepers; as the usual log floor, by which likelihoods were measured
+_STATED = 2.0  # log odds that values are what they should be
+_LINEAR = 6.0  # and what a logarithm of the values adds
+_LIKELY_UNIT = 40.0  # and both ends of [-1, 1] or [0, 1] to those of values scaled to it
 
 
 @dataclass(frozen=True)
@@ -47,6 +55,18 @@ _OTHER_RECORDING = Diagnosis(
     "is not the mel of this recording by these settings; was it made from another one, or with "
     "another filterbank?",
 )
+_TWICE = Diagnosis(
+    "logarithms of logarithms",
+    None,
+    "is probably the logarithm of a log-mel, not {name}: take the logarithm once",
+)
+
+
+class ScoredReading(NamedTuple):
+    """A reading of the values of a mel, and its log odds; None is the reading of the spec."""
+
+    reading: Reading | None
+    score: float
 
 
 def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
@@ -54,38 +74,83 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
 
     It sees wrong logarithms, offsets and scales, and no other settings. Shape: [M, F].
     """
-    sample = _sample(mel.detach()).float()
+    mel = mel.detach().float()
     with Float32OnCpu():
         analysis = analysis_of(spec)
-    nepers = stated_nepers(sample, spec)
+    nepers = stated_nepers(_sample(mel), spec)
     properties = analysis.properties(nepers[: analysis.bands])
     floor = math.log(spec.log_floor) / spec.power
     below = (nepers < floor - 1.2).float().mean().item()
     impossible = below > 0.05 or properties.loud > 2.3 or _too_steady(properties)
-    narrow = _too_narrow(properties) and nepers.min().item() > floor + 2.0
-    cost = cost_of(properties)
-    if not impossible and properties.loud < analysis.limit and cost < 8.0:
+    if logarithm_twice(mel):
+        return dataclasses.replace(_TWICE, explanation=_TWICE.explanation.format(name=_name(spec)))
+    if not impossible and ((nepers - floor).abs() < 1e-4).sum() >= 3 and not _unit(mel):
+        return None  # silence has the value that it should have
+    ranked = rank_readings(mel, spec)
+    others = [each for each in ranked if each.reading is not None]
+    if impossible:
+        return _diagnosis(others[0].reading if others else None, spec)
+    stated = next(each.score for each in ranked if each.reading is None)
+    best = ranked[0]
+    margin = _CLEAR if properties.fluctuation is not None else 3.0 * _CLEAR
+    clear = best.score - stated > margin and best.score > _ODD
+    if best.reading is None or not clear or (_steady(properties) and not _unit(mel)):
         return None
-    likely, other_cost, piled = _best(sample, spec, analysis)
-    if narrow and not impossible:
-        return _diagnosis(likely if other_cost < _PLAUSIBLE else _SCALED, spec)
-    if impossible or (
-        likely and properties.loud > analysis.limit + 0.15 and cost > other_cost + 5.0
-    ):
-        return _diagnosis(likely, spec)
-    if likely is None or properties.fluctuation is None or properties.smoothness is None:
-        return None
-    if ((nepers - floor).abs() < 1e-4).sum() >= 3:  # silence has the value that it should have
-        return None
-    odd = likely is not _STATISTICS and not 0.68 < properties.fluctuation < 1.8
-    # A smooth mel, as acoustic models predict them, fluctuates less than recordings do.
-    other_cost += ((properties.smoothness - 0.60) / 0.06) ** 2
-    if piled:  # as silence does by the other reading: no correct mel has these values by chance
-        return _diagnosis(likely, spec) if other_cost < 30.0 and cost - other_cost > 8.0 else None
-    strong = 6.0 if properties.loud > analysis.limit else 0.0
-    clear = other_cost < 8.0 + strong and cost - other_cost > 14.0 - strong
-    clear = clear or (other_cost < 12.0 and cost - other_cost > 40.0)
-    return _diagnosis(likely, spec) if (odd or strong) and clear else None
+    return _diagnosis(best.reading, spec)
+
+
+def rank_readings(mel: Tensor, spec: MelSpec) -> list[ScoredReading]:
+    """All ways to read the values of a mel, `spec`'s among them, the most likely first.
+
+    Scores are logarithms of odds. Shape: [M, F].
+    """
+    mel = mel.detach().float()
+    with Float32OnCpu():
+        analysis = analysis_of(spec)
+    sample = _sample(mel)
+    stated = stated_nepers(sample, spec)[: analysis.bands]
+    found = [ScoredReading(None, _stated_score(stated, spec, analysis))]
+    lowest, highest = mel.min().item(), mel.max().item()
+    measured: dict[bool, tuple[Tensor, MelProperties]] = {}
+    for reading in other_readings(lowest, highest, spec):
+        if reading.logarithm not in measured:
+            values = reading.values(sample)[: analysis.bands]
+            measured[reading.logarithm] = values, analysis.properties(values)
+        score = _score(reading, *measured[reading.logarithm], analysis)
+        if _piled(mel, lowest, reading):
+            score += _SILENCE
+        if reading is SCALED and _unit(mel):
+            score += _LIKELY_UNIT
+        found.append(ScoredReading(reading, score))
+    properties = analysis.properties(sample[: analysis.bands])
+    score = normalised_likelihood(properties, analysis.noise.mean().item()) + STATISTICS.odds
+    found.append(ScoredReading(STATISTICS, score))
+    return sorted(found, key=lambda each: -each.score)
+
+
+def _stated_score(nepers: Tensor, spec: MelSpec, analysis: MelAnalysis) -> float:
+    """Log odds of the reading that a spec states. Shape: [bands, F]."""
+    slope, clipped = stated_slope(spec), nepers.clamp_min(_QUIETEST)
+    likely = (mel_likelihood(analysis.properties(each), slope) for each in (nepers, clipped))
+    return max(likely) + _STATED
+
+
+def _score(
+    reading: Reading, values: Tensor, properties: MelProperties, analysis: MelAnalysis
+) -> float:
+    """Log odds of a reading, from what is linear in nepers and its properties."""
+    nepers = reading.slope * values + reading.offset
+    quiet, loud = analysis.levels(nepers)
+    if loud > analysis.limit + 0.6:
+        return -math.inf
+    noise = analysis.noise.mean().item()
+    if nepers.min() < _QUIETEST - 1.0 and not reading.logarithm:
+        properties = analysis.properties(nepers.clamp_min(_QUIETEST))
+    else:
+        properties = scaled(properties, reading, quiet, loud, noise)
+    score = mel_likelihood(properties, reading.slope)
+    # Linear values spread over decades: their density is that of their logarithms by the values.
+    return score + reading.odds + (_LINEAR if reading.logarithm else 0.0)
 
 
 def compare_mels(mel: Tensor, own: Tensor, spec: MelSpec) -> Diagnosis | None:
@@ -105,7 +170,7 @@ def compare_mels(mel: Tensor, own: Tensor, spec: MelSpec) -> Diagnosis | None:
             best, least = reading, distance
     distance = _statistics_distance(mel, target, spec)
     if distance < least - 0.1:
-        best, least = _STATISTICS, distance
+        best, least = STATISTICS, distance
     if best is not None and least < 1.2 and least < 0.75 * stated - 0.1:
         return _diagnosis(best, spec)
     return None if stated < 1.8 else _OTHER_RECORDING
@@ -154,53 +219,39 @@ def _sample(mel: Tensor) -> Tensor:
     return torch.cat([mel[:, begin:end] for begin, end in sampled_parts(mel.shape[1])], dim=1)
 
 
+def _steady(properties: MelProperties) -> bool:
+    """Whether all frames are about as loud, as those of noise and tones: no scale to go by."""
+    return properties.loud - properties.quiet < 0.15 * properties.range
+
+
 def _too_steady(properties: MelProperties) -> bool:
     """Whether every value is as loud as full-scale noise, or nearly, and steadier than noise."""
     steady = (properties.fluctuation or properties.range / 8.0) < 0.12
     return steady and properties.quiet > -0.35 and properties.low > -0.5
 
 
-def _too_narrow(properties: MelProperties) -> bool:
-    """Whether levels change as in speech, but all values lie closer together than those of noise.
-
-    No recording has that; one that was scaled to a range such as [-1, 1] does.
-    """
-    level, fluctuation = properties.loud - properties.quiet, properties.fluctuation or 0.0
-    near = properties.range < 2.0 and properties.tilt < 0.4 and 0.06 < fluctuation < 0.35
-    return near and level > 0.15 * properties.range
-
-
-_STATISTICS = Reading("normalised by statistics of a training set", None, 1.0)
-_SCALED = Reading("scaled to a range such as [-1, 1]", None, 1.0)
-
-
-def _best(mel: Tensor, spec: MelSpec, analysis: MelAnalysis) -> tuple[Reading | None, float, bool]:
-    """The most plausible other reading, its cost, and whether values pile up at its floor."""
+def _unit(mel: Tensor) -> bool:
+    """Whether values fill [-1, 1] or [0, 1] exactly."""
     lowest, highest = mel.min().item(), mel.max().item()
-    found: tuple[Reading | None, float, bool] = (None, math.inf, False)
-    least = math.inf
-    measured: dict[bool, tuple[Tensor, MelProperties]] = {}
-    for reading in other_readings(lowest, highest, spec):
-        if reading.logarithm not in measured:
-            values = reading.values(mel)[: analysis.bands]
-            measured[reading.logarithm] = values, analysis.properties(values)
-        values, properties = measured[reading.logarithm]
-        quiet, loud = analysis.levels(reading.slope * values + reading.offset)
-        if loud > analysis.limit + 0.6:
-            continue
-        cost = 10.0 * max(loud - analysis.limit, 0.0) + cost_of(
-            scaled(properties, reading, quiet, loud, analysis.noise.mean().item())
-        )
-        piled = _piled(mel, lowest, reading)
-        if cost - 8.0 * piled < least:
-            found, least = (reading, cost, piled), cost - 8.0 * piled
-    cost = statistics_cost(mel[: analysis.bands], analysis)
-    return (_STATISTICS, cost, False) if cost < least else found
+    return abs(highest - 1.0) < 1e-5 and min(abs(lowest), abs(lowest + 1.0)) < 1e-5
+
+
+def logarithm_twice(mel: Tensor) -> bool:
+    """Whether values are logarithms of a log-mel: all but the loudest were negative, and clipped.
+
+    Shape: [M, F].
+    """
+    lowest, highest = mel.min(), mel.max()
+    inside = mel > lowest + 1e-4
+    few = 2 <= inside.sum() < 0.6 * mel.numel() and inside.float().mean(dim=1).max() < 0.8
+    if lowest > -4.5 or highest - lowest < 4.0 or mel.shape[1] < 8 or not few:
+        return False
+    return bool((mel[inside] < highest - 0.6 * (highest - lowest)).float().mean() < 0.03)
 
 
 def _piled(mel: Tensor, lowest: float, reading: Reading) -> bool:
     """Whether the lowest value is that of silence by a reading, and occurs at least three times."""
-    if abs(lowest - reading.pile) > 1e-4 * max(1.0, abs(reading.pile)):
+    if not any(abs(lowest - pile) <= 1e-4 * max(1.0, abs(pile)) for pile in reading.piles):
         return False
     return int((mel <= lowest + 1e-5).sum()) >= 3
 
@@ -215,8 +266,10 @@ def _diagnosis(reading: Reading | None, spec: MelSpec) -> Diagnosis:
         )
     if reading.name is not None:
         help_ = f"--normalisation {reading.name}"
-    elif reading in (_STATISTICS, _SCALED):
+    elif reading in (STATISTICS, SCALED):
         help_ = "--normalisation FILE, with mean and scale of the bands (stats.h5, stats.npy)"
+        if reading is SCALED:
+            help_ = f"--normalisation gpt_sovits if it is of GPT-SoVITS, else {help_[16:]}"
     else:
         help_ = "make it of magnitudes, which do not follow from powers"
     return Diagnosis(

@@ -44,6 +44,7 @@ _UNIT = Normalisation(
     ceiling=1.0,
 )
 _TACOTRON2 = Normalisation(title="natural logarithms", log="ln", log_floor=1e-5)
+_INT16 = 32768.0
 
 
 def _matcha(corpus: str, mean: float, scale: float) -> Normalisation:
@@ -75,10 +76,42 @@ NORMALISATIONS: dict[str, Normalisation] = {
         ceiling=4.0,
     ),
     "tacotron2": _TACOTRON2,
+    "fastspeech2": _TACOTRON2,
     "glow_tts": _TACOTRON2,
     "grad_tts": _TACOTRON2,
+    "f5_tts": _TACOTRON2,
+    "nemo": _TACOTRON2,  # which adds the floor instead of clipping at it
     "matcha_lj": _matcha("LJSpeech", -5.536622, 2.116101),
     "matcha_vctk": _matcha("VCTK", -6.630575, 2.482914),
+    "gpt_sovits": Normalisation(
+        title="natural logarithms from -12 to 2 scaled to [-1, 1] as in GPT-SoVITS",
+        log="ln",
+        log_floor=1e-5,
+        mean=-5.0,
+        scale=7.0,
+    ),
+    "whisper": Normalisation(
+        title="decimal logarithms as Whisper scales them, (log10 x + 4) / 4",
+        log="log10",
+        log_floor=1e-10,
+        mean=-4.0,
+        scale=4.0,
+    ),
+    "power_db": Normalisation(
+        title="10 log10 x of magnitudes, half of their dB", log="db", scale=2.0
+    ),
+    "int16": Normalisation(
+        title="natural logarithms of audio in the range of int16",
+        log="ln",
+        log_floor=1e-5 / _INT16,
+        mean=-math.log(_INT16),
+    ),
+    "int16_log10": Normalisation(
+        title="decimal logarithms of audio in the range of int16",
+        log="log10",
+        log_floor=1e-5 / _INT16,
+        mean=-math.log10(_INT16),
+    ),
 }
 
 

@@ -59,10 +59,22 @@ def read_mel(path: str | Path) -> MelFile:
     the file cannot be read or has no such array; both name the file and what is in it.
     """
     path = Path(path)
+    array, spec = read_mel_array(path)
+    mel = float_tensor(array, f"{path}: the mel", MelMismatchError)
+    if mel.ndim == 3 and len(mel) > 1:
+        raise MelMismatchError(f"{path}: holds {len(mel)} mels; write each to a file of its own")
+    return MelFile(mel[0] if mel.ndim == 3 and len(mel) == 1 else mel, spec)
+
+
+def read_mel_array(path: Path) -> tuple[Tensor | NDArray[Any], MelSpec | None]:
+    """Read the array that `read_mel` takes, whatever its type, shape and values, and its MelSpec.
+
+    Raises VocoderError if the file cannot be read or has no such array.
+    """
     try:
         arrays, values = _content(path)
         spec = None if values is None else MelSpec.from_dict(values, f"{path}: {SPEC_KEY}")
-        mel = float_tensor(_mel(arrays, path), f"{path}: the mel", MelMismatchError)
+        return _mel(arrays, path), spec
     except VocoderError:
         raise
     except FileNotFoundError as error:
@@ -71,9 +83,6 @@ def read_mel(path: str | Path) -> MelFile:
         raise VocoderError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # what a damaged file raises depends on where it is damaged
         raise VocoderError(f"{path}: damaged, or not a mel file ({first_line(error)})") from error
-    if mel.ndim == 3 and len(mel) > 1:
-        raise MelMismatchError(f"{path}: holds {len(mel)} mels; write each to a file of its own")
-    return MelFile(mel[0] if mel.ndim == 3 and len(mel) == 1 else mel, spec)
 
 
 def write_mel(path: str | Path, mel: Tensor, spec: MelSpec) -> None:

@@ -73,6 +73,8 @@ class TrainerSettings:
     """Recordings of the validation split that are scored."""
     validation_seconds: float
     """Length to which they are cut."""
+    sample_clips: int
+    """Those of them that are kept in `samples/` as audio; 0 for none."""
     resume: bool
     """Continue from the newest state in `output`."""
     init_from: str | None
@@ -102,7 +104,7 @@ class TrainerSettings:
         counts = ("max_steps", *periods, "keep", "validation_clips", "accumulate")
         least = dict.fromkeys(counts, 1)
         least |= dict.fromkeys(("adversarial_start", "discriminator_warmup", "adversarial_ramp"), 0)
-        least["workers"] = 0
+        least |= {"workers": 0, "sample_clips": 0}
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise ConfigError(

@@ -27,6 +27,7 @@ from vocoder.training.parallel.ranks import Ranks, batch_in_words
 from vocoder.training.reporting.balance import BalanceMonitor
 from vocoder.training.reporting.loggers.base import open_loggers
 from vocoder.training.reporting.monitor import Monitor
+from vocoder.training.reporting.samples import Samples
 from vocoder.training.reporting.validation import build_validator
 from vocoder.training.runs.record import record_session
 from vocoder.training.saving import Progress, RunFiles
@@ -237,10 +238,11 @@ class Trainer(Networks):
 
     def _monitor(self, first: int, last: int) -> Monitor:
         """Reports of the steps from `first` on."""
-        names = self.settings.loggers
-        loggers = open_loggers(names, self.output, first=first, config=self.config)
-        console = self.console
-        return Monitor(self.output, first=first, last=last, console=console, loggers=loggers)
+        output, settings = self.output, self.settings
+        loggers = open_loggers(settings.loggers, output, first=first, config=self.config)
+        clips, every = settings.sample_clips, settings.validate_every
+        samples = Samples(output, clips=clips, every=every, first=first)
+        return Monitor(output, loggers, samples, first=first, last=last, console=self.console)
 
     def _stop_after_step(self, signal: int) -> None:
         self.stop_signal = signal

@@ -1,78 +1,203 @@
-"""Commands for evaluation: evaluate."""
+"""The command evaluate."""
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vocoder.cli.options import missing_extra
+from vocoder.cli.options import Engine, EngineName, Jobs, missing_extra
+from vocoder.cli.progress import report
+from vocoder.errors import ConfigError
+
+if TYPE_CHECKING:
+    from vocoder.evaluation.comparison import Evaluation
+    from vocoder.evaluation.frechet import Embedding
+    from vocoder.evaluation.scoring import Scoring
+
+_PAGE_FILES = 30
 
 
 def evaluate(
-    reference: Annotated[Path, typer.Argument(metavar="REF_DIR", help="The recordings.")],
+    reference: Annotated[Path, typer.Argument(metavar="REF", help="The recordings, a folder.")],
     estimates: Annotated[
-        list[Path], typer.Argument(metavar="EST_DIR", help="The output of each model.")
-    ],
+        list[Path] | None,
+        typer.Argument(metavar="[GEN]…", help="What each system made of them, in folders."),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Save scores per file: a .json, or a directory of them."
+            "--output", "-o", help="A folder for the page to listen to and all scores; or a .json."
         ),
     ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    models: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="Score copy synthesis by this model, and time it. Repeat for more.",
+        ),
+    ] = None,
     metrics: Annotated[
-        str | None,
-        typer.Option(metavar="NAME,…", help="Metrics, separated by commas."),
+        str | None, typer.Option(metavar="NAME,…", help="Metrics, separated by commas.")
     ] = None,
     cutoff: Annotated[
         float | None,
         typer.Option(metavar="HZ", help="Highest frequency of the recordings that were extended."),
     ] = None,
+    align: Annotated[
+        bool, typer.Option(help="Remove the delay of an estimate; it is reported either way.")
+    ] = True,
+    artefacts: Annotated[bool, typer.Option(help="Look for artefacts.")] = True,
+    frechet: Annotated[
+        str | None,
+        typer.Option(
+            metavar="dsp|FILE", help="Fréchet distance, over spectra or an embedding in ONNX."
+        ),
+    ] = None,
+    worst: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Show the N worst files of the first metric.")
+    ] = 0,
+    page_files: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Most utterances to hear on the page.")
+    ] = _PAGE_FILES,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print Markdown.")] = False,
+    jobs: Jobs = None,
+    engine: Engine = EngineName.LOCAL,
 ) -> None:
-    """Score folders of audio against the recordings.
+    """Score what systems made of recordings, and make a page to hear and see it.
 
-    Files are paired by name; several folders are compared in one table.
+    Files are paired by name, aligned, and compared; several systems stand side by side, with
+    intervals and paired tests. -o FOLDER writes index.html, a page that needs no network, and
+    scores.csv and scores.json with every file and definition.
 
     The metrics are log_mel, stft, f0_rmse, f0_median, voicing_f1, periodicity and pesq_wb. With
     --cutoff they are those of bandwidth extension: lsd, lsd_high (above the cutoff), snr_low (below
     it), spectral_convergence, log_mel and pesq_wb. --metrics selects among all these and visqol.
     """
-    from rich.console import Console
-
-    from vocoder.cli.files.sources import Source, plan
-    from vocoder.cli.progress import progress_bar, report
-
     try:
-        from vocoder.evaluation import report as scores, table
+        from vocoder.evaluation.scoring import Scoring
     except ModuleNotFoundError as error:
         raise missing_extra("evaluation", error) from error
-    chosen = metrics.split(",") if metrics else None
-    sources = [Source(path, path.resolve().name) for path in estimates]
-    planned = plan(sources if output else [], output or Path(), formats=["json"])
+    if not estimates and not models:
+        raise ConfigError("name the folders of one or more systems, or a --model")
+    scoring = Scoring(
+        metrics=tuple(metrics.split(",")) if metrics else (),
+        cutoff=cutoff,
+        align=align,
+        artefacts=artefacts,
+        embedding=_embedding(frechet),
+    )
+    with _folder_of_copies(output, models) as copies:
+        evaluation = _evaluation(
+            reference, estimates or [], models or [], scoring, copies, jobs, engine
+        )
+        _print(evaluation, markdown=markdown, worst=worst)
+        if output is not None:
+            _save(evaluation, output, page_files)
+    raise typer.Exit(report(_not_scored(evaluation)))
+
+
+def _evaluation(
+    reference: Path,
+    folders: list[Path],
+    models: list[str],
+    scoring: "Scoring",
+    copies: Path,
+    jobs: int | None,
+    engine: str,
+) -> "Evaluation":
+    """Reports of all systems, with a progress bar."""
+    from vocoder.cli.files.batch import measuring
+    from vocoder.cli.files.copies import make_copies
+    from vocoder.evaluation.comparison import Evaluation, with_speeds
+    from vocoder.evaluation.pairing import recordings
+    from vocoder.evaluation.scoring import evaluate
+
+    systems = dict(zip(_names(folders), folders, strict=True))
+    speeds: dict[str, dict[str, float]] = {}
+    for model, name in zip(models, _names([Path(model) for model in models]), strict=True):
+        if name in systems:
+            raise ConfigError(f"two systems are called {name}; rename the folder")
+        systems[name] = copies / name
+        found = recordings(reference)
+        speeds[name] = make_copies(model, found, copies / name, cutoff=scoring.cutoff)
+    each = measuring(jobs, engine)
+    reports = {
+        name: with_speeds(evaluate(reference, folder, scoring, each=each), speeds.get(name, {}))
+        for name, folder in systems.items()
+    }
+    return Evaluation(reference=reference, reports=reports)
+
+
+def _names(paths: list[Path]) -> list[str]:
+    """The last parts of paths, or the whole paths where two of these are equal."""
+    short = [path.resolve().name for path in paths]
+    return short if len(set(short)) == len(short) else [str(path) for path in paths]
+
+
+@contextmanager
+def _folder_of_copies(output: Path | None, models: list[str] | None) -> Iterator[Path]:
+    """Where the copies by models go: into the report, or a folder that is removed."""
+    if output is not None and output.suffix != ".json":
+        yield output / "audio"
+        return
+    with tempfile.TemporaryDirectory(prefix="vocoder-") as folder:
+        yield Path(folder)
+
+
+def _embedding(name: str | None) -> "Embedding | None":
+    from vocoder.evaluation.frechet import OnnxEmbedding, spectral_embedding
+
+    if name is None:
+        return None
+    return spectral_embedding if name == "dsp" else OnnxEmbedding(Path(name))
+
+
+def _print(evaluation: "Evaluation", *, markdown: bool, worst: int) -> None:
+    from rich.console import Console
+
+    from vocoder.evaluation import table
+
+    if markdown:
+        typer.echo(table.markdown(evaluation))
+        return
+    console = Console()
+    console.print(table.comparison(evaluation))
+    if worst:
+        console.print(table.worst_files(evaluation, next(iter(evaluation.metrics)), worst))
+
+
+def _save(evaluation: "Evaluation", output: Path, page_files: int) -> None:
+    """Write the scores, and in a folder the page with them."""
+    from rich.console import Console
+
+    from vocoder.cli.progress import progress_bar
+    from vocoder.evaluation.listening.page import write_report
+
+    if output.suffix == ".json":
+        evaluation.save(output)
+        typer.echo(f"{output}, {output.with_suffix('.csv')}")
+        return
+    evaluation.save(output / "scores.json")
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
-        reports = {
-            str(path): scores.evaluate(
-                reference,
-                path,
-                metrics=chosen,
-                cutoff=cutoff,
-                on_file=lambda _: bar.update(task, advance=1),
-            )
-            for path in estimates
-        }
-    short = len({source.name for source in sources}) == len(sources)
-    names = {str(source.path): source.name if short else str(source.path) for source in sources}
-    models = {names[path]: scored for path, scored in reports.items()}
-    if markdown:
-        typer.echo(table.markdown(models))
-    else:
-        Console().print(table.comparison(models))
-    for job in planned.jobs:
-        reports[str(job.source)].save(job.target)
-    unscored = [
-        f"{path}: {name}: {reason}"
-        for path, scored in reports.items()
-        for name, reason in scored.unscored.items()
+        page = output / "index.html"
+        write_report(evaluation, page, files=page_files, on_file=lambda _: bar.advance(task))
+    typer.echo(f"{page}, {output / 'scores.json'}, {output / 'scores.csv'}")
+
+
+def _not_scored(evaluation: "Evaluation") -> list[str]:
+    """A line for every file that could not be compared, and for a system without any score."""
+    lines = [
+        f"{system}: {name}: {reason}"
+        for system, report in evaluation.reports.items()
+        for name, reason in report.unscored.items()
     ]
-    raise typer.Exit(report([*planned.problems, *unscored]))
+    return lines + [
+        f"{system}: nothing could be scored"
+        for system, report in evaluation.reports.items()
+        if not report.summary
+    ]

@@ -130,10 +130,20 @@ def plot(
         typer.Option(metavar="NAME,…", help="Validation scores, all by default."),
     ] = None,
 ) -> None:
-    """Draw the validation scores of runs by step."""
+    """Draw the validation scores of runs by step.
+
+    An .html is the whole report of the runs, as `vocoder report` makes it.
+    """
     from vocoder.training.runs.folder import read_curve
     from vocoder.training.runs.plot import plot as draw
+    from vocoder.training.runs.report.page import write_report
 
+    chosen = metrics.split(",") if metrics else []
+    if output.suffix.lower() == ".html":
+        for sentence in write_report(output, runs, reference=reference, metrics=chosen):
+            typer.echo(sentence)
+        typer.echo(str(output))
+        return
     found = [_read(path) for path in runs]
     _warn(found)
     curve = read_curve(reference) if reference else None
@@ -144,9 +154,8 @@ def plot(
     draw(
         output,
         {str(run.folder): run.curve for run in found},
-        metrics=metrics.split(",") if metrics else [],
+        metrics=chosen,
         reference=curve,
-        sentences=sentences,
     )
     for sentence in sentences:
         typer.echo(sentence)

@@ -82,11 +82,11 @@ class FileBatch(NamedTuple):
 
             torch.set_num_threads(inside)
             if several:
-                _compile(model)
+                compile_now(model)
             return make(source, target)
 
         if several and self.jobs and self.engine == "local":  # the workers share it
-            _compile(model)
+            compile_now(model)
         engine = functools.partial(workers.completed, workers=min(self.workers, len(self.jobs)))
         if self.jobs and self.engine == "ray":
             gpus = int(self.device != "cpu")
@@ -100,7 +100,7 @@ class FileBatch(NamedTuple):
         return code
 
 
-def _compile(model: "InferenceModel | None") -> None:
+def compile_now(model: "InferenceModel | None") -> None:
     """Compile a model now, unless it is: in the middle of a batch, that would change the rounding.
 
     On Ray, each worker does it.

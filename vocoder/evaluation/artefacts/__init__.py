@@ -1,1 +1,1 @@
-"""Detectors of artefacts in generated audio, one file each; `catalogue` has them by name."""
+"""Artefacts in generated audio: `catalogue` has the detectors by name and runs them."""

@@ -1,10 +1,10 @@
-"""Reports of a run: progress bar, loggers, and the file `curve.jsonl`."""
+"""Reports of a run: progress bar, curve, warnings, samples, loggers."""
 
-import json
 import logging
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, nullcontext, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Self, TypeVar
@@ -21,10 +21,12 @@ from rich.progress import (
 from torch import Tensor
 
 from vocoder.features.mel import MelSpectrogram
-from vocoder.io.atomic import replacing_file
+from vocoder.plots.resynthesis import resynthesis_figure
+from vocoder.training.reporting.lines import append, drop_after
 from vocoder.training.reporting.loggers.base import Logger
-from vocoder.training.reporting.plots import spectrogram_figure
+from vocoder.training.reporting.samples import Samples
 from vocoder.training.reporting.validation import ValidationClip
+from vocoder.training.runs.folder import CURVE_NAME, WARNINGS_NAME
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
@@ -33,22 +35,23 @@ _SETTLED_SECONDS = 10.0  # the first batch always has to be waited for
 
 
 class Monitor:
-    """Shows the progress of a run and writes its reports: to `curve.jsonl` and to loggers.
+    """Shows the progress of a run and writes its reports: to files in its folder and to loggers.
 
-    A context manager, which finishes the reports and closes the loggers. Raises OSError if they
-    cannot be written.
+    `curve.jsonl` gets losses and scores, `warnings.jsonl` what the log warns of. A context manager,
+    which finishes the reports and closes the loggers. Raises OSError if they cannot be written.
     """
 
     def __init__(
         self,
         folder: Path,
+        loggers: Sequence[Logger] = (),
+        samples: Samples | None = None,
         *,
         first: int,
         last: int,
         console: Console,
-        loggers: Sequence[Logger] = (),
     ) -> None:
-        self.curve, self.loggers = folder / "curve.jsonl", loggers
+        self.curve, self.loggers, self.samples = folder / CURVE_NAME, loggers, samples
         self.progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -62,16 +65,21 @@ class Monitor:
         )
         self.task = self.progress.add_task("training", total=last, completed=first, note="")
         self.started, self.waited, self.reported = time.monotonic(), 0.0, first
-        self._drop_reports_after(first)
+        self.step = first
+        for path in (self.curve, folder / WARNINGS_NAME):
+            drop_after(path, first)
+        self._warnings = _WarningsFile(folder / WARNINGS_NAME, self)
 
     def __enter__(self) -> Self:
-        """Start the progress bar."""
+        """Start the progress bar, and to collect warnings."""
         self.progress.start()
+        logging.getLogger().addHandler(self._warnings)
         return self
 
     def __exit__(self, kind: object, *_: object) -> None:
         """Finish the reports; an error of that does not replace the one that left the block."""
         self.progress.stop()
+        logging.getLogger().removeHandler(self._warnings)
         with suppress(OSError) if kind else nullcontext(), ExitStack() as stack:
             for logger in self.loggers:
                 stack.callback(logger.close)
@@ -107,7 +115,7 @@ class Monitor:
         }
         self.started, self.waited, self.reported = time.monotonic(), 0.0, step
         self._log_scalars("train", step, {**values, **details})
-        self._append({"step": step, "train": {**values, **details}})
+        append(self.curve, {"step": step, "train": {**values, **details}})
         text = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
         log.info("step %d  %s", step, text)
         for warning in warnings:
@@ -128,18 +136,21 @@ class Monitor:
     ) -> None:
         """Report scores, and the first clips as spectrogram pictures and audio."""
         self._log_scalars("valid", step, scores)
+        clips = [_finite(step, clip) for clip in clips]
+        if self.samples is not None:
+            self.samples.write(step, clips, mel.spec.sample_rate)
         clipped = []
         for index, clip in enumerate(clips[:3]):
             for logger in self.loggers:
                 # A figure each: some loggers close what they have drawn.
-                figure = spectrogram_figure(clip.real, clip.fake, mel)
+                figure = resynthesis_figure(clip.real, clip.fake, mel)
                 logger.figure(step, f"valid/{index}", figure)
             for kind, audio in (("real", clip.real), ("fake", clip.fake)):
                 clipped += _clipped(f"{clip.name} ({kind})", audio)
                 for logger in self.loggers:
                     name, rate = f"valid/{index}/{kind}", mel.spec.sample_rate
                     logger.audio(step, name, audio.clamp(-1, 1), rate)
-        self._append({"step": step, "valid": dict(scores)})
+        append(self.curve, {"step": step, "valid": dict(scores)})
         text = "  ".join(f"{name} {value:.4f}" for name, value in scores.items())
         log.info("step %d  validation  %s", step, text)
         if clipped:
@@ -148,41 +159,37 @@ class Monitor:
 
     def advance(self, step: int) -> None:
         """Show that `step` steps are done."""
+        self.step = step
         self.progress.update(self.task, completed=step)
 
     def _log_scalars(self, group: str, step: int, values: Mapping[str, float]) -> None:
         for logger in self.loggers:
             logger.scalars(step, {f"{group}/{name}": value for name, value in values.items()})
 
-    def _append(self, record: Mapping[str, object]) -> None:
-        with self.curve.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
 
-    def _drop_reports_after(self, step: int) -> None:
-        """Remove from the curve what an interrupted run reported after the resumed state.
+class _WarningsFile(logging.Handler):
+    """Appends what the log warns of to a file of reports, with the step of the monitor."""
 
-        Lines that are no report are removed, too: a kill or a full disk cuts the last one short.
-        """
-        if not self.curve.exists():
-            return
-        lines = self.curve.read_text(encoding="utf-8", errors="replace").splitlines()
-        steps = [_step(line) for line in lines]
-        torn = steps.count(None)
-        if torn:
-            log.warning("%s: %d lines dropped that were cut short or damaged", self.curve, torn)
-        pairs = zip(lines, steps, strict=True)
-        kept = [line for line, own in pairs if own is not None and own <= step]
-        with replacing_file(self.curve) as temporary:
-            temporary.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+    def __init__(self, path: Path, monitor: Monitor) -> None:
+        super().__init__(logging.WARNING)
+        self.path, self.monitor = path, monitor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a warning; where that fails, so does the curve, which ends the run."""
+        with suppress(OSError):
+            append(self.path, {"step": self.monitor.step, "warning": record.getMessage()})
 
 
-def _step(line: str) -> int | None:
-    """The step of a line of the curve; None for what is no report."""
-    try:
-        step = json.loads(line)["step"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        return None
-    return step if isinstance(step, int) else None
+def _finite(step: int, clip: ValidationClip) -> ValidationClip:
+    """The clip with silence instead of NaN and infinite samples, of which the log warns."""
+    bad = ~clip.fake.isfinite()
+    if not bool(bad.any()):
+        return clip
+    log.warning(
+        "step %d: %d of %d generated samples of %s are NaN or infinite, shown as silence",
+        *(step, int(bad.sum()), bad.numel(), clip.name),
+    )
+    return replace(clip, fake=clip.fake.masked_fill(bad, 0.0))
 
 
 def _clipped(name: str, audio: Tensor) -> list[str]:

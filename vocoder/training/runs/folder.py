@@ -11,7 +11,7 @@ from vocoder.errors import ConfigError
 from vocoder.training.guards.lock import is_locked
 from vocoder.training.runs.settings import read_settings
 
-RECORD_NAME, CURVE_NAME = "run.json", "curve.jsonl"
+RECORD_NAME, CURVE_NAME, WARNINGS_NAME = "run.json", "curve.jsonl", "warnings.jsonl"
 RISING = ("pesq",)  # validation scores that are better when higher; of all others, lower is better
 
 
@@ -31,6 +31,17 @@ class Curve:
             for step in sorted(self.valid)
             if metric in self.valid[step]
         }
+
+    def training(self, name: str) -> dict[int, float]:
+        """Values of a training value by step, in order of steps."""
+        return {
+            step: self.train[step][name] for step in sorted(self.train) if name in self.train[step]
+        }
+
+    @property
+    def training_names(self) -> list[str]:
+        """Names of the training values, in the order of the reports."""
+        return list(dict.fromkeys(name for values in self.train.values() for name in values))
 
     def best(self, metric: str) -> tuple[int, float] | None:
         """The step and value of the best validation by a score; None if there is none."""
@@ -106,7 +117,7 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"{folder}: no such folder")
-        found = [read_run(path) for path in _run_folders(folder)]
+        found = [read_run(path) for path in run_folders(folder)]
         if not found:
             raise ConfigError(
                 f"{folder}: no run of vocoder train there (a folder with {RECORD_NAME}, or with "
@@ -116,7 +127,8 @@ def find_runs(folders: Sequence[Path]) -> list[Run]:
     return runs
 
 
-def _run_folders(folder: Path) -> Iterator[Path]:
+def run_folders(folder: Path) -> Iterator[Path]:
+    """The folders of runs in a folder, of any depth."""
     for path, folders, files in os.walk(folder):
         folders.sort()
         if RECORD_NAME in files or (CURVE_NAME in files and "states" in folders):

@@ -1,19 +1,13 @@
-"""Curves of runs as a picture, or as a web page with the picture in it."""
+"""What runs reported by step, as panels of curves, and as a picture."""
 
-import html
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
 
 from vocoder.errors import ConfigError
-from vocoder.io.atomic import replacing_file
+from vocoder.plots.curves import CurvePanel, Line, curve_figure
+from vocoder.plots.style import check_format, save
 from vocoder.training.runs.folder import RISING, Curve
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-FORMATS = (".png", ".svg", ".pdf", ".html")
 
 
 def plot(
@@ -22,64 +16,88 @@ def plot(
     *,
     metrics: Sequence[str],
     reference: Curve | None = None,
-    sentences: Sequence[str] = (),
 ) -> None:
-    """Write the validation scores of runs by step to a picture or, as .html, to a page.
+    """Write the validation scores of runs by step to a picture.
 
-    Raises ConfigError for a format that is not of `FORMATS`, and for scores that no run has.
+    Raises ConfigError for a format that is not of `vocoder.plots.style.FORMATS`, and for scores
+    that no run has.
 
     Args:
         path: The file, whose suffix selects the format.
         curves: Curves of the runs, by the names in the legend.
         metrics: Scores to show, each in a panel of its own; none for all there are.
         reference: A curve to compare them with, drawn dashed.
-        sentences: Lines of text above the picture of a page.
     """
-    if path.suffix not in FORMATS:
-        raise ConfigError(f"{path}: choose a name that ends in {', '.join(FORMATS)}")
+    check_format(path)
+    references = {"reference": reference} if reference is not None else {}
+    save(curve_figure(score_panels(curves, metrics=metrics, references=references)), path)
+
+
+def score_panels(
+    curves: Mapping[str, Curve],
+    *,
+    metrics: Sequence[str] = (),
+    references: Mapping[str, Curve] = MappingProxyType({}),
+) -> list[CurvePanel]:
+    """A panel for each validation score, with a line for each reference and run, by their names.
+
+    Raises ConfigError for scores that no run has.
+    """
     known = sorted({name for curve in curves.values() for name in curve.metrics})
     missing = [name for name in metrics if name not in known]
     if missing or not known:
         has = f"they have {', '.join(known)}" if known else "they have no validation yet"
         raise ConfigError(f"no run has the score {', '.join(missing) or 'log_mel'}; {has}")
-    figure = _figure(curves, list(metrics) or known, reference)
-    with replacing_file(path) as temporary:
-        if path.suffix == ".html":
-            temporary.write_text(_page(figure, sentences), encoding="utf-8")
-        else:
-            figure.savefig(temporary, format=path.suffix[1:], dpi=120)
-
-
-def _figure(
-    curves: Mapping[str, Curve], metrics: Sequence[str], reference: Curve | None
-) -> "Figure":
-    try:
-        from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise ConfigError("plots need matplotlib: pip install 'vocoder[train]'") from error
-    figure = Figure(figsize=(5.0 * len(metrics), 3.6), layout="constrained")
-    panels = figure.subplots(1, len(metrics), squeeze=False)[0]
-    for panel, metric in zip(panels, metrics, strict=True):
-        if reference is not None and reference.scores(metric):
-            scores = reference.scores(metric)
-            panel.plot([*scores], [*scores.values()], "--", color="grey", label="reference")
-        for name, curve in curves.items():
-            scores = curve.scores(metric)
-            panel.plot([*scores], [*scores.values()], ".-", label=name)
+    panels = []
+    for metric in metrics or known:
+        lines = [
+            _line(scores, name, dashed=name in references)
+            for name, curve in {**references, **curves}.items()
+            if (scores := curve.scores(metric))
+        ]
         better = "higher" if metric in RISING else "lower"
-        panel.set(title=metric, xlabel="step", ylabel=f"{metric} ({better} is better)")
-        panel.grid(alpha=0.3)
-    panels[0].legend()
-    return figure
+        panels.append(CurvePanel(title=f"{metric} ({better} is better)", lines=lines))
+    return panels
 
 
-def _page(figure: "Figure", sentences: Sequence[str]) -> str:
-    """A web page that needs no other file."""
-    drawn = io.StringIO()
-    figure.savefig(drawn, format="svg")
-    picture = drawn.getvalue()
-    lines = "".join(f"<p>{html.escape(sentence)}</p>\n" for sentence in sentences)
-    return (
-        '<!doctype html>\n<html lang="en">\n<meta charset="utf-8">\n<title>Curves</title>\n'
-        f"<body>\n{lines}{picture[picture.index('<svg') :]}</body>\n</html>\n"
+def training_panels(curves: Mapping[str, Curve], names: Sequence[str]) -> list[CurvePanel]:
+    """A panel for each training value of a name, with a line for each run that has it."""
+    panels = []
+    for name in names:
+        lines = [
+            _line(values, run, smooth=True)
+            for run, curve in curves.items()
+            if (values := curve.training(name))
+        ]
+        panels.append(CurvePanel(title=name, lines=lines))
+    return panels
+
+
+def balance_panels(curve: Curve) -> list[CurvePanel]:
+    """A panel for each kind of value of the sub-discriminators of a run, with a line for each.
+
+    The kinds are those of `vocoder.training.reporting.balance`; a run without discriminators has
+    no panel.
+    """
+    titles = {
+        "real": "accuracy on recordings",
+        "fake": "accuracy on generated audio",
+        "share": "share of the discriminators' loss",
+        "gradient": "norm of the gradient",
+        "balancer": "share of the balanced losses",
+    }
+    panels = []
+    for kind, title in titles.items():
+        names = [name for name in curve.training_names if name.startswith(f"{kind}/")]
+        lines = [_line(curve.training(name), name.partition("/")[2], smooth=True) for name in names]
+        if lines:
+            panels.append(CurvePanel(title=title, lines=lines))
+    return panels
+
+
+def _line(
+    values: Mapping[int, float], label: str, *, dashed: bool = False, smooth: bool = False
+) -> Line:
+    return Line(
+        steps=[*values], values=[*values.values()], label=label, dashed=dashed, smooth=smooth
     )

@@ -1,4 +1,4 @@
-"""Properties of a mel that all recordings have in common, and how usual they are."""
+"""Properties of a mel that all recordings have in common."""
 
 import functools
 import math
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vocoder.dsp.stft import hann_window
 from vocoder.features.mel import MelSpec, filterbank_of
-from vocoder.features.mel_readings import Reading
+from vocoder.features.mel_values.readings import Reading
 from vocoder.io.defaults import Float32OnCpu
 
 _TOP_HZ = 7000.0  # above, many recordings have nothing
@@ -17,22 +17,16 @@ _FEW_FRAMES = 8  # with less, fluctuations say nothing
 
 
 class MelProperties(NamedTuple):
-    """What recordings have in common, apart from the last in nepers."""
+    """What recordings have in common, in nepers up to `tilt`."""
 
     loud: float  # level of the 5 % loudest frames, relative to white noise of power 1
     quiet: float  # and of the 5 % quietest
     low: float  # the 1 % lowest values
     range: float  # from them to the 1 % highest
     tilt: float  # deviation of the bands' means
+    profile: float  # rise of the bands' means from the middle to the top by the deviation of all
     fluctuation: float | None  # in time and frequency, relative to that of noise
-    smoothness: float | None = None  # fluctuation between neighbours by that of frames apart
-
-
-# Means and deviations in recordings of speech of the first five properties, and of the logarithm of
-# the fluctuation.
-_USUAL = (-1.9, -5.6, -9.6, 9.1, 1.15)
-_SPREAD = (1.2, 1.4, 1.5, 1.5, 0.35)
-_USUAL_FLUCTUATION, _FLUCTUATION_SPREAD = 0.1, 0.2
+    smoothness: float | None  # fluctuation between neighbours by that of frames apart
 
 
 class MelAnalysis:
@@ -66,9 +60,16 @@ class MelAnalysis:
         least = int(0.01 * len(flat)) + 1
         low = flat.kthvalue(least).values.item()
         high = flat.kthvalue(len(flat) + 1 - least).values.item()
-        tilt = nepers.mean(dim=1).std().item() if len(nepers) > 1 else 0.0
         above = low - self.noise.mean().item()
-        return MelProperties(loud, quiet, above, high - low, tilt, *self._fluctuation(nepers))
+        means = nepers.mean(dim=1)
+        tilt = means.std().item() if len(means) > 1 else 0.0
+        position = torch.linspace(-1.0, 1.0, len(means), device=means.device)
+        rise = ((means - means.mean()) * position).mean() / position.square().mean()
+        deviation = nepers.std().clamp_min(1e-6) if nepers.numel() > 1 else nepers.new_ones(())
+        profile = (rise / deviation).item()
+        return MelProperties(
+            loud, quiet, above, high - low, tilt, profile, *self._fluctuation(nepers)
+        )
 
     def levels(self, nepers: Tensor) -> tuple[float, float]:
         """Level of the quietest and the loudest frames, in nepers over white noise of power 1."""
@@ -100,18 +101,6 @@ def analysis_of(spec: MelSpec) -> MelAnalysis:
         return MelAnalysis(spec)
 
 
-def cost_of(properties: MelProperties) -> float:
-    """How unusual properties are among recordings: a sum of squares, about 5 for usual ones."""
-    cost = sum(
-        min(((value - usual) / spread) ** 2, 25.0)
-        for value, usual, spread in zip(properties[:5], _USUAL, _SPREAD, strict=True)
-    )
-    if properties.fluctuation is None:
-        return cost
-    logarithm = math.log(max(properties.fluctuation, 1e-3))
-    return cost + min(((logarithm - _USUAL_FLUCTUATION) / _FLUCTUATION_SPREAD) ** 2, 25.0)
-
-
 def scaled(
     properties: MelProperties, reading: Reading, quiet: float, loud: float, noise: float
 ) -> MelProperties:
@@ -123,22 +112,7 @@ def scaled(
         slope * (properties.low + noise) + reading.offset - noise,
         slope * properties.range,
         slope * properties.tilt,
+        properties.profile,
         None if fluctuation is None else slope * fluctuation,
+        properties.smoothness,
     )
-
-
-def statistics_cost(mel: Tensor, analysis: MelAnalysis) -> float:
-    """How unlike values are to those with mean 0 and deviation 1 in every band of a corpus."""
-    if mel.shape[1] < _FEW_FRAMES or len(mel) < 2:
-        return math.inf
-    properties, deviations = analysis.properties(mel), mel.std(dim=1)
-    fluctuation = math.log(max(properties.fluctuation or 0.74, 1e-3))
-    scores = (
-        mel.mean().item() / 0.4,
-        (mel.std().item() - 1.0) / 0.2,
-        (fluctuation + 0.3) / 0.25,
-        (properties.tilt - 0.3) / 0.15,
-        (deviations.mean().item() - 1.0) / 0.15,
-        deviations.std().item() / 0.15,
-    )
-    return sum(min(score**2, 25.0) for score in scores)

@@ -1,0 +1,214 @@
+"""Delay between a reference and an estimate: found, reported, and removed before scoring."""
+
+import math
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vocoder.errors import AudioError
+from vocoder.io.audio import read_audio, resample_soxr
+
+SHORTEST_SECONDS = 0.1
+_REACH_SECONDS = 0.5  # largest delay that is looked for
+_LONGEST_SECONDS = 30.0  # of the files, around their middle, that are looked at
+_WHITENING = 0.8  # exponent of the cross-spectrum's magnitude that is divided out
+_DISTINCT = 3.2  # by what the peak exceeds all others; without common phases they are about equal
+_NEAR_HIGHEST = 0.95  # what the plain correlation has there, relative to its own peak
+_MAIN_LOBE_SECONDS = 1e-3
+_TAPS = 32  # on each side, of the interpolation around the peak
+_STEPS = 64  # per sample
+_UNSEEN = 0.05  # samples: shorter delays are not measurable, and count as none
+_ENVELOPE_RATE = 1000  # Hz
+_SHORTEST_ENVELOPE_DELAY = 0.008  # seconds: windows and phases of vocoders move envelopes by less
+_LEAST_LIKENESS, _LEAST_GAIN = 0.4, 0.1
+_WINDOW = 20  # milliseconds: shorter ones show the periods of voices
+_LEAST_CHANGE = 0.02  # mean square in nepers: signals that change less have no envelope to align
+_BANDS = (100.0, 300.0, 700.0, 1500.0, 3000.0, 6000.0)
+
+
+class Alignment(NamedTuple):
+    """By how much an estimate is later than its reference, and how that is known.
+
+    `delay` is in samples of the rate of comparison, negative if the estimate is early. It comes
+    from the "waveform" (to about 0.1 sample) or, where phases have nothing in common, from the
+    "envelope" (to about 2 ms). `removed` says whether the files were scored without it.
+    """
+
+    delay: float = 0.0
+    source: Literal["none", "waveform", "envelope"] = "none"
+    removed: bool = False
+
+
+class AlignedPair(NamedTuple):
+    """A reference and an estimate of one rate and length, as every metric sees them.
+
+    `extra_samples` is by how much the estimate was longer, before both were cut.
+
+    Shape: [C, T], [C, T].
+    """
+
+    reference: Tensor
+    estimate: Tensor
+    sample_rate: int
+    alignment: Alignment
+    extra_samples: int
+
+
+def load_pair(
+    reference: Path, estimate: Path, *, align: bool = True, known: Alignment | None = None
+) -> AlignedPair:
+    """Read two files, at the lower rate of both, without their delay and of equal length.
+
+    A delay that is `known`, from the same files, is not looked for again. Raises AudioError if they
+    cannot be read or have not the same channels, or less than 0.1 s in common.
+    """
+    real, reference_rate = read_audio(reference)
+    fake, estimate_rate = read_audio(estimate)
+    if real.shape[0] != fake.shape[0]:
+        raise AudioError(f"{estimate}: {fake.shape[0]} channels, its reference has {real.shape[0]}")
+    rate = min(reference_rate, estimate_rate)
+    real = resample_soxr(real, reference_rate, rate)
+    fake = resample_soxr(fake, estimate_rate, rate)
+    extra = fake.shape[-1] - real.shape[-1]
+    found = known or find_delay(real, fake, rate)
+    if align and found.delay:
+        real, fake = without_delay(real, fake, found.delay)
+        found = found._replace(removed=True)
+    samples = min(real.shape[-1], fake.shape[-1])
+    if samples < SHORTEST_SECONDS * rate:
+        raise AudioError(f"{estimate}: under {SHORTEST_SECONDS} s in common with its reference")
+    return AlignedPair(real[:, :samples], fake[:, :samples], rate, found, extra)
+
+
+def find_delay(reference: Tensor, estimate: Tensor, sample_rate: int) -> Alignment:
+    """Delay of an estimate, up to ± 0.5 s, or none where the signals do not tell.
+
+    The waveforms decide if the whitened cross-correlation (Knapp and Carter 1976) of their mean
+    over channels has one distinct peak: held tones have many, and so have signals that share no
+    phases, as those of many vocoders. Then the envelopes decide, if they agree clearly better at
+    a delay of 8 ms or more than without.
+
+    Shape: [C, T], [C, T'].
+    """
+    samples = min(reference.shape[-1], estimate.shape[-1])
+    alike = reference.shape == estimate.shape and torch.equal(reference, estimate)
+    if alike or samples < SHORTEST_SECONDS * sample_rate:
+        return Alignment()
+    kept = min(samples, round(_LONGEST_SECONDS * sample_rate))
+    first = (samples - kept) // 2
+    real, fake = (audio.mean(0)[first : first + kept] for audio in (reference, estimate))
+    if not real.any() or not fake.any():
+        return Alignment()
+    delay = _waveform_delay(real, fake, sample_rate)
+    if delay is not None:
+        return Alignment(delay, "waveform") if delay else Alignment()
+    delay = _envelope_delay(real, fake, sample_rate)
+    return Alignment(delay, "envelope") if delay else Alignment()
+
+
+def without_delay(reference: Tensor, estimate: Tensor, delay: float) -> tuple[Tensor, Tensor]:
+    """Both signals, cut at their beginnings so that the estimate is no longer late by `delay`.
+
+    The part of a sample is removed by a band-limited shift, in the spectrum of the whole signal.
+
+    Shape: [C, T], [C, T'] → the same, shorter by at most |delay| + 1.
+    """
+    whole = math.floor(delay)
+    part = delay - whole
+    if part:
+        estimate = _earlier(estimate, part)
+    return reference[:, max(0, -whole) :], estimate[:, max(0, whole) :]
+
+
+def _earlier(audio: Tensor, part: float) -> Tensor:
+    """The signal `part` of a sample earlier.   Shape: [C, T] → same."""
+    samples = audio.shape[-1]
+    size = 1 << (samples + 2048).bit_length()  # beyond the end lies silence, not the beginning
+    spectrum = torch.fft.rfft(audio.double(), size)
+    turns = torch.arange(spectrum.shape[-1], device=audio.device).double() * (part / size)
+    shifted = torch.fft.irfft(spectrum * torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
+    return shifted[:, :samples].to(audio.dtype)
+
+
+def _waveform_delay(real: Tensor, fake: Tensor, sample_rate: int) -> float | None:
+    """Delay in samples, 0 if it is too small to be seen; None if no peak is distinct."""
+    reach = min(round(_REACH_SECONDS * sample_rate), len(real) // 2)
+    plain, correlation = _correlations(real, fake, reach + _TAPS)
+    inner = correlation[_TAPS:-_TAPS]
+    peak = int(inner.argmax())
+    lobe = math.ceil(_MAIN_LOBE_SECONDS * sample_rate)
+    others = inner.clone()
+    others[max(0, peak - lobe) : peak + lobe + 1] = 0.0
+    if inner[peak] < _DISTINCT * others.max():
+        return None
+    if plain[_TAPS + peak] < _NEAR_HIGHEST * plain.max():
+        return None
+    delay = peak - reach + _peak_offset(correlation[peak : peak + 2 * _TAPS + 1])
+    return 0.0 if abs(delay) < _UNSEEN else delay
+
+
+def _correlations(real: Tensor, fake: Tensor, reach: int) -> tuple[Tensor, Tensor]:
+    """Cross-correlation from lag -reach to reach, plain and whitened.
+
+    Shape: [T], [T] → [2 * reach + 1], same.
+    """
+    size = 1 << (2 * len(real)).bit_length()
+    cross = torch.fft.rfft(fake.double(), size) * torch.fft.rfft(real.double(), size).conj()
+    magnitude = cross.abs()
+    weight = magnitude.clamp_min(1e-10 * magnitude.max()).pow(-_WHITENING)
+    plain, whitened = torch.fft.irfft(torch.stack([cross, cross * weight]), size)
+    return tuple(torch.cat([each[-reach:], each[: reach + 1]]) for each in (plain, whitened))
+
+
+def _peak_offset(around: Tensor) -> float:
+    """Where the peak lies beside the middle of some samples, in samples, from -1 to 1."""
+    places = torch.arange(-_STEPS, _STEPS + 1, dtype=around.dtype) / _STEPS
+    taps = torch.arange(-_TAPS, _TAPS + 1, dtype=around.dtype)
+    distance = places[:, None] - taps
+    window = torch.cos(0.5 * math.pi * distance / (_TAPS + 1)).square()
+    values = (torch.sinc(distance) * window) @ around
+    best = int(values[1:-1].argmax()) + 1
+    before, top, after = values[best - 1 : best + 2].tolist()
+    bend = before - 2.0 * top + after
+    refined = 0.5 * (before - after) / bend if bend else 0.0
+    return (best - _STEPS + refined) / _STEPS
+
+
+def _envelope_delay(real: Tensor, fake: Tensor, sample_rate: int) -> float:
+    """Delay in samples by which the levels of bands change most alike; 0 if that is not clear."""
+    changes = [_level_changes(audio, sample_rate) for audio in (real, fake)]
+    frames = changes[0].shape[-1]
+    reach = min(round(_REACH_SECONDS * _ENVELOPE_RATE), frames // 4)
+    norm = math.prod(each.square().sum().sqrt().item() for each in changes)
+    if min(each.square().mean().item() for each in changes) < _LEAST_CHANGE:
+        return 0.0
+    size = 1 << (2 * frames).bit_length()
+    spectra = [torch.fft.rfft(each, size) for each in changes]
+    correlation = torch.fft.irfft(spectra[1] * spectra[0].conj(), size).sum(0)
+    likeness = torch.cat([correlation[-reach:], correlation[: reach + 1]]) / norm
+    peak = int(likeness.argmax())
+    seconds = (peak - reach) / _ENVELOPE_RATE
+    clear = likeness[peak] > max(_LEAST_LIKENESS, likeness[reach].item() + _LEAST_GAIN)
+    inside = 0 < peak < 2 * reach
+    if not clear or not inside or abs(seconds) < _SHORTEST_ENVELOPE_DELAY:
+        return 0.0
+    return float(round(seconds * sample_rate))
+
+
+def _level_changes(audio: Tensor, sample_rate: int) -> Tensor:
+    """Changes in nepers of the levels of bands over 10 ms, at 1 kHz.   Shape: [T] → [bands, F]."""
+    hop = max(1, round(sample_rate / _ENVELOPE_RATE))
+    frames = audio.unfold(0, _WINDOW * hop, hop) * torch.hann_window(_WINDOW * hop)  # [F, N]
+    power = torch.fft.rfft(frames).abs().square().T  # [K, F]
+    hertz = torch.linspace(0.0, sample_rate / 2, len(power))
+    bounds = [*(edge for edge in _BANDS if edge < sample_rate / 2), sample_rate / 2 + 1.0]
+    bands = torch.stack(
+        [
+            power[(low <= hertz) & (hertz < high)].sum(0)
+            for low, high in zip(bounds, bounds[1:], strict=False)
+        ]
+    )
+    levels = 0.5 * bands.clamp_min(1e-5 * bands.max().clamp_min(1e-20)).log()
+    return levels[:, 10:] - levels[:, :-10]

@@ -1,0 +1,1 @@
+"""Detectors of artefacts, one file each."""

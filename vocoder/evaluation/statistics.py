@@ -1,0 +1,121 @@
+"""Means with bootstrap intervals, and paired tests between systems."""
+
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from vocoder.errors import ConfigError
+
+RESAMPLES, SEED, CONFIDENCE = 9999, 0, 0.95
+FEWEST_FOR_P = 6  # of fewer pairs, no signed-rank test can reach p < 0.05
+METHOD = (
+    f"means over files; {CONFIDENCE:.0%} intervals: BCa bootstrap over files, {RESAMPLES} "
+    f"resamples, seed {SEED}; paired tests: Wilcoxon signed-rank over common files, two-sided, "
+    f"Holm-corrected over the pairs of systems, from {FEWEST_FOR_P} files on"
+)
+
+
+class Summary(NamedTuple):
+    """Mean of a metric over files and its 95 % interval, None for a single file."""
+
+    mean: float
+    low: float | None
+    high: float | None
+    files: int
+    skipped: int
+
+
+class PairedTest(NamedTuple):
+    """Difference of two systems by a metric over the files that both have a score for.
+
+    `difference` is the mean of first - second, with its 95 % bootstrap interval (None for a single
+    file). `p` is of the two-sided Wilcoxon signed-rank test, corrected by Holm's method (1979) for
+    the number of pairs of systems; None for fewer than six files.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float | None
+    high: float | None
+    p: float | None
+    files: int
+
+
+def summary(values: Sequence[float], *, skipped: int) -> Summary:
+    """Mean and interval of scores, at least one."""
+    return Summary(statistics.fmean(values), *mean_interval(values), len(values), skipped)
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """95 % interval of the mean by the bias-corrected and accelerated bootstrap (Efron 1987).
+
+    None for a single value; equal values have an interval without width. Raises ConfigError
+    without scipy.
+    """
+    if len(values) < 2:
+        return None, None
+    if min(values) == max(values):
+        return values[0], values[0]
+    interval = (
+        _scipy_stats()
+        .bootstrap(
+            (values,),
+            _mean,
+            n_resamples=RESAMPLES,
+            confidence_level=CONFIDENCE,
+            method="BCa",
+            vectorized=True,
+            rng=SEED,
+        )
+        .confidence_interval
+    )
+    return float(interval.low), float(interval.high)
+
+
+def paired_tests(scores: Mapping[str, Mapping[str, float]]) -> list[PairedTest]:
+    """Tests of every two systems that have files in common; `scores` is system → file → score."""
+    tests = []
+    for first, second in itertools.combinations(scores, 2):
+        common = sorted(scores[first].keys() & scores[second].keys())
+        differences = [scores[first][name] - scores[second][name] for name in common]
+        if differences:
+            mean, interval = statistics.fmean(differences), mean_interval(differences)
+            p = _signed_rank(differences)
+            tests.append(PairedTest(first, second, mean, *interval, p, len(common)))
+    return _holm(tests)
+
+
+def _signed_rank(differences: Sequence[float]) -> float | None:
+    if len(differences) < FEWEST_FOR_P:
+        return None
+    if not any(differences):
+        return 1.0
+    return float(_scipy_stats().wilcoxon(differences, zero_method="zsplit").pvalue)
+
+
+def _holm(tests: list[PairedTest]) -> list[PairedTest]:
+    """The tests with p corrected for their number."""
+    order = sorted(
+        (i for i, test in enumerate(tests) if test.p is not None), key=lambda i: tests[i].p
+    )
+    corrected, highest = list(tests), 0.0
+    for rank, index in enumerate(order):
+        p = tests[index].p
+        assert p is not None
+        highest = max(highest, min(1.0, (len(order) - rank) * p))
+        corrected[index] = tests[index]._replace(p=highest)
+    return corrected
+
+
+def _mean(values: Any, axis: int) -> Any:
+    return values.mean(axis=axis)
+
+
+def _scipy_stats() -> Any:
+    try:
+        from scipy import stats
+    except ImportError as error:
+        raise ConfigError("confidence intervals need scipy: pip install 'vocoder[eval]'") from error
+    return stats

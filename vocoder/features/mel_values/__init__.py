@@ -1,0 +1,1 @@
+"""What the values of a mel can mean, and how likely each meaning is."""
