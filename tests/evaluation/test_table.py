@@ -2,14 +2,17 @@
 
 import dataclasses
 import io
+import math
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from vocoder.errors import ConfigError
+from vocoder.evaluation import table
+from vocoder.evaluation.comparison import Evaluation
 from vocoder.evaluation.metrics.catalogue import EXTENSION, METRICS
 from vocoder.evaluation.report import FileScore, Report
-from vocoder.evaluation.table import comparison, markdown
 
 
 def report(log_mel: list[float], pesq: list[float]) -> Report:
@@ -39,9 +42,17 @@ REPORTS = {
 }
 
 
+def evaluation(reports: dict[str, Report]) -> Evaluation:
+    return Evaluation(reference=Path("ref"), reports=reports)
+
+
+def markdown(reports: dict[str, Report]) -> str:
+    return table.markdown(evaluation(reports))
+
+
 def rendered(reports: dict[str, Report]) -> str:
     console = Console(width=80, record=True, file=io.StringIO())
-    console.print(comparison(reports))
+    console.print(table.comparison(evaluation(reports)))
     return console.export_text()
 
 
@@ -49,33 +60,42 @@ def test_all_models_and_metrics_appear_in_markdown() -> None:
     text = markdown(REPORTS)
     for expected in ("griffin-lim", "[mine]", "log-mel L1 (Np) ↓", "PESQ-wb ↑", "at 24000 Hz"):
         assert expected in text
-    assert "0.300 ± 0.248" in text
-    assert "2.25 ± 3.18 (2 files)" in text
+    assert "0.300 [0.200, 0.367]" in text
+    assert "2.25 [2.00, 2.50] (2 files)" in text
 
 
 def test_all_models_and_metrics_fit_a_terminal_of_80_columns() -> None:
     text = rendered(REPORTS)
     for expected in ("griffin-lim", "[mine]", "log-mel L1", "(Np) ↓", "PESQ-wb", "at 24000 Hz"):
         assert expected in text
-    for expected in ("0.300", "± 0.248", "2.25", "± 3.18", "(2 files)"):
+    for expected in ("0.300", "[0.200,", "2.25", "[2.00,", "(2 files)"):
         assert expected in text
     assert "…" not in text
 
 
+def systems(*means: float, files: int = 12) -> dict[str, Report]:
+    """Systems whose log-mel errors spread around means by ± 0.05."""
+    spread = [0.05 * math.sin(n) for n in range(files)]
+    return {f"s{i}": report([mean + x for x in spread], []) for i, mean in enumerate(means)}
+
+
 def test_markdown_is_a_table_with_the_best_in_bold() -> None:
-    header, rule, first, second = markdown(REPORTS).splitlines()[:4]
+    header, rule, first, second = markdown(systems(0.3, 0.2)).splitlines()[:4]
     assert header.count("|") == rule.count("|") == first.count("|") == second.count("|") == 4
-    assert "| **3.00 ± 0.00** |" in first
-    assert "| **0.100 ± 0.000** |" in second
-    assert first.count("**") == second.count("**") == 2
+    assert "| **0.20" in second
+    assert (first.count("**"), second.count("**")) == (0, 2)
 
 
-def test_equal_means_share_the_bold() -> None:
-    twins = {"a": REPORTS["[mine]"], "b": REPORTS["[mine]"]}
-    assert markdown(twins).count("**0.100") == 2
+def test_what_no_test_tells_from_the_best_is_bold_too() -> None:
+    shuffled = systems(0.2, 0.2, 0.4)
+    better = [0.2 + 0.05 * math.sin(3 * n) for n in range(12)]
+    rows = markdown({**shuffled, "s1": report(better, [])}).splitlines()[2:5]
+    assert [row.count("**") for row in rows] == [2, 2, 0]
 
 
-def test_a_single_model_is_not_the_best_of_anything() -> None:
+def test_nothing_is_bold_where_no_test_tells_anything() -> None:
+    assert "**" not in markdown(systems(0.2, 0.2))
+    assert "**" not in markdown(systems(0.3, 0.2, files=5))  # too few for a test
     assert "**" not in markdown({"only": REPORTS["griffin-lim"]})
 
 
@@ -99,7 +119,7 @@ def test_scores_of_different_definitions_are_not_compared() -> None:
     changed = {**other.metrics, "log_mel": {**other.metrics["log_mel"], "definition": "another"}}
     reports = {**REPORTS, "old": dataclasses.replace(other, metrics=changed)}
     with pytest.raises(ConfigError, match="old: log_mel was measured by another definition"):
-        comparison(reports)
+        rendered(reports)
 
 
 def extension(cutoff: float) -> Report:

@@ -25,11 +25,11 @@ def examine(thing: str, model: str = "default", recording: Path | None = None) -
         from vocoder.doctor.run import examine_run
 
         return examine_run(path)
+    if not path.exists() and (path.suffix or len(path.parts) > 1):
+        raise VocoderError(f"{thing}: no such file")
     if path.is_dir() or not path.exists():
         from vocoder.doctor.model import examine_model
 
-        if not path.exists() and (path.suffix or len(path.parts) > 1):
-            raise VocoderError(f"{thing}: no such file")
         return examine_model(thing)
     return _of_file(path, model)
 
@@ -72,7 +72,7 @@ def _of_recording(path: Path, model: str, recording: Path) -> Examination:
         return found
     from vocoder.doctor.pair import examine_pair
 
-    return examine_pair(path, recording, model)
+    return examine_pair(path, recording, model=model)
 
 
 def mel_context(model: str, recording: Path | None = None) -> MelContext:

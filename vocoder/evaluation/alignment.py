@@ -24,6 +24,7 @@ _ENVELOPE_RATE = 1000  # Hz
 _SHORTEST_ENVELOPE_DELAY = 0.008  # seconds: windows and phases of vocoders move envelopes by less
 _LEAST_LIKENESS, _LEAST_GAIN = 0.4, 0.1
 _WINDOW = 20  # milliseconds: shorter ones show the periods of voices
+_SYLLABLE = 30  # milliseconds around a peak of likeness that belong to it
 _LEAST_CHANGE = 0.02  # mean square in nepers: signals that change less have no envelope to align
 _BANDS = (100.0, 300.0, 700.0, 1500.0, 3000.0, 6000.0)
 
@@ -190,7 +191,10 @@ def _envelope_delay(real: Tensor, fake: Tensor, sample_rate: int) -> float:
     likeness = torch.cat([correlation[-reach:], correlation[: reach + 1]]) / norm
     peak = int(likeness.argmax())
     seconds = (peak - reach) / _ENVELOPE_RATE
-    clear = likeness[peak] > max(_LEAST_LIKENESS, likeness[reach].item() + _LEAST_GAIN)
+    others = likeness.clone()
+    others[max(0, peak - _SYLLABLE) : peak + _SYLLABLE + 1] = 0.0
+    rival = max(likeness[reach].item(), others.max().item())
+    clear = likeness[peak] > max(_LEAST_LIKENESS, rival + _LEAST_GAIN)
     inside = 0 < peak < 2 * reach
     if not clear or not inside or abs(seconds) < _SHORTEST_ENVELOPE_DELAY:
         return 0.0

@@ -1,6 +1,7 @@
 """Means with bootstrap intervals, and paired tests between systems."""
 
 import itertools
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -56,7 +57,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     """
     if len(values) < 2:
         return None, None
-    if min(values) == max(values):
+    if math.isclose(min(values), max(values), abs_tol=1e-12):  # to the rounding of the scores
         return values[0], values[0]
     interval = (
         _scipy_stats()

@@ -22,13 +22,20 @@ def comparison(evaluation: Evaluation) -> Table:
     Cells are means over files and their 95 % intervals. Raises ConfigError if systems define a
     metric differently or measured it at different cutoffs, since their scores are not comparable.
     """
-    table = Table(caption=caption(evaluation), box=box.SIMPLE_HEAD, padding=(0, 1), show_edge=False)
+    table = Table(
+        caption=caption(evaluation),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1),
+        show_edge=False,
+    )
     table.add_column("", no_wrap=True)
     for system in evaluation.reports:
-        table.add_column(system, justify="right", overflow="fold")
+        table.add_column(Text(system), justify="right", overflow="fold")
+    between = "\n[" if len(evaluation.reports) > 2 else " ["
     for heading, cells in _columns(evaluation):
         texts = [
-            Text(cell.replace(", ", ",\u00a0"), style="bold" if bold else "", justify="right")
+            Text(cell.replace(" [", between), style="bold" if bold else "", justify="right")
             for cell, bold in cells.values()
         ]
         table.add_row(heading, *texts)
@@ -46,7 +53,7 @@ def markdown(evaluation: Evaluation) -> str:
         cells = [f"**{c}**" if bold else c for c, bold in (cells[system] for _, cells in columns)]
         rows.append([system.replace("|", "\\|"), *cells])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
-    return "\n".join([*lines, "", caption(evaluation), ""])
+    return "\n".join([*lines, "", "; ".join([caption(evaluation), *notes(evaluation)]), ""])
 
 
 def worst_files(evaluation: Evaluation, metric: str, count: int) -> Table:
@@ -137,7 +144,7 @@ def _cell(found: Summary | None, decimals: int) -> str:
 
 
 def caption(evaluation: Evaluation) -> str:
-    """What the table shows: files, rate, cutoff, tests, and what the scores do not cover."""
+    """What the table shows: means over which files at which rate, the cutoff, what is bold."""
     reports = evaluation.reports
     files = {system: {(f.name, f.sample_rate) for f in r.files} for system, r in reports.items()}
     counts = {system: f"{len(found)} files at {_rates(found)}" for system, found in files.items()}
@@ -155,12 +162,15 @@ def caption(evaluation: Evaluation) -> str:
             "; bold: the best, and what a paired test (Wilcoxon, Holm) does not tell from it, "
             "where it tells any"
         )
-    lacks = "".join(f"; {system}: {text}" for system, r in reports.items() for text in remarks(r))
-    return f"mean [95 % bootstrap interval] over {over}{ended}{bold}{lacks}"
+    return f"mean [95 % bootstrap interval] over {over}{ended}{bold}"
 
 
-def remarks(report: Report) -> Iterator[str]:
+def notes(evaluation: Evaluation) -> list[str]:
     """What the reader of the scores must know: gaps, delays, files without a score, artefacts."""
+    return [f"{system}: {text}" for system, r in evaluation.reports.items() for text in _notes(r)]
+
+
+def _notes(report: Report) -> Iterator[str]:
     yield from _gaps(report)
     if delays := report.delays:
         name = max(delays, key=lambda name: abs(delays[name]))

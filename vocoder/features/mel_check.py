@@ -244,7 +244,9 @@ def logarithm_twice(mel: Tensor) -> bool:
     lowest, highest = mel.min(), mel.max()
     inside = mel > lowest + 1e-4
     few = 2 <= inside.sum() < 0.6 * mel.numel() and inside.float().mean(dim=1).max() < 0.8
-    if lowest > -4.5 or highest - lowest < 4.0 or mel.shape[1] < 8 or not few:
+    # A lower floor lies under the noise of 16-bit audio, and has a gap above it anyway.
+    clipped = any(abs(lowest - floor) < 1e-3 for floor in (math.log(1e-5), -5.0))
+    if not clipped or highest - lowest < 4.0 or mel.shape[1] < 8 or not few:
         return False
     return bool((mel[inside] < highest - 0.6 * (highest - lowest)).float().mean() < 0.03)
 

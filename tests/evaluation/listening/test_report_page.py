@@ -8,6 +8,7 @@ from html import unescape
 from pathlib import Path
 
 import pytest
+import soundfile
 import torch
 
 from vocoder.errors import AudioError
@@ -17,6 +18,7 @@ from vocoder.evaluation.listening.loudness import loudness, matching_gains
 from vocoder.evaluation.listening.page import write_report
 from vocoder.evaluation.listening.page_media import utterance_media
 from vocoder.evaluation.listening.page_selection import worst_and_sample, worst_first
+from vocoder.evaluation.listening.page_utterance import utterance_content
 from vocoder.evaluation.report import FileScore, Report
 from vocoder.io.audio import write_audio
 
@@ -156,9 +158,6 @@ def test_versions_share_the_time_of_the_whole_reference(tmp_path: Path) -> None:
 
 
 def test_nothing_clips_and_the_common_gain_is_said(tmp_path: Path) -> None:
-    import soundfile
-
-    from vocoder.evaluation.listening.page_utterance import utterance_content
 
     for name, peak in (("reference", 0.5), ("loud", 2.0)):
         path = tmp_path / name / "a.wav"

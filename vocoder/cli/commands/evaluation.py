@@ -166,6 +166,8 @@ def _print(evaluation: "Evaluation", *, markdown: bool, worst: int) -> None:
         return
     console = Console()
     console.print(table.comparison(evaluation))
+    for note in table.notes(evaluation):
+        typer.echo(note)
     if worst:
         console.print(table.worst_files(evaluation, next(iter(evaluation.metrics)), worst))
 

@@ -113,9 +113,9 @@ def _scale_finding(mel: Tensor, scale: MelScale, fit: ModelFit) -> Finding:
     value = f"{scale.title} [{mel.min():.4g} to {mel.max():.4g}] ({scale.evidence})"
     name = f" = {scale.name}" if scale.name else ""
     severity: Severity = "ok"
-    if fit.refused or scale.probability == 0:
+    if fit.refused:
         severity = "problem"
-    elif fit.other_scale:
+    elif fit.other_scale or scale.probability == 0:
         severity = "note"
     advice = None
     if fit.refused and not fit.normalisation:

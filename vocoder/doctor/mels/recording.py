@@ -104,6 +104,13 @@ def _matches(
     for name, spec in _distinct(bands, specs):
         yield from comparison.match(name, spec)
     best = sorted(tried, key=lambda match: match.rank)
+    if (
+        best and best[0].exact
+    ):  # a line for each band: of statistics, or of filters of other heights
+        norm = "none" if best[0].spec.norm == "slaney" else "slaney"
+        varied = dataclasses.replace(best[0].spec, norm=norm)
+        yield from comparison.match(best[0].preset, varied, changed_from=best[0].spec)
+        return
     for near in best[:2]:
         for coefficient in _PREEMPHASIS:
             yield from comparison.match(near.preset, near.spec, preemphasis=coefficient)
@@ -262,8 +269,9 @@ def _line(theirs: Tensor, ours: Tensor) -> tuple[float, float, bool, float, floa
     single = _deviations(torch.cat([deviations for *_, deviations in found]))
     if single[0] > min(0.3 * whole[0], 0.05):
         return slope, offset, False, *whole
-    slopes, offsets = ([each[i] for each in found] for i in (0, 1))
-    return sum(slopes) / len(found), sum(offsets) / len(found), True, *single
+    mean_slope = sum(slope for slope, _, _ in found) / len(found)
+    mean_offset = sum(offset for _, offset, _ in found) / len(found)
+    return mean_slope, mean_offset, True, *single
 
 
 def _band_line(theirs: Tensor, ours: Tensor) -> tuple[float, float, Tensor] | None:

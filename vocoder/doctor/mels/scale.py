@@ -41,6 +41,11 @@ def scale_by_values(mel: Tensor, spec: MelSpec) -> MelScale:
         share = (mel <= mel.min() + 1e-4).float().mean().item()
         evidence = f"{percent(share)} of the values are {mel.min():.4g}, the rest far above"
         return MelScale("logarithms of logarithms", None, mel, evidence, 0.99)
+    lowest = (mel <= mel.min() + 1e-5).float().mean().item()
+    if lowest > 0.97:
+        title = "silence, or logarithms of logarithms of a quiet recording"
+        evidence = f"{percent(lowest)} of the values are {mel.min():.4g}"
+        return MelScale(title, own_normalisation(spec), mel, evidence, 1.0)
     ranked = rank_readings(mel, spec)
     best = ranked[0]
     if best.score < _ODD:

@@ -74,7 +74,10 @@ def concluded(
     """
     if prediction is not None and _unrelated(prediction):
         return _of_strangers(prediction.timing, copy)
-    theirs = [*_settings(prediction, values, refused), *(_predicted(prediction) if prediction else ())]
+    theirs = [
+        *_settings(prediction, values, refused),
+        *(_predicted(prediction) if prediction else ()),
+    ]
     ours = [*_copied(copy), *(_strays(copy, prediction, theirs) if prediction else ())]
     acoustic, vocoder = ([f for f in each if f.severity == "problem"] for each in (theirs, ours))
     guilty: Guilty = "neither"
@@ -150,7 +153,9 @@ def _settings(
         advice = "vocoder doctor with the mel alone says what it is and how to convert it"
         yield Finding("mel settings", refused, "problem", advice)
     if values is not None:
-        yield Finding("values", values.explanation.partition(":")[0], "problem", values_advice(values))
+        yield Finding(
+            "values", values.explanation.partition(":")[0], "problem", values_advice(values)
+        )
     if prediction is not None and prediction.settings is not None:
         advice = "make the mel with the vocoder's settings, or take a vocoder for these"
         yield Finding("mel settings", prediction.settings.words, "problem", advice)

@@ -228,7 +228,9 @@ def _of_frames(given: Tensor, aligned: Tensor, own: Tensor, timing: Timing) -> I
         yield Difference(
             "dropouts", f"{lost:.0%} of the frames with sound are silent".replace("%", " %"), True
         )
-    sounding = given[:, int(timing.index[timing.active].min()) : int(timing.index[timing.active].max()) + 1]
+    sounding = given[
+        :, int(timing.index[timing.active].min()) : int(timing.index[timing.active].max()) + 1
+    ]
     held = _held(sounding)
     if held > _held(own[:, timing.active]) + 0.1:
         words = f"{held:.0%} of the frames repeat the one before".replace("%", " %")

@@ -178,9 +178,7 @@ class _Line(NamedTuple):
     straight: bool
 
 
-def _fitted(
-    delay: Tensor, place: Tensor, span: tuple[int, int], *, share: float = 0.9
-) -> _Line:
+def _fitted(delay: Tensor, place: Tensor, span: tuple[int, int], *, share: float = 0.9) -> _Line:
     """The line through the delays of a span of frames, and whether a share of them lies on it."""
     x, y = (each[span[0] : span[1] + 1] for each in (place, delay))
     slope = _slope(x, y)

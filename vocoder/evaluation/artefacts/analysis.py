@@ -25,7 +25,7 @@ from vocoder.dsp.stft import pad_reflect, padding_amounts
 
 SILENCE = 1e-12  # power that stands for digital silence, -120 dB
 _PAUSE_DB = 25.0  # by which the mean of a pause's levels lies below that of loud frames
-_SHORTEST_PAUSE = 0.12  # seconds
+_SHORTEST_PAUSE = 0.15  # seconds
 _VOICE_TOP = 1500.0  # Hz; a hum of the voice has nothing above
 _PITCH_HZ = (65.0, 1100.0)
 _PITCH_TOP = 4000.0  # above, harmonics are noisy and blur the peak
@@ -116,7 +116,7 @@ class Analysis:
         shortest = round(_SHORTEST_PAUSE / self.frame_seconds)
         # The windows of the outer frames reach into what surrounds the pause.
         inner = [(first + 2, last - 2) for first, last in runs(quiet, shortest)]
-        return [(first, last) for first, last in inner if last - first >= 4]
+        return [(first, last) for first, last in inner if last > first]
 
     @cached_property
     def pitch(self) -> HeldPitch:

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from vocoder.evaluation.artefacts.analysis import Pair
@@ -38,6 +38,8 @@ class Detector:
     """Artefacts of the pair's estimate, in order of time."""
     remedy: str
     """What to look at in training when it fires."""
+    picture: Literal["spectrum", "pitch", "waveform"] = "spectrum"
+    """What shows the artefact."""
     needs_reference: bool = False
     """Whether it finds nothing without a reference."""
 

@@ -56,33 +56,39 @@ DETECTORS: dict[str, Detector] = {
     "clicks": Detector(
         label="clicks",
         find=find_clicks,
+        picture="waveform",
         remedy="synthesise in one piece or stream; look for clicks in the training data",
     ),
     "dropouts": Detector(
         label="dropouts",
         find=find_dropouts,
+        picture="waveform",
         remedy="look at the mel there: if it has the gap, the acoustic model is at fault; train on "
         "longer crops",
     ),
     "pitch_steps": Detector(
         label="pitch steps",
         find=find_pitch_steps,
+        picture="pitch",
         remedy="give the generator F0 (a source-filter network); train on held notes",
     ),
     "tremor": Detector(
         label="tremor",
         find=find_tremor,
+        picture="pitch",
         remedy="give the generator F0 (a source-filter network); train on held notes and longer "
         "crops",
     ),
     "dc": Detector(
         label="DC",
         find=find_dc,
+        picture="waveform",
         remedy="remove DC from the training data; train without bias in the last layer",
     ),
     "clipping": Detector(
         label="clipping",
         find=find_clipping,
+        picture="waveform",
         remedy="train at a lower level, or normalise the mel's gain; write float files",
     ),
     "level": Detector(
@@ -122,9 +128,9 @@ def detect(
             images are looked for at the usual ones.
         hop_length: Samples in a frame of the generator; without it the usual ones are tried.
     """
-    _check(estimate, sample_rate, "audio")
+    check(estimate, sample_rate, "audio")
     if reference is not None:
-        _check(reference, sample_rate, "reference")
+        check(reference, sample_rate, "reference")
         if len(reference) != len(estimate):
             raise AudioError(
                 f"{len(estimate)} samples cannot be compared with a reference of "
@@ -140,8 +146,8 @@ def detect(
     return sorted(found, key=lambda artefact: (artefact.begin, artefact.end))
 
 
-def _check(audio: Tensor, sample_rate: int, name: str) -> None:
-    """Raise AudioError unless the audio can be examined."""
+def check(audio: Tensor, sample_rate: int, name: str) -> None:
+    """Raise AudioError unless the audio can be examined; `name` says which it is."""
     if audio.ndim != 1:
         raise AudioError(f"the {name} must be mono [T], not of shape {list(audio.shape)}")
     if sample_rate < _LOWEST_RATE:

@@ -23,7 +23,8 @@ def loudness(audio: Tensor, sample_rate: int) -> float:
     columns = audio.detach().cpu().double()[:5].T.numpy()
     if not columns.any():
         return -math.inf
-    block = min(_BLOCK_SECONDS, len(columns) / sample_rate)
+    # Half a sample less: the quotient, multiplied by the rate, may round to more than there is.
+    block = min(_BLOCK_SECONDS, (len(columns) - 0.5) / sample_rate)
     return float(Meter(sample_rate, block_size=block).integrated_loudness(columns))
 
 

@@ -72,6 +72,7 @@ def write_report(
         rows=tables.all_rows(evaluation, metrics, anchors),
         legends=legends(),
         measured=_measured(),
+        detectors=tables.detector_facts(evaluation),
         versions=next(iter(evaluation.reports.values())).versions,
         overview=_overview(evaluation, metrics, anchors),
     )

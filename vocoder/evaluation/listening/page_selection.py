@@ -37,15 +37,14 @@ def worst_and_sample(names: list[str], most: int) -> list[str]:
     """At most `most` of names in order: half from the beginning, half evenly from the rest.
 
     >>> worst_and_sample(["a", "b", "c", "d", "e", "f", "g"], 4)
-    ['a', 'b', 'c', 'f']
+    ['a', 'b', 'd', 'f']
     """
     if len(names) <= most:
         return names
     head = -(-most // 2)
     rest, count = names[head:], most - head
-    return names[:head] + [
-        rest[i * len(rest) // count + len(rest) // count // 4] for i in range(count)
-    ]
+    # The middles of equal parts of the rest.
+    return names[:head] + [rest[(2 * i + 1) * len(rest) // (2 * count)] for i in range(count)]
 
 
 def _ranks(scores: Mapping[str, float], *, lower: bool) -> dict[str, float]:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from vocoder.evaluation.artefacts.catalogue import DETECTORS
 from vocoder.evaluation.comparison import Evaluation
 from vocoder.evaluation.metrics.catalogue import METRICS
 from vocoder.evaluation.report import FileScore, Report
@@ -25,7 +26,7 @@ def metric_facts(evaluation: Evaluation) -> list[dict[str, Any]]:
             "better": facts["better"],
             "decimals": METRICS[name].decimals if name in METRICS else 3,
             "facts": "; ".join(f"{k}: {v}" for k, v in facts.items() if v and k != "definition"),
-            "definition": facts["definition"],
+            "definition": _paragraphs(facts["definition"]),
         }
         for name, facts in evaluation.metrics.items()
     ]
@@ -79,22 +80,36 @@ def notes(evaluation: Evaluation) -> list[str]:
     """What the reader must know beside the means, a sentence each."""
     found = []
     for system, report in evaluation.reports.items():
-        gaps, files = report.gaps, len(report.files)
-        if gaps:
-            name, gap = max(gaps.items(), key=lambda item: abs(item[1]))
-            word = "lacks" if gap > 0 else "exceeds its reference by"
-            found.append(
-                f"{system}: {len(gaps)} of {files} files differ in length from their references by "
-                f"more than a window; {name} {word} {100 * abs(gap):.1f} %."
-            )
+        files = _files(len(report.files))
+        found += [f"{system}: {each}." for each in (*_lengths(report), *_late(report))]
         skipped = Counter((m, r) for file in report.files for m, r in file.skipped.items())
         for (metric, reason), count in skipped.most_common():
             label = METRICS[metric].label if metric in METRICS else metric
-            found.append(f"{system}: {label} has no score for {count} of {files} files: {reason}.")
+            found.append(f"{system}: {label} has no score for {count} of {files}: {reason}.")
         if report.unscored:
-            count = len(report.unscored)
-            found.append(f"{system}: {count} files could not be compared, as listed below.")
+            count = _files(len(report.unscored))
+            found.append(f"{system}: {count} could not be compared, as listed below.")
     return found
+
+
+def detector_facts(evaluation: Evaluation) -> list[dict[str, Any]]:
+    """Label, definition and remedy of every detector that found something."""
+    names = {name for report in evaluation.reports.values() for name in report.artefacts}
+    return [
+        {
+            "name": name,
+            "label": each.label,
+            "definition": _paragraphs(each.definition),
+            "remedy": each.remedy,
+        }
+        for name, each in DETECTORS.items()
+        if name in names
+    ]
+
+
+def detector_label(name: str) -> str:
+    """What the page calls a detector."""
+    return DETECTORS[name].label if name in DETECTORS else name
 
 
 def unscored_rows(evaluation: Evaluation) -> list[dict[str, str]]:
@@ -150,6 +165,41 @@ def delay_ms(score: FileScore) -> float:
     return 1000.0 * score.alignment.delay / score.sample_rate
 
 
+def _paragraphs(definition: str) -> list[str]:
+    """The paragraphs of a docstring for a reader: without shapes and the marks of code."""
+    paragraphs = [" ".join(each.split()) for each in definition.replace("`", "").split("\n\n")]
+    return [each for each in paragraphs if not each.startswith("Shape:")]
+
+
+def _lengths(report: Report) -> list[str]:
+    """A sentence on files of another length than their references, if there are any."""
+    if not report.gaps:
+        return []
+    name, gap = max(report.gaps.items(), key=lambda item: abs(item[1]))
+    word = "lacks" if gap > 0 else "exceeds its reference by"
+    return [
+        f"{len(report.gaps)} of {_files(len(report.files))} differ in length from their references "
+        f"by more than a window, which no score counts; {name} {word} {100 * abs(gap):.1f} %"
+    ]
+
+
+def _late(report: Report) -> list[str]:
+    """A sentence on delays, if there are any."""
+    late = [score for score in report.files if score.alignment.delay]
+    if not late:
+        return []
+    most = max(late, key=lambda score: abs(delay_ms(score)))
+    done = "removed before scoring" if most.alignment.removed else "not removed"
+    return [
+        f"{len(late)} of {_files(len(report.files))} are delayed, by up to "
+        f"{signed(delay_ms(most), 2)} ms ({most.name}), which was {done}"
+    ]
+
+
+def _files(count: int) -> str:
+    return f"{count} file" if count == 1 else f"{count} files"
+
+
 def _best(reports: Any, metric: dict[str, Any]) -> set[str]:
     """Systems of the best mean, as far as the decimals tell; none where there is one system."""
     means = {
@@ -196,7 +246,7 @@ def _counts(each: Sequence[Report]) -> list[dict[str, Any]]:
     }
     detectors = sorted({a["detector"] for r in each for f in r.files for a in f.artefacts})
     for detector in detectors:
-        rows[f"artefacts: {detector}"] = [_found(r, detector) for r in each]
+        rows[f"artefacts: {detector_label(detector)}"] = [_found(r, detector) for r in each]
     speeds = [[f.speed for f in r.files if f.speed is not None] for r in each]
     if any(speeds):
         rows["speed, times real time"] = [
@@ -227,10 +277,10 @@ def _delays(report: Report) -> dict[str, str]:
     delays = [delay_ms(score) for score in report.files]
     if not delays:
         return _count("–")
-    largest = f"largest {signed(max(delays, key=abs), 2)}"
-    return _count(signed(statistics.median(delays), 2), largest)
+    largest = signed(max(delays, key=abs), 2)
+    return _count(signed(statistics.median(delays), 2), f"largest {largest}" if any(delays) else "")
 
 
 def _found(report: Report, detector: str) -> dict[str, str]:
     files = [sum(a["detector"] == detector for a in f.artefacts) for f in report.files]
-    return _count(sum(files), f"in {sum(map(bool, files))} files" if any(files) else "")
+    return _count(sum(files), f"in {_files(sum(map(bool, files)))}" if any(files) else "")

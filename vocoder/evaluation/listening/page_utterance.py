@@ -152,5 +152,5 @@ def _artefact(artefact: Mapping[str, Any], system: str, version: int) -> dict[st
         "version": version,
         "begin": round(artefact["begin"], 3),
         "time": f"{artefact['begin']:.2f}–{artefact['end']:.2f} s",
-        "words": f"{artefact['detector']}: {artefact['words']}",
+        "words": f"{tables.detector_label(artefact['detector'])}: {artefact['words']}",
     }

@@ -68,9 +68,7 @@ def _windowed(length: int, begin: int, end: int, ramp: int) -> Tensor:
 
 def _warped(signal: Analysis, ratio: Tensor) -> Tensor:
     """Read the recording at another speed at each sample, and go back to its own time. [T]."""
-    fine = torch.from_numpy(
-        resample_soxr(signal.audio[None].numpy(), signal.sample_rate, 4 * signal.sample_rate)
-    )[0]
+    fine = resample_soxr(signal.audio, signal.sample_rate, 4 * signal.sample_rate)
     position = ratio.double().cumsum(0) - float(ratio[0])
     place = (4.0 * position).clamp(0.0, len(fine) - 2.0)
     below = place.long()
@@ -140,6 +138,8 @@ def shelf(signal: Analysis, level: float, rng: torch.Generator) -> Tensor | None
     """Everything above half of Nyquist (at least 5 kHz) changed by `level` dB."""
     cutoff = max(5000.0, signal.sample_rate / 4)
     band = _highpass(signal.audio, cutoff, signal.sample_rate)
+    if _rms(band) < _amplitude(-75.0):  # nothing is there
+        return None
     return signal.audio + (_amplitude(level) - 1.0) * band
 
 
@@ -274,7 +274,7 @@ PLANTED = (
     Planted(
         detector="clicks",
         what="impulse, dB above the recording's level",
-        levels=(-10, 0, 5, 10, 15, 20),
+        levels=(-10, 0, 5, 10, 15, 20, 25, 30),
         plant=click,
     ),
     Planted(

@@ -1,6 +1,7 @@
 """Clipping: flat tops of the waveform, and samples above full scale."""
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.evaluation.artefacts.analysis import Analysis, Pair, runs
@@ -9,7 +10,8 @@ from vocoder.evaluation.artefacts.artefact import Artefact
 _FLAT = 3  # samples
 _TOP = 0.98  # of the peak
 _SAME = 5e-5  # between neighbours: a step of 16 bits is 3e-5
-_LOWEST_PEAK = 0.1
+_CORNER = 1.5e-4  # beside a flat top; the tops of low tones are flat, too, but round
+_LOWEST_PEAK = 0.02
 _PLACES = 2
 _OVER = 1.0001
 
@@ -18,7 +20,7 @@ def find_clipping(pair: Pair) -> list[Artefact]:
     """Flat tops, three samples or longer, in two places or more, and samples above full scale.
 
     A flat top is within 2 % of the recording's peak, and its samples differ by less than two steps
-    of 16 bits. There must be twice as many as in the reference. The level is the share of such
+    of 16 bits, and the waveform bends sharply beside it. There must be twice as many as in the reference. The level is the share of such
     samples in per cent; above full scale, the peak in dBFS.
     """
     estimate = pair.estimate
@@ -45,9 +47,14 @@ def _flat_tops(signal: Analysis) -> tuple[list[tuple[int, int]], Tensor]:
     high = audio.abs() > _TOP * peak
     if peak < _LOWEST_PEAK or int(high.sum()) < _PLACES * _FLAT:
         return [], torch.zeros_like(high)
-    same = audio.diff().abs() < _SAME
-    joined = high[1:] & high[:-1] & same
-    places = [(first, last + 1) for first, last in runs(joined, _FLAT - 1)]
+    steps = audio.diff().abs()
+    corner = F.pad(steps, (1, 1)) > _CORNER
+    joined = high[1:] & high[:-1] & (steps < _SAME)
+    places = [
+        (first, last + 1)
+        for first, last in runs(joined, _FLAT - 1)
+        if bool(corner[first] | corner[last + 1])
+    ]
     flat = torch.zeros_like(high)
     for first, last in places:
         flat[first:last] = True

@@ -78,8 +78,10 @@ def _coherence(signal: Analysis, hop: int) -> Tensor:
     """Coherence of each multiple of the frame rate in each piece. Shape: [S, hop // 2 - 1]."""
     rate = signal.sample_rate
     steps = F.pad(signal.audio.diff(), (1, 0))
-    width = 2 * round(_LEVELLING * rate / 2) + 1
-    energy = F.avg_pool1d(steps.square()[None], width, 1, width // 2, count_include_pad=False)[0]
+    width = round(_LEVELLING * rate / 2)
+    sums = F.pad(steps.double().square().cumsum(0), (width + 1, width), mode="constant")
+    sums[-width:] = sums[-width - 1]
+    energy = ((sums[2 * width + 1 :] - sums[: -2 * width - 1]) / (2 * width + 1)).float()
     even = steps / energy.sqrt().clamp_min(1e-6)
     count = max(1, round(_SECONDS * rate / hop))
     frames = even[: len(even) // hop * hop].view(-1, hop)

@@ -15,8 +15,10 @@ _LOWEST_HZ = 1000.0  # of a mirror; lower ones lie within the harmonics of voice
 _STRUCTURE = 6  # bins on each side over which the envelope is averaged
 _CLIP = 12.0  # dB; a few strong tones shall not decide
 _NEARBY = 60  # bins on each side of a mirror where no other place may be as symmetric
-_OUT_OF = 5.0  # standard deviations of the places nearby
 _SYMMETRY = 0.06
+_MARGIN = 0.02
+_SILENT_SHARE = 1e-4  # of the energy; a side with less has no structure
+_OVER_REFERENCE = 0.04
 _QUIET = -95.0  # dBFS; below is rounding
 
 
@@ -27,8 +29,8 @@ def find_imaging(pair: Pair) -> list[Artefact]:
     does not filter repeats its input's spectrum mirrored about multiples of half its input's rate.
     The symmetry about a frequency is the correlation of the fine structure (levels in dB less their
     mean over 6 bins on each side, at most ±12 dB) on both sides of it, over the whole recording. It
-    must be 0.06 or more, five standard deviations above that about other frequencies within 60
-    bins, and above all of them; with a reference, also above the reference's by 0.04.
+    must be 0.06 or more, above that about all other frequencies within 60 bins by 0.02, and with a
+    reference, above the reference's by 0.04.
 
     One artefact for each mirror. The level in dB is that of the image relative to its source.
     """
@@ -40,7 +42,7 @@ def find_imaging(pair: Pair) -> list[Artefact]:
         if not _stands_out(symmetry, place):
             continue
         own = float(_symmetry(pair.reference)[place]) if pair.reference is not None else 0.0
-        if float(symmetry[place]) < own + 0.04:
+        if float(symmetry[place]) < own + _OVER_REFERENCE:
             continue
         reach = min(hz, estimate.sample_rate / 2 - hz)
         level = _image_level(estimate, place)
@@ -92,7 +94,9 @@ def _symmetry(signal: Analysis) -> Tensor:
     middle = place // 2
     below = energy[middle + 1] - energy[low]
     above = energy[high + 1] - energy[(place + 1) // 2]
-    return products / (2.0 * (below * above).sqrt().clamp_min(1e-6))
+    return products / (
+        2.0 * (below * above).sqrt().clamp_min(_SILENT_SHARE * float(energy[-1]) + 1e-6)
+    )
 
 
 def _stands_out(symmetry: Tensor, place: int) -> bool:
@@ -103,8 +107,7 @@ def _stands_out(symmetry: Tensor, place: int) -> bool:
         symmetry[place + 5 : place + 2 * _NEARBY],
     ]
     others = torch.cat(beside)
-    clear = value > others.mean() + _OUT_OF * others.std()
-    return bool(clear & (value > others.max()) & (value > _SYMMETRY))
+    return bool(value > others.max() + _MARGIN) and bool(value > _SYMMETRY)
 
 
 def _image_level(signal: Analysis, place: int) -> float:

@@ -7,17 +7,17 @@ from vocoder.evaluation.artefacts.analysis import Analysis, Pair, decibels, smoo
 from vocoder.evaluation.artefacts.artefact import Artefact
 
 _GAIN = 2.0  # dB
-_DRIFT = 4.0  # dB
+_DRIFT = 3.0  # dB
 _AROUND = 0.8  # seconds
 _LOUD = 20.0  # dB below loud frames: what is quieter does not set the level
 
 
 def find_level(pair: Pair) -> list[Artefact]:
-    """A level 2 dB off the reference's over the recording, or one that changes by 4 dB in it.
+    """A level 2 dB off the reference's over the recording, or one that changes by 3 dB in it.
 
     The difference is that of the energies of 0.8 s in dB, where the reference is within 20 dB of
-    its loudest. The level is the median of the difference, of a change its range between the
-    20th and the 80th of a hundred equal parts.
+    its loudest. The level is the median of the difference, of a change the range of nine tenths
+    of it.
     """
     if pair.reference is None:
         return []
@@ -33,7 +33,7 @@ def find_level(pair: Pair) -> list[Artefact]:
         words = f"{abs(gain):.1f} dB {'louder' if gain > 0 else 'quieter'} than the reference"
         found.append(_artefact(estimate, gain, words))
     if estimate.seconds >= 2.0 * _AROUND:
-        low, high = (float(torch.quantile(difference, q)) for q in (0.1, 0.9))
+        low, high = (float(torch.quantile(difference, q)) for q in (0.05, 0.95))
         if high - low >= _DRIFT:
             words = f"the level against the reference changes by {high - low:.1f} dB"
             found.append(_artefact(estimate, high - low, words))

@@ -10,7 +10,7 @@ _LOWEST_LEVEL = -75.0  # dBFS
 def find_noise_floor(pair: Pair) -> list[Artefact]:
     """Pauses of the reference in which the estimate is 6 dB louder and above -75 dBFS.
 
-    A pause is 0.12 s or longer and 25 dB below the loud frames. The median level of its frames is
+    A pause is 0.15 s or longer and 25 dB below the loud frames. The median level of its frames is
     compared, above 50 Hz. One artefact for each pause; the level is that of the estimate in dBFS.
     """
     if pair.reference is None:

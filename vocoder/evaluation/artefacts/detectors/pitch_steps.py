@@ -122,7 +122,7 @@ def _alone(estimate: Analysis) -> list[tuple[int, int, float]]:
         inside = cents[first:last]
         before, after = cents[begin:first].median(), cents[last:end].median()
         periodic = estimate.pitch.strength[first:last] > _PERIODIC
-        away = (inside - before).abs() > _BARE_STEP
-        if bool((before - after).abs() < _STEP / 2) and bool(periodic.all()) and away.sum() >= 2:
+        away = periodic & ((inside - before).abs() > _BARE_STEP)
+        if bool((before - after).abs() < _STEP) and int(away.sum()) >= _SHORTEST:
             steps.append((first, last, float((inside - before)[away].median())))
     return steps

@@ -9,7 +9,7 @@ from torch import Tensor
 from vocoder.evaluation.artefacts.analysis import Pair, decibels, hertz
 from vocoder.evaluation.artefacts.artefact import Artefact
 
-_OUT_OF = 18.0  # dB above the mean of the surroundings; noise reaches 12 in a short pause
+_OUT_OF = 20.0  # dB above the mean of the surroundings; noise reaches 12 in a short pause
 _LOWEST_LEVEL = -85.0  # dBFS; below, nobody hears it beside speech
 _UNSTEADY = 8.0  # dB between parts of a pause; the tails of reverberation fall faster
 _OVER_REFERENCE = 10.0  # dB
@@ -27,9 +27,9 @@ class _Line:
 
 
 def find_tones(pair: Pair) -> list[Artefact]:
-    """Steady tones in pauses, 18 dB or more above their surroundings and above -85 dBFS.
+    """Steady tones in pauses, 20 dB or more above their surroundings and above -85 dBFS.
 
-    A pause is 0.12 s or longer and 25 dB below the loud frames, in the reference where there is
+    A pause is 0.15 s or longer and 25 dB below the loud frames, in the reference where there is
     one. Surroundings are 16 bins of the spectrum on each side. A tone is within 8 dB equally strong
     in the three thirds of a pause. What the reference has less than 10 dB below is its own. Without
     a reference, tones within 3 Hz of a multiple of 50 or 60 Hz, up to 1 kHz, count as mains hum,

@@ -9,13 +9,13 @@ from vocoder.evaluation.artefacts.detectors.pitch_steps import held_notes
 
 _SHORTEST = 0.35  # seconds
 _VIBRATO = 0.125  # seconds: the period of the fastest vibrato
-_TREMOR = 6.0  # cents
+_TREMOR = 4.0  # cents
 _OVER_REFERENCE = 2.0  # times
 _BARE_TREMOR = 25.0  # cents, without a reference
 
 
 def find_tremor(pair: Pair) -> list[Artefact]:
-    """Held notes whose F0 fluctuates by 6 cents or more, faster than 8 Hz.
+    """Held notes whose F0 fluctuates by 4 cents or more, faster than 8 Hz.
 
     A held note is that of the pitch steps, 0.35 s or longer, in the reference where there is one;
     the fluctuation is the standard deviation in cents of F0 less its mean over 125 ms, the period
