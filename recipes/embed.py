@@ -9,15 +9,15 @@ from typing import Any
 import torch
 
 from vocoder.checkpoint import load_model, save_model
-from vocoder.evaluation.report import Report
+from vocoder.evaluation.comparison import Evaluation
 
 HERE = Path(__file__).parent
 ASSETS = HERE.parent / "vocoder" / "assets"
 
 
 def summary(path: str) -> dict[str, Any]:
-    """The mean of each metric in a saved report."""
-    report = Report.load(Path(path))
+    """The mean of each metric in the saved evaluation of one system."""
+    (report,) = Evaluation.load(Path(path)).reports.values()
     return {name: round(value.mean, 4) for name, value in report.summary.items()}
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="of the built-in model, and of its recipe")
     parser.add_argument("model", type=Path, help="directory of the trained model")
-    parser.add_argument("--scores", action="append", default=[], metavar="SET=REPORT.json")
+    parser.add_argument("--scores", action="append", default=[], metavar="SET=SCORES.json")
     arguments = parser.parse_args()
     generator, config = load_model(arguments.model)
     settings = config.training["config"]

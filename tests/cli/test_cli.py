@@ -17,9 +17,10 @@ from safetensors.torch import load_file, save_file
 import vocoder
 from vocoder.build import build
 from vocoder.checkpoint import ALIASES, ModelConfig, save_model
-from vocoder.cli.describe import builtin_table, describe
+from vocoder.cli.describe import builtin_table
 from vocoder.data.manifest import read_manifest
 from vocoder.features.mel import MelSpec
+from vocoder.inference.description import describe
 from vocoder.io.audio import probe, read_audio, write_audio
 from vocoder.io.mel_file import read_mel, write_mel
 

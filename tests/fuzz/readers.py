@@ -15,7 +15,6 @@ from tests.fuzz import networks, seeds
 from tests.fuzz.seeds import Files
 from vocoder.build import build
 from vocoder.checkpoint import load_start
-from vocoder.cli.describe import describe
 from vocoder.cli.pipe import PcmWriter, read_f32, read_npy, run
 from vocoder.data.audit import audit
 from vocoder.data.manifest import read_manifest, target_clips
@@ -23,6 +22,7 @@ from vocoder.errors import VocoderError
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.features.mel_conversion import layout
 from vocoder.importers.importer import import_checkpoint
+from vocoder.inference.description import describe
 from vocoder.inference.vocoder import Vocoder, griffin_lim
 from vocoder.io.audio import probe, read_audio, read_blocks
 from vocoder.io.mel_file import read_mel, read_spec

@@ -24,7 +24,7 @@ from vocoder.cli.commands import (
     streaming,
     training,
 )
-from vocoder.cli.commands.bench import busy, data, infer, precision, streams, train
+from vocoder.cli.commands.bench import artefacts, busy, data, infer, precision, streams, train
 from vocoder.cli.examples import examples
 from vocoder.errors import ConfigError, VocoderError
 from vocoder.io.upgrade import FLAGS
@@ -268,6 +268,13 @@ benches.command(
         "OMP_WAIT_POLICY=ACTIVE vocoder bench busy --threads 2",
     )
 )(busy.busy)
+benches.command(
+    epilog=examples(
+        "vocoder bench artefacts speech/ singing/ music/",
+        "vocoder bench artefacts speech/ --count 20 --planted 10 --markdown",
+        "vocoder bench artefacts a.wav b.wav --pictures found/",
+    )
+)(artefacts.artefacts)
 benches.command(
     epilog=examples(
         "vocoder bench data manifest.csv",

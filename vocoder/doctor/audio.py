@@ -8,9 +8,10 @@ from torch import Tensor
 
 from vocoder.data.corpus.measure import EXCLUDING, Measurement, faults_of, measure
 from vocoder.doctor.examination import Examination, Finding, Severity
-from vocoder.doctor.recordings.samples import dc_offset, depth, edges, flat_tops, relation
-from vocoder.doctor.recordings.spectrum import Origin, holes, hum, origin, signal_to_noise
-from vocoder.errors import ConfigError
+from vocoder.doctor.recordings.samples import depth, edges, relation
+from vocoder.doctor.recordings.spectrum import Origin, holes, hum, origin, quiet_frames
+from vocoder.errors import AudioError, ConfigError
+from vocoder.evaluation.artefacts.catalogue import DETECTORS, detect
 from vocoder.evaluation.listening.loudness import loudness
 from vocoder.io.audio import read_audio
 from vocoder.io.containers.opening import UnscaledAudioError, opened
@@ -18,7 +19,13 @@ from vocoder.io.containers.opening import UnscaledAudioError, opened
 _MIN_SECONDS = 0.3  # as `vocoder prepare`
 _SECONDS = 300  # of a long recording that are looked at in detail
 _BITS = {"PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32}
-_OFFSET, _GRAVE_OFFSET = 0.002, 0.02  # of full scale
+_CHECKED = 60  # seconds that are searched for artefacts
+_CLIPPED = "record with less gain: models learn the distortion. A declipper helps a little"
+_ARTEFACTS: dict[str, tuple[int, Severity, str]] = {
+    "clipping": (1, "problem", _CLIPPED),
+    "dc": (1, "problem", "high-pass the recording at 20 Hz, or subtract its mean"),
+    "clicks": (3, "note", "look for cuts, dropped buffers and mouth clicks there"),
+}
 _QUIET_LUFS = -36.0
 _LONG_SILENCE, _SILENT_SHARE = 1.0, 0.4  # seconds at an end; share of the recording
 _NOISY, _GRAVE_NOISY = 25.0, 15.0  # dB
@@ -44,7 +51,7 @@ def examine_audio(path: str | Path) -> Examination:
         *_of_prepare(measured, came_from),
         *_bandwidth(measured, came_from),
         *_levels(audio, measured),
-        *_clipping(audio, measured),
+        *_artefacts(audio, measured),
         *_noise(audio, rate),
         *_silence(audio, rate),
         *_channels(audio),
@@ -113,14 +120,14 @@ def _bandwidth(measured: Measurement, came_from: Origin | None) -> Iterator[Find
     nyquist = measured.sample_rate / 2
     words = f"content up to {measured.bandwidth_hz} Hz of {nyquist:.0f} Hz"
     if "low bandwidth" in faults_of(measured, _MIN_SECONDS):
-        where = f"; from {came_from.words}" if came_from and not came_from.lossy else ""
+        where = f"; {came_from.words}" if came_from and not came_from.lossy else ""
         advice = (
             f"find the original, or train at {_rate_for(measured.bandwidth_hz)} Hz; a model that "
             "learns from it will be as dull. vocoder extend adds the missing band"
         )
         yield Finding("bandwidth", words + where, "problem", advice)
-    elif came_from is not None and not came_from.lossy:
-        yield Finding("bandwidth", f"{words}; from {came_from.words}", "note")
+    elif came_from is not None and came_from.resampled:
+        yield Finding("bandwidth", f"{words}; {came_from.words}", "note")
     else:
         yield Finding("bandwidth", words)
     if came_from is not None and came_from.lossy:
@@ -148,29 +155,24 @@ def _levels(audio: Tensor, measured: Measurement) -> Iterator[Finding]:
         yield Finding("level", words, "note", "quiet: scale recordings of one voice alike")
     else:
         yield Finding("level", words)
-    offset = dc_offset(audio)
-    if abs(offset) > _OFFSET:
-        yield Finding(
-            "DC offset",
-            f"{offset:+.4f} of full scale ({20.0 * math.log10(abs(offset)):.0f} dBFS)",
-            "problem" if abs(offset) > _GRAVE_OFFSET else "note",
-            "high-pass the recording at 20 Hz, or subtract its mean",
-        )
 
 
-def _clipping(audio: Tensor, measured: Measurement) -> Iterator[Finding]:
-    tops = flat_tops(audio, measured.sample_rate)
-    advice = "record with less gain; models learn the distortion. A declipper helps a little"
-    if "clipped" in faults_of(measured, _MIN_SECONDS):
-        where = _places(tops.seconds) if tops else ""
-        words = f"{measured.clipped_runs} runs of full-scale samples{where}"
-        yield Finding("clipping", words, "problem", advice)
-    elif tops is not None:
-        words = (
-            f"{tops.count} flat tops at {20.0 * math.log10(tops.level):.1f} dBFS"
-            f"{_places(tops.seconds)}: clipped, then made quieter"
-        )
-        yield Finding("clipping", words, "problem", advice)
+def _artefacts(audio: Tensor, measured: Measurement) -> Iterator[Finding]:
+    """Clipping, offset and clicks, of the loudest channel."""
+    channel = audio[audio.square().mean(-1).argmax(), : _CHECKED * measured.sample_rate]
+    try:
+        found = detect(channel, measured.sample_rate)
+    except AudioError:  # too short for detectors, which other findings say
+        return
+    full_scale = "clipped" in faults_of(measured, _MIN_SECONDS)
+    if full_scale:
+        words = f"{measured.clipped_runs} runs of full-scale samples"
+        yield Finding("clipping", words, "problem", _CLIPPED)
+    for name, (fewest, severity, advice) in _ARTEFACTS.items():
+        these = [each for each in found if each.detector == name]
+        if len(these) >= fewest and not (name == "clipping" and full_scale):
+            more = f" (and {len(these) - 1} more)" if len(these) > 1 else ""
+            yield Finding(DETECTORS[name].label, these[0].words + more, severity, advice)
 
 
 def _places(seconds: tuple[float, ...]) -> str:
@@ -179,13 +181,12 @@ def _places(seconds: tuple[float, ...]) -> str:
 
 def _noise(audio: Tensor, rate: int) -> Iterator[Finding]:
     channel = audio[audio.square().mean(-1).argmax()]
-    measured = signal_to_noise(channel, rate)
-    if measured is not None:
-        floor, ratio = measured
-        words = f"quietest frames at {floor:.0f} dBFS, {ratio:.0f} dB under the loudest"
+    quiet = quiet_frames(channel, rate)
+    if quiet is not None:
+        words = f"quietest frames at {quiet.level:.0f} dBFS, {quiet.below:.0f} dB under the loudest"
         severity: Severity = "ok"
-        if ratio < _NOISY:
-            severity = "problem" if ratio < _GRAVE_NOISY else "note"
+        if quiet.below < _NOISY and quiet.noisy:
+            severity = "problem" if quiet.below < _GRAVE_NOISY else "note"
         advice = "noise, room or music without pauses: for speech, denoise it or leave it out"
         yield Finding("noise", words, severity, advice if severity != "ok" else None)
     line = hum(channel, rate)
@@ -193,7 +194,7 @@ def _noise(audio: Tensor, rate: int) -> Iterator[Finding]:
         frequency, level, above = line
         yield Finding(
             "mains hum",
-            f"{frequency} Hz and harmonics at {level:.0f} dBFS, {above:.0f} dB above what is beside",
+            f"{frequency} Hz and harmonics at {level:.0f} dBFS, {above:.0f} dB above their sides",
             "problem" if level > -60.0 else "note",
             f"notch filters at multiples of {frequency} Hz, or a high-pass above it",
         )
@@ -211,7 +212,7 @@ def _silence(audio: Tensor, rate: int) -> Iterator[Finding]:
     if found.gaps:
         yield Finding(
             "digital silence",
-            f"{len(found.gaps)} gaps between sounds{_places(found.gaps)}: edited, gated or joined",
+            f"{len(found.gaps)} between sounds{_places(found.gaps)}: edited, gated or joined",
             "note",
             "models hear hard edges there: keep the room's own noise in pauses",
         )

@@ -22,7 +22,8 @@ _OCTAVE_COST = 0.01
 _JUMP_COST = 0.35  # in units of strength, per octave and 10 ms
 _SWITCH_COST = 0.14  # between voiced and unvoiced
 _LOWPASS_HZ = (2500.0, 4000.0)  # above, harmonics are noisy and blur the peak
-_LAG_RATE = 16000  # lags coarser than this miss the peak of a high f0, not that of its octave
+_HIGHEST_HZ = 600.0
+_LAGS_PER_PERIOD = 80 / 3  # coarser lags miss the peak of a high f0, not that of its octave
 
 
 class Pitch(NamedTuple):
@@ -49,7 +50,7 @@ def track_pitch(
     hop_length: int,
     padding: Padding = "same",
     f_min: float = 60.0,
-    f_max: float = 600.0,
+    f_max: float = _HIGHEST_HZ,
 ) -> Pitch:
     """Track the fundamental frequency of each signal on the frame grid of `stft`.
 
@@ -64,25 +65,60 @@ def track_pitch(
         f_max: Highest fundamental in Hz.
     """
     correlation, loudness = autocorrelation(
-        audio, sample_rate=sample_rate, hop_length=hop_length, padding=padding, f_min=f_min
+        audio,
+        sample_rate=sample_rate,
+        hop_length=hop_length,
+        padding=padding,
+        f_min=f_min,
+        f_max=f_max,
     )
-    bins = pitch_bins(f_min, f_max).to(audio.device)
-    lag_rate = sample_rate * lags_per_sample(sample_rate)
+    return best_pitch(
+        correlation,
+        loudness,
+        lag_rate=sample_rate * lags_per_sample(sample_rate, f_max),
+        hop_seconds=hop_length / sample_rate,
+        f_min=f_min,
+        f_max=f_max,
+    )
+
+
+def best_pitch(
+    correlation: Tensor,
+    loudness: Tensor,
+    *,
+    lag_rate: float,
+    hop_seconds: float,
+    f_min: float,
+    f_max: float,
+) -> Pitch:
+    """The pitch of frames whose autocorrelation is known, by the best path through all of them.
+
+    Shape: [B, F, L], [B, F] → f0, voiced: [B, F].
+
+    Args:
+        correlation: From `autocorrelation`.
+        loudness: From `autocorrelation`, the peak levels.
+        lag_rate: Lags per second.
+        hop_seconds: Time between frames.
+        f_min: Lowest fundamental in Hz.
+        f_max: Highest fundamental in Hz.
+    """
+    bins = pitch_bins(f_min, f_max).to(correlation.device)
     strength = _interpolate(correlation, lag_rate / bins)  # [B, F, P]
     voiced_score = strength + _OCTAVE_COST * torch.log2(bins / f_min)
     quiet = loudness / loudness.amax(-1, keepdim=True).clamp_min(1e-9) / _SILENCE_THRESHOLD
     unvoiced_score = _VOICING_THRESHOLD + (2.0 - quiet * (1 + _VOICING_THRESHOLD)).clamp_min(0.0)
     score = torch.cat([voiced_score, unvoiced_score[..., None]], dim=-1)
-    path = _best_path(score, _transition_cost(bins, hop_length / sample_rate))
+    path = _best_path(score, _transition_cost(bins, hop_seconds))
     voiced = path < len(bins)
     lag = _refine(correlation, lag_rate / bins[path.clamp_max(len(bins) - 1)])
     # Unvoiced frames carry the last voiced f0, so that f0 is continuous.
     return Pitch(_hold(lag_rate / lag, voiced, f_min), voiced)
 
 
-def lags_per_sample(sample_rate: int) -> int:
-    """Number of lags of `autocorrelation` per sample; 1 from 16 kHz up."""
-    return math.ceil(_LAG_RATE / sample_rate)
+def lags_per_sample(sample_rate: int, f_max: float = _HIGHEST_HZ) -> int:
+    """Number of lags of `autocorrelation` per sample; 1 from 16 kHz up for F0 up to 600 Hz."""
+    return math.ceil(round(_LAGS_PER_PERIOD * max(f_max, _HIGHEST_HZ)) / sample_rate)
 
 
 def autocorrelation(
@@ -92,6 +128,7 @@ def autocorrelation(
     hop_length: int,
     padding: Padding = "same",
     f_min: float = 60.0,
+    f_max: float = _HIGHEST_HZ,
 ) -> tuple[Tensor, Tensor]:
     """Normalised autocorrelation and peak level of frames three periods of `f_min` long.
 
@@ -106,6 +143,7 @@ def autocorrelation(
         hop_length: Samples between frames.
         padding: Position of the frames, see `vocoder.dsp.stft`.
         f_min: Lowest fundamental in Hz.
+        f_max: Highest fundamental in Hz, for which lags must be fine enough.
     """
     size = 2 * round(1.5 * sample_rate / f_min)
     left, right = padding_amounts(size, hop_length, padding)
@@ -119,7 +157,7 @@ def autocorrelation(
     hz = torch.linspace(0.0, sample_rate / 2, n_fft // 2 + 1, device=audio.device)
     low, high = _LOWPASS_HZ
     lowpass = 0.5 + 0.5 * torch.cos(math.pi * ((hz - low) / (high - low)).clamp(0.0, 1.0))
-    fine = lags_per_sample(sample_rate)
+    fine = lags_per_sample(sample_rate, f_max)
     lags = math.ceil(fine * sample_rate / f_min) + 6
     power = torch.fft.rfft(frames * window, n=n_fft).abs().square() * lowpass
     correlation = torch.fft.irfft(power, n=fine * n_fft)[..., :lags]

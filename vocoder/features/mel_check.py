@@ -28,7 +28,7 @@ from vocoder.features.mel_values.readings import (
 from vocoder.io.defaults import Float32OnCpu
 
 _FRAMES, _BLOCKS = 160, 4  # at most this many frames are looked at, in so many pieces
-_CLEAR = 6.0  # log odds of another reading from which a mel is refused
+_CLEAR = 5.5  # log odds of another reading from which a mel is refused
 _ODD = -14.0  # likelihood of a reading below which it is no better than any other
 _SILENCE = 8.0  # what the value of silence, three times or more, adds to the log odds
 _QUIETEST = math.log(1e-5)  # nepers; as the usual log floor, by which likelihoods were measured

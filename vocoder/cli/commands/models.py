@@ -20,7 +20,8 @@ def info(
     """
     from rich.console import Console
 
-    from vocoder.cli.describe import builtin_table, describe, describe_builtin, model_table
+    from vocoder.cli.describe import builtin_table, model_table
+    from vocoder.inference.description import describe, describe_builtin
 
     facts = describe(model) if model else describe_builtin()
     if as_json:
@@ -54,8 +55,9 @@ def import_(
     from rich.console import Console
 
     from vocoder.checkpoint import save_model
-    from vocoder.cli.describe import describe, model_table
+    from vocoder.cli.describe import model_table
     from vocoder.importers.importer import import_checkpoint
+    from vocoder.inference.description import describe
 
     imported = import_checkpoint(checkpoint, config=config, discriminators=discriminators)
     start = imported.start

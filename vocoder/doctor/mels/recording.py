@@ -107,8 +107,8 @@ def _matches(
     if (
         best and best[0].exact
     ):  # a line for each band: of statistics, or of filters of other heights
-        norm = "none" if best[0].spec.norm == "slaney" else "slaney"
-        varied = dataclasses.replace(best[0].spec, norm=norm)
+        slaney = best[0].spec.norm == "slaney"
+        varied = dataclasses.replace(best[0].spec, norm="none" if slaney else "slaney")
         yield from comparison.match(best[0].preset, varied, changed_from=best[0].spec)
         return
     for near in best[:2]:

@@ -9,6 +9,7 @@ from vocoder.doctor.pairs.differences import Difference, Kind
 from vocoder.doctor.pairs.settings import OtherSettings
 from vocoder.doctor.pairs.synthesis import LIMITS, PitchShift, Scored
 from vocoder.doctor.pairs.timing import Timing
+from vocoder.evaluation.artefacts.catalogue import DETECTORS
 from vocoder.evaluation.metrics.catalogue import METRICS
 from vocoder.features.mel_check import Diagnosis
 
@@ -34,6 +35,17 @@ _OF_ACOUSTIC_MODEL: Mapping[Kind, str] = {
     "timing": "shift one of both, or make training pairs with the same padding and trimming",
     "tempo": "compare hop lengths and sample rates; a duration model may also be slow or fast",
     "lost frames": "look for skipped or repeated phonemes (alignment), or chunks that are joined",
+}
+# Artefacts that a sound vocoder's copies do not have, and from how many on they count. What lies
+# above the mel's top, and the louder peaks of another phase, are no faults.
+_ARTEFACTS = {
+    "tones": 1,
+    "hop_lines": 1,
+    "imaging": 1,
+    "clicks": 2,
+    "noise_floor": 1,
+    "pitch_steps": 1,
+    "tremor": 1,
 }
 _OF_VOCODER = "train the vocoder further, on this voice and rate, or take another (vocoder info)"
 
@@ -197,6 +209,13 @@ def _copied(copy: Scored) -> Iterator[Finding]:
     for each in copy.differences:
         if each.grave:
             yield Finding(f"copy: {each.kind}", each.words, "problem", _OF_VOCODER)
+    for name, fewest in _ARTEFACTS.items():
+        found = [each for each in copy.artefacts if each.detector == name]
+        if len(found) >= fewest:
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            detector = DETECTORS[name]
+            label = f"copy: {detector.label}"
+            yield Finding(label, found[0].words + more, "problem", detector.remedy)
 
 
 def _strays(copy: Scored, prediction: Prediction, theirs: list[Finding]) -> Iterator[Finding]:

@@ -12,6 +12,8 @@ from vocoder.doctor.pairs.differences import Difference, differences
 from vocoder.doctor.pairs.timing import Timing
 from vocoder.dsp.pitch import Pitch, track_pitch
 from vocoder.errors import AudioError, ConfigError
+from vocoder.evaluation.artefacts.artefact import Artefact
+from vocoder.evaluation.artefacts.catalogue import detect
 from vocoder.evaluation.metrics.catalogue import METRICS
 from vocoder.features.mel import MelSpec
 from vocoder.features.mel_values.readings import stated_nepers
@@ -54,6 +56,7 @@ class Scored:
     """How its mel differs from the one that was vocoded."""
     deviation: float
     """Mean absolute difference of those two mels, in nepers."""
+    artefacts: tuple[Artefact, ...] = ()
 
     @property
     def words(self) -> str:
@@ -107,7 +110,8 @@ def scored(audio: Tensor, recording: Tensor, target: Tensor, vocoder: Vocoder) -
     made, target = made[:, :frames], target[:, :frames]
     found = differences(made, target, Timing.identity(target), spec)
     deviation = float((made - target).abs().mean())
-    return Scored(audio, scores, skipped, tuple(found), deviation)
+    artefacts = detect(audio, rate, recording, hop_length=spec.hop_length)
+    return Scored(audio, scores, skipped, tuple(found), deviation, tuple(artefacts))
 
 
 def nepers(mel: Tensor, spec: MelSpec) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the samples of a recording tell: clipping, offset, silence, bit depth, channels, cuts."""
+"""What the samples of a recording tell: silence, bit depth, channels, cuts."""
 
 import math
 from pathlib import Path
@@ -10,52 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-_STEP = 2.0**-15  # of 16-bit samples
-_RUN = 4  # equal samples that make a flat top
-_RUNS = 4  # flat tops at one level that are no chance
 _FRAME = 0.02  # seconds
 _SOUND = 10.0**-2.75  # of the loudest frame: below -55 dB lies silence
 _GAP = 0.01  # seconds of digital silence between sounds
-_LOUD = 2.0**-12  # level from which samples around a gap are sound
 _FEW_LEVELS = 256
 _ALIKE = 1e-3  # difference of channels that are one, relative to their level
-
-
-class FlatTops(NamedTuple):
-    """Flat tops at one level: of what was clipped, then perhaps scaled."""
-
-    count: int
-    level: float
-    """Their absolute value."""
-    seconds: tuple[float, ...]
-    """Where the first of them are."""
-
-
-def flat_tops(audio: Tensor, sample_rate: int) -> FlatTops | None:
-    """Runs of equal samples at the highest or lowest value, entered abruptly. Shape: [C, T]."""
-    places: list[int] = []
-    level = 0.0
-    for channel in audio:
-        for signed in (channel, -channel):
-            top = float(signed.max())
-            found = _runs(signed, top) if top > 16 * _STEP else []
-            if len(found) >= _RUNS:
-                places, level = [*places, *found], max(level, top)
-    if not places:
-        return None
-    seconds = tuple(place / sample_rate for place in sorted(places)[:5])
-    return FlatTops(len(places), level, seconds)
-
-
-def _runs(signal: Tensor, top: float) -> list[int]:
-    """First samples of the runs at a level. Shape: [T]."""
-    at_top = torch.nn.functional.pad(signal >= top - 1.01 * _STEP, (1, 1)).int().diff()
-    begins, ends = torch.nonzero(at_top == 1)[:, 0], torch.nonzero(at_top == -1)[:, 0]
-    long = ends - begins >= _RUN
-    begins = begins[long & (begins > 0)]
-    # A crest of a low tone is flat, too, but one comes to it in small steps.
-    abrupt = top - signal[begins - 1] > 8 * _STEP
-    return [int(place) for place in begins[abrupt]]
 
 
 class Edges(NamedTuple):
@@ -81,7 +40,7 @@ def edges(audio: Tensor, sample_rate: int) -> Edges:
     silence = audio[:, first * size : last * size].abs().amax(0) == 0.0
     change = torch.nn.functional.pad(silence, (1, 1)).int().diff()
     begins, ends = torch.nonzero(change == 1)[:, 0], torch.nonzero(change == -1)[:, 0]
-    long = begins[ends - begins >= _GAP * sample_rate]
+    long = begins[(ends - begins >= _GAP * sample_rate) & (begins > size)]
     gaps = tuple((first * size + int(place)) / sample_rate for place in long)
     return Edges(first * size / sample_rate, (frames - last) * size / sample_rate, gaps)
 
@@ -114,12 +73,6 @@ def depth(path: Path, stored: int, frames: int) -> Depth | None:
         return None
     zeros = (together & -together).bit_length() - 1
     return Depth(stored, 32 - zeros, len(np.unique(flat)))
-
-
-def dc_offset(audio: Tensor) -> float:
-    """The largest mean of a channel, with its sign. Shape: [C, T]."""
-    means = audio.double().mean(-1)
-    return float(means[means.abs().argmax()])
 
 
 def relation(audio: Tensor) -> tuple[str, str] | None:

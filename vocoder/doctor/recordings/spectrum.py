@@ -19,8 +19,11 @@ _CODECS = (
     (18300.0, 20700.0, "MP3 of 192 to 320 kbit/s"),
 )
 _HOLES, _CERTAIN = 5e-4, 2e-3
-_HUM_SECONDS = 1.0
-_HUM_ABOVE = 12.0  # dB over what is beside the line
+_FLAT_BAND = (300.0, 3500.0)  # Hz
+_FLAT = 0.1  # flatness of the spectrum: 0.56 in a frame of white noise
+_HUM_SECONDS = 0.2  # short enough for the pauses between words
+_HUM_ABOVE = 10.0  # dB over what is beside the line
+_HUM_BELOW = 10.0  # dB under the recording: louder, it is a note or an engine
 _FRAME = 0.02  # seconds
 _LEAST = 1e-7  # power under 16-bit rounding
 
@@ -76,32 +79,43 @@ def origin(cutoff: float, sample_rate: int, holed: float) -> Origin | None:
     if cutoff >= _FULL * sample_rate / 2:
         return None
     if 3000.0 <= cutoff <= 3750.0:
-        return Origin("the telephone band, 300 to 3400 Hz", False, True)
+        return Origin("the telephone band, up to 3400 Hz", False, True)
     for rate in _RATES:
         if rate < sample_rate and _FULL * rate / 2 <= cutoff <= 1.005 * rate / 2:
-            return Origin(f"resampled from {rate} Hz: the cutoff is just below {rate // 2} Hz",
-                          False, True)
-    known = next((name for low, high, name in _CODECS if low <= cutoff <= high), None)
-    if known:
-        return Origin(f"perhaps {known}, which cuts off there; no other trace of a codec",
-                      False, False)
-    return Origin("the microphone, the source or a filter", False, False)
+            words = f"resampled from {rate} Hz, whose half is just above the cutoff"
+            return Origin(words, False, True)
+    return Origin("limited by the source, the microphone or a filter", False, False)
 
 
-def signal_to_noise(audio: Tensor, sample_rate: int) -> tuple[float, float] | None:
-    """Level of the noise in dBFS and ratio of the loud to the quiet frames, in dB. [T].
+class Quiet(NamedTuple):
+    """The quietest tenth of the frames of a recording, beside the loudest."""
 
-    The quietest and the loudest tenth of the frames without digital silence; None for too few.
-    """
-    size = max(1, round(_FRAME * sample_rate))
-    count = audio.shape[-1] // size
-    power = audio[: count * size].unflatten(0, (count, size)).square().mean(1)
-    power = power[power > 0.0].sort().values
-    if len(power) < 20:
-        return None
+    level: float
+    """dBFS."""
+    below: float
+    """dB under the loudest tenth."""
+    noisy: bool
+    """Whether they hold noise, rather than tones: a recording without pauses."""
+
+
+def quiet_frames(audio: Tensor, sample_rate: int) -> Quiet | None:
+    """The quietest frames without digital silence; None if there are too few. Shape: [T]."""
+    size = max(64, round(_FRAME * sample_rate))
+    frames = audio[: audio.shape[-1] // size * size].unflatten(0, (-1, size))
+    frames = frames - frames.mean(1, keepdim=True)
+    power = frames.square().mean(1)
+    frames, power = frames[power > 0.0], power[power > 0.0]
     tenth = len(power) // 10
-    quiet, loud = (float(decibels(part.mean())) for part in (power[:tenth], power[-tenth:]))
-    return quiet, loud - quiet
+    if tenth < 2:
+        return None
+    order = power.argsort()
+    quiet, loud = power[order[:tenth]].mean(), power[order[-tenth:]].mean()
+    spectrum = torch.fft.rfft(frames[order[:tenth]] * torch.hann_window(size)).abs().square()
+    band = slice(*(round(hz * size / sample_rate) for hz in _FLAT_BAND))
+    inside = spectrum[:, band].clamp_min(1e-20)
+    flatness = float((inside.log().mean(1).exp() / inside.mean(1)).median())
+    level = float(decibels(quiet))
+    return Quiet(level, float(decibels(loud)) - level, flatness > _FLAT)
 
 
 def hum(audio: Tensor, sample_rate: int) -> tuple[int, float, float] | None:
@@ -110,27 +124,37 @@ def hum(audio: Tensor, sample_rate: int) -> tuple[int, float, float] | None:
     Lines at 50 or 60 Hz and two of their harmonics that stand in every second of the recording.
     """
     size = round(_HUM_SECONDS * sample_rate)
-    if audio.shape[-1] < 2 * size:
+    if audio.shape[-1] < 5 * size:
         return None
     window = torch.hann_window(size)
     frames = audio.unfold(-1, size, size // 2)
+    frames = frames - frames.mean(-1, keepdim=True)
     power = torch.fft.rfft(frames * window).abs().square() / window.sum().square() * 2.0
-    # What stands in all frames: voices change within a second.
-    steady = power.quantile(0.2, dim=0)
+    steady = power.quantile(0.15, dim=0)  # what stands in pauses, too
+    most = float(decibels(audio.square().mean())) - _HUM_BELOW
     best = None
     for mains in (50, 60):
         lines = [_line(steady, round(mains * k * _HUM_SECONDS)) for k in range(1, 7)]
         clear = [(level, above) for level, above in lines if above > _HUM_ABOVE]
-        if len(clear) >= 3:
-            level = 10.0 * math.log10(sum(10.0 ** (x / 10.0) for x, _ in clear))
+        level = 10.0 * math.log10(sum((10.0 ** (x / 10.0) for x, _ in clear), 1e-14))
+        if len(clear) >= 3 and level < most and _exact(audio, sample_rate, mains):
             above = sum(x for _, x in clear)
             if best is None or above > best[2]:
                 best = mains, level, above
     return None if best is None else (best[0], best[1], best[2] / 3.0)
 
 
+def _exact(audio: Tensor, sample_rate: int, mains: int) -> bool:
+    """Whether two of the first harmonics lie at the multiples of the mains to 1 Hz."""
+    window = torch.hann_window(sample_rate)
+    frames = audio[: len(audio) // sample_rate * sample_rate].unflatten(0, (-1, sample_rate))
+    power = torch.fft.rfft((frames - frames.mean(1, keepdim=True)) * window).abs().square().amin(0)
+    near = (int(power[mains * k - 6 : mains * k + 7].argmax()) - 6 for k in (1, 2, 3, 4))
+    return sum(abs(off) <= 1 for off in near) >= 2
+
+
 def _line(power: Tensor, place: int) -> tuple[float, float]:
     """Level of a line in dB, and by how much it exceeds its surroundings."""
     level = power[place - 1 : place + 2].max()
-    beside = torch.cat([power[place - 12 : place - 4], power[place + 5 : place + 13]]).median()
+    beside = torch.cat([power[place - 5 : place - 2], power[place + 3 : place + 6]]).median()
     return float(decibels(level)), float(decibels(level) - decibels(beside))

@@ -10,8 +10,8 @@ from torch import Tensor
 from vocoder.evaluation.artefacts.analysis import Analysis
 from vocoder.evaluation.artefacts.artefact import Artefact
 from vocoder.evaluation.artefacts.catalogue import DETECTORS, check
-from vocoder.plots.figure import Mark, Panel, SpectrumPanel, WaveformPanel, figure
-from vocoder.plots.spectrogram import spectrum_picture
+from vocoder.plots.figure import DifferencePanel, Mark, Panel, SpectrumPanel, WaveformPanel, figure
+from vocoder.plots.spectrogram import difference, spectrum_picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,8 @@ _LONGEST = 8.0  # seconds; of longer artefacts the beginning is shown
 _LONGEST_WAVEFORM = 0.1
 _HARMONICS = 6.0  # shown of a note
 _PERIODIC = 0.85
-_COLUMNS = 100  # letters of a line of the title
+_LEAST_HEIGHT = 0.04  # of the frequency axis
+_COLUMNS = 88  # letters of a line of the title
 
 
 def picture(
@@ -30,19 +31,14 @@ def picture(
     """Draw an artefact with what is around it, above the same part of the reference. Shape: [T].
 
     A waveform for clicks, gaps, offsets and clipping, a spectrogram with F0 for held notes, a
-    spectrogram for the others; the artefact is framed, its sentence is the title. Write it by
-    `vocoder.plots.style.save`. Raises AudioError for audio that `detect` refuses, ConfigError
-    without matplotlib.
+    spectrogram and its difference for the others. The artefact is framed, its sentence is the
+    title. Write it by `vocoder.plots.style.save`. Raises AudioError for audio that `detect`
+    refuses, ConfigError without matplotlib.
     """
     signals = {"estimate": estimate} | ({} if reference is None else {"reference": reference})
     kind = DETECTORS[artefact.detector].picture
     begin, end = _shown(artefact, kind, len(estimate) / sample_rate)
-    mark = Mark(
-        begin=artefact.begin,
-        end=min(artefact.end, end),
-        low_hz=artefact.low_hz,
-        high_hz=artefact.high_hz,
-    )
+    mark = _mark(artefact, end, sample_rate / 2)
     panels: list[Panel | None] = []
     for name, audio in signals.items():
         check(audio, sample_rate, name)
@@ -52,7 +48,21 @@ def picture(
             panels.append(_waveform(part, sample_rate, begin, name, marks))
         else:
             panels.append(_spectrum(part, sample_rate, begin, name, marks, artefact, kind))
+    spectra = [panel.picture for panel in panels if isinstance(panel, SpectrumPanel)]
+    if kind == "spectrum" and len(spectra) == 2:
+        # `difference` is of the second less the first.
+        less = difference(spectra[1], spectra[0])
+        panels.append(DifferencePanel(picture=less, title="estimate less reference"))
     return figure(panels, title="\n".join(textwrap.wrap(artefact.words, _COLUMNS)))
+
+
+def _mark(artefact: Artefact, end: float, top: float) -> Mark:
+    """The frame around an artefact; that around a line leaves the line to be seen."""
+    low, high = artefact.low_hz, artefact.high_hz
+    if low is not None and high is not None and high - low < _LEAST_HEIGHT * top:
+        middle, half = (low + high) / 2, _LEAST_HEIGHT * top / 2
+        low, high = max(0.0, middle - half), min(top, middle + half)
+    return Mark(begin=artefact.begin, end=min(artefact.end, end), low_hz=low, high_hz=high)
 
 
 def _shown(artefact: Artefact, kind: str, seconds: float) -> tuple[float, float]:

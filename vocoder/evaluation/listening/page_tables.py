@@ -87,8 +87,8 @@ def notes(evaluation: Evaluation) -> list[str]:
             label = METRICS[metric].label if metric in METRICS else metric
             found.append(f"{system}: {label} has no score for {count} of {files}: {reason}.")
         if report.unscored:
-            count = _files(len(report.unscored))
-            found.append(f"{system}: {count} could not be compared, as listed below.")
+            missing = _files(len(report.unscored))
+            found.append(f"{system}: {missing} could not be compared, as listed below.")
     return found
 
 

@@ -6,13 +6,16 @@ from dataclasses import dataclass, field
 
 import soundfile
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from vocoder.evaluation.artefacts.analysis import Analysis, Pair
+from vocoder.evaluation.artefacts.artefact import Artefact
 from vocoder.evaluation.artefacts.calibration.planted import PLANTED, Planted
 from vocoder.evaluation.artefacts.catalogue import DETECTORS, check
 from vocoder.io.audio import resample_soxr
 
+_PEAK, _FADE = 0.5, 0.01
 FOUND = 0.95  # share of the places in which a level counts as found
 
 
@@ -20,22 +23,27 @@ def _coded(audio: Tensor, sample_rate: int, container: str, encoding: str) -> Te
     """Encode and decode by libsndfile. Shape: [T]."""
     coded = io.BytesIO()
     clipped = audio.clamp(-1.0, 1.0).numpy()
-    soundfile.write(coded, clipped, sample_rate, format=container, subtype=encoding)
+    best = None if container == "FLAC" else 0.0
+    soundfile.write(
+        coded, clipped, sample_rate, format=container, subtype=encoding, compression_level=best
+    )
     coded.seek(0)
     decoded = torch.from_numpy(soundfile.read(coded, dtype="float32")[0])[: len(audio)]
-    return torch.nn.functional.pad(decoded, (0, len(audio) - len(decoded)))
+    return F.pad(decoded, (0, len(audio) - len(decoded)))
 
 
 def _rotated(audio: Tensor, sample_rate: int) -> Tensor:
     """Another phase of all frequencies, 60 degrees."""
-    turned = torch.fft.rfft(audio) * torch.polar(torch.tensor(1.0), torch.tensor(torch.pi / 3))
-    return torch.fft.irfft(turned, n=len(audio))
+    spectrum = torch.fft.rfft(audio, n=2 * len(audio))
+    turned = spectrum * torch.polar(torch.tensor(1.0), torch.tensor(torch.pi / 3))
+    turned[0] = spectrum[0]
+    return torch.fft.irfft(turned, n=2 * len(audio))[: len(audio)]
 
 
 def _resampled(audio: Tensor, sample_rate: int) -> Tensor:
     """To 9/8 of the sample rate and back."""
     back = resample_soxr(resample_soxr(audio, 8, 9), 9, 8)[: len(audio)]
-    return torch.nn.functional.pad(back, (0, len(audio) - len(back)))
+    return F.pad(back, (0, len(audio) - len(back)))
 
 
 HARMLESS: dict[str, Callable[[Tensor, int], Tensor]] = {
@@ -43,14 +51,23 @@ HARMLESS: dict[str, Callable[[Tensor, int], Tensor]] = {
     "Vorbis": lambda audio, rate: _coded(audio, rate, "OGG", "VORBIS"),
     "resampled": _resampled,
     "phase": _rotated,
-    "1 dB": lambda audio, rate: audio * 10.0 ** (1.0 / 20.0),
+    "1 dB": lambda audio, rate: audio * 10.0 ** (-1.0 / 20.0),
 }
 """What is done to a recording to make an estimate without artefacts."""
 
 
+def prepared(audio: Tensor, sample_rate: int) -> Tensor:
+    """A recording with room for other peaks, and without steps where it was cut. Shape: [T]."""
+    ramp = torch.linspace(0.0, 1.0, round(_FADE * sample_rate))
+    faded = audio * min(1.0, _PEAK / max(float(audio.abs().max()), 1e-9))
+    faded[: len(ramp)] *= ramp
+    faded[-len(ramp) :] *= ramp.flip(0)
+    return faded
+
+
 @dataclass
 class FalseAlarms:
-    """Recordings in which a detector fired though they are clean: condition → detector → names.
+    """What detectors found in clean recordings: condition → detector → a line per recording.
 
     Conditions are "alone", without a reference, and those of `HARMLESS`, against the recording.
     """
@@ -62,6 +79,7 @@ class FalseAlarms:
         """Examine a recording under all conditions. Shape: [T]. Raises AudioError as `detect`."""
         check(audio, sample_rate, "audio")
         self.recordings += 1
+        audio = prepared(audio, sample_rate)
         recording = Analysis(audio, sample_rate)
         pairs = {"alone": Pair(estimate=recording)}
         for change, changed in HARMLESS.items():
@@ -95,7 +113,7 @@ class Sensitivity:
 
 def sensitivity(planted: Planted, recordings: Iterable[tuple[Tensor, int]]) -> Sensitivity:
     """Plant an artefact at all of its levels in each recording, and look for it. Shape: [T]."""
-    analyses = [Analysis(audio, rate) for audio, rate in recordings]
+    analyses = [Analysis(prepared(audio, rate), rate) for audio, rate in recordings]
     find = DETECTORS[planted.detector].find
     places: dict[float, int] = {}
     hits: dict[bool, dict[float, float]] = {False: {}, True: {}}
@@ -117,4 +135,20 @@ def sensitivity(planted: Planted, recordings: Iterable[tuple[Tensor, int]]) -> S
     return Sensitivity(planted, places, hits[True], hits[False] if planted.bare else None)
 
 
-__all__ = ["HARMLESS", "PLANTED", "FalseAlarms", "Sensitivity", "sensitivity"]
+def examples(recordings: Iterable[tuple[Tensor, int]]) -> dict[str, tuple[Artefact, Pair]]:
+    """One planted artefact that was found, for each detector, from the first fitting recording."""
+    found: dict[str, tuple[Artefact, Pair]] = {}
+    for audio, rate in recordings:
+        recording = Analysis(prepared(audio, rate), rate)
+        for planted in PLANTED:
+            if planted.detector in found:
+                continue
+            level = planted.levels[-2]
+            changed = planted.plant(recording, level, torch.Generator().manual_seed(0))
+            if changed is None:
+                continue
+            pair = Pair(estimate=Analysis(changed, rate), reference=recording)
+            artefacts = DETECTORS[planted.detector].find(pair)
+            if artefacts:
+                found[planted.detector] = (artefacts[0], pair)
+    return found

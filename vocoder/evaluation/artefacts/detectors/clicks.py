@@ -10,14 +10,14 @@ from vocoder.evaluation.artefacts.artefact import Artefact
 _BLOCK = 0.0005  # seconds
 _CORE = 2  # blocks on each side of a click that may belong to it
 _AROUND = 0.015  # seconds on each side that are compared: more than a pitch period of most voices
-_RATIO_DB = 14.0
+_RATIO_DB = 10.0
 _BARE_RATIO_DB = 24.0  # without a reference: tongues and lips click, too
 _REFERENCE_DB = 8.0
 _LOWEST_LEVEL = -60.0  # dBFS
 
 
 def find_clicks(pair: Pair) -> list[Artefact]:
-    """Impulses of a millisecond that stand alone: 14 dB above all else within 15 ms.
+    """Impulses of a millisecond that stand alone: 10 dB above all else within 15 ms.
 
     What is compared is the second difference of the waveform, in which steps and impulses stand
     out, at its largest in blocks of half a millisecond. Pulses of a voice have neighbours, bursts

@@ -19,9 +19,10 @@ _OVER = 1.0001
 def find_clipping(pair: Pair) -> list[Artefact]:
     """Flat tops, three samples or longer, in two places or more, and samples above full scale.
 
-    A flat top is within 2 % of the recording's peak, and its samples differ by less than two steps
-    of 16 bits, and the waveform bends sharply beside it. There must be twice as many as in the reference. The level is the share of such
-    samples in per cent; above full scale, the peak in dBFS.
+    A flat top is within 2 % of the recording's peak, its samples differ by less than two steps of
+    16 bits, and the waveform bends sharply beside it. There must be twice as many as in the
+    reference. The level is the share of such samples in per cent; above full scale, the peak in
+    dBFS.
     """
     estimate = pair.estimate
     found = []

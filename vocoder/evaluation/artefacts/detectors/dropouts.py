@@ -6,11 +6,13 @@ from torch import Tensor
 from vocoder.evaluation.artefacts.analysis import Analysis, Pair, near_max, runs
 from vocoder.evaluation.artefacts.artefact import Artefact
 
+_LOWEST_HZ = 500.0  # a window of 5 ms does not tell lower sounds from rumble
 _DEPTH = 20.0  # dB
 _MORE_THAN_REFERENCE = 12.0  # dB
 _BARE_DEPTH = 30.0  # dB, without a reference
 _BARE_EDGE = 25.0  # dB within 8 ms; the closures of plosives begin more slowly
 _BARE_FLOOR = -80.0  # dBFS
+_SHORTEST = 2  # short frames
 _REACH = 0.12  # seconds: the longest gap
 _LOUD = 25.0  # dB below the level of loud frames: what is quieter may well stop
 
@@ -18,17 +20,17 @@ _LOUD = 25.0  # dB below the level of loud frames: what is quieter may well stop
 def find_dropouts(pair: Pair) -> list[Artefact]:
     """Gaps of up to 0.2 s in loud sounds: the level falls by 20 dB and returns.
 
-    The depth of a gap is how far the level of 5 ms lies below both the highest of the 0.12 s before
-    and that of the 0.12 s after. It must exceed that of the reference within 10 ms by 12 dB.
-    Without a reference, where the closures of plosives look alike, a gap is 30 dB deep, falls and
-    returns by 25 dB within 8 ms, and has nothing above -80 dBFS in it.
+    The depth of a gap is how far the level of 10 ms, above 500 Hz, lies below both the highest of
+    the 0.12 s before and that of the 0.12 s after, for 5 ms or longer. It must exceed that of the
+    reference within 10 ms by 12 dB. Without a reference, where the closures of plosives look alike,
+    a gap is 30 dB deep, falls and returns by 25 dB within 8 ms, and has nothing above -80 dBFS.
 
     The level is the depth in dB, negative.
     """
     estimate = pair.estimate
-    level = estimate.fine_level(50.0, estimate.sample_rate / 2)
+    level = estimate.fine_level(_LOWEST_HZ, estimate.sample_rate / 2)
     depth, shoulder = _depth(estimate)
-    hit = shoulder > estimate.active_level - _LOUD
+    hit = shoulder > torch.quantile(level, 0.95) - _LOUD
     if pair.reference is None:
         hit &= (depth > _BARE_DEPTH) & (level < _BARE_FLOOR)
     else:
@@ -36,10 +38,11 @@ def find_dropouts(pair: Pair) -> list[Artefact]:
         own = near_max(_depth(pair.reference)[0], near, near)
         hit &= (depth > _DEPTH) & (depth > own + _MORE_THAN_REFERENCE)
     found = []
-    for first, last in runs(hit):
+    for first, last in runs(hit, _SHORTEST):
         if pair.reference is None and not _abrupt(level, first, last):
             continue
-        begin, end = first * estimate.fine_seconds, last * estimate.fine_seconds
+        # The window of the level reaches into what surrounds the gap.
+        begin, end = (first - 1) * estimate.fine_seconds, (last + 1) * estimate.fine_seconds
         deep = float(depth[first:last].max())
         found.append(
             Artefact(
@@ -56,7 +59,8 @@ def find_dropouts(pair: Pair) -> list[Artefact]:
 
 def _depth(signal: Analysis) -> tuple[Tensor, Tensor]:
     """How far each short frame lies below its surroundings in dB, and their level. Shape: [G]."""
-    level = signal.fine_level(50.0, signal.sample_rate / 2)
+    # Between two pulses of a low voice, the level falls, too, for less than three short frames.
+    level = near_max(signal.fine_level(_LOWEST_HZ, signal.sample_rate / 2), 1, 1)
     reach = round(_REACH / signal.fine_seconds)
     shoulder = torch.minimum(near_max(level, reach, 0), near_max(level, 0, reach))
     return shoulder - level, shoulder

@@ -19,7 +19,7 @@ _SYMMETRY = 0.06
 _MARGIN = 0.02
 _SILENT_SHARE = 1e-4  # of the energy; a side with less has no structure
 _OVER_REFERENCE = 0.04
-_QUIET = -95.0  # dBFS; below is rounding
+_QUIET = -88.0  # dBFS; below is rounding
 
 
 def find_imaging(pair: Pair) -> list[Artefact]:

@@ -11,8 +11,9 @@ _HELD_CENTS = 40.0  # from the median of the frames around: a note, with vibrato
 _AROUND = 21  # frames, about 0.25 s
 _STEP = 50.0  # cents
 _BARE_STEP = 80.0  # cents, without a reference: singers slide
+_RETURN = 30.0  # cents
 _SHORTEST = 3  # frames
-_LONGEST = 0.25  # seconds, without a reference: what stays away longer is another note
+_LONGEST = 0.15  # seconds, without a reference: what stays away longer is another note
 _OCTAVE = 100.0  # cents around 1200
 _HARMONICS = 8
 _CONFIRMED = 8.0  # dB
@@ -25,7 +26,7 @@ def find_pitch_steps(pair: Pair) -> list[Artefact]:
     cents of the median of the 0.25 s around. With a reference, F0 differs from it for 3 frames (35
     ms) or longer where both are periodic and the reference is held; a difference of an octave
     counts only if the even or odd harmonics of the reference's F0 tell so, by 8 dB. Without a
-    reference, F0 leaves the note by 80 cents for 3 frames to 0.25 s and returns to it.
+    reference, F0 leaves the note by 80 cents for 3 frames to 0.15 s and returns to it.
 
     The level is the median jump in cents.
     """
@@ -123,6 +124,6 @@ def _alone(estimate: Analysis) -> list[tuple[int, int, float]]:
         before, after = cents[begin:first].median(), cents[last:end].median()
         periodic = estimate.pitch.strength[first:last] > _PERIODIC
         away = periodic & ((inside - before).abs() > _BARE_STEP)
-        if bool((before - after).abs() < _STEP) and int(away.sum()) >= _SHORTEST:
+        if bool((before - after).abs() < _RETURN) and int(away.sum()) >= _SHORTEST:
             steps.append((first, last, float((inside - before)[away].median())))
     return steps

@@ -21,10 +21,10 @@ _SHORTEST_GAP = 0.008  # seconds
 def find_sibilants(pair: Pair) -> list[Artefact]:
     """Fricatives of the reference that are 6 dB off in the estimate, or have gaps of 10 dB.
 
-    A fricative lasts 40 ms or longer, has more energy above 4 kHz than below 3, and lies within 15
-    dB of the loudest. Its band is 8 to 16 kHz, below a sample rate of 24 kHz 4 to 12 kHz, and ends
-    at 0.95 times Nyquist. The level is the mean difference in dB, or that in the deepest gap: 8 ms
-    or longer in which the difference is 10 dB below its median.
+    A fricative lasts 40 ms or longer, has more energy above 4 kHz than from 0.5 to 3 kHz, and lies
+    within 15 dB of the loudest. Its band is 8 to 16 kHz, below a sample rate of 24 kHz 4 to 12 kHz,
+    and ends at 0.95 times Nyquist. The level is the mean difference in dB, or that in the deepest
+    gap: 8 ms or longer in which the difference is 10 dB below its median.
     """
     if pair.reference is None or pair.estimate.sample_rate < _LOWEST_RATE:
         return []
@@ -67,7 +67,7 @@ def fricatives(reference: Analysis) -> list[tuple[int, int]]:
     if reference.sample_rate < _LOWEST_RATE:
         return []
     bright = reference.fine_level(4000.0, reference.sample_rate / 2)
-    dark = reference.fine_level(50.0, 3000.0)
+    dark = reference.fine_level(500.0, 3000.0)
     level = smooth(reference.fine_level(*band_of(reference)), 5)
     loud = level > torch.quantile(level, 0.97) - _LOUD
     fricative = loud & (smooth(bright - dark, 5) > _BRIGHT) & (level > -80.0)

@@ -75,6 +75,7 @@ def _lines(pair: Pair, first: int, last: int) -> list[_Line]:
     if pair.reference is not None:
         own = decibels(F.max_pool1d(pair.reference.power[first:last].mean(0)[None], 3, 1, 1)[0])
         fits &= levels > own + _OVER_REFERENCE
+    fits[-_FAR:] = False  # next to Nyquist, there are surroundings on one side only
     lines = []
     for index in fits.nonzero()[:, 0].tolist():
         hz = _refined(levels, index) * pair.estimate.bin_hz
