@@ -28,11 +28,11 @@ class MelFormat(StrEnum):
     SAFETENSORS = "safetensors"
 
 
-def missing_extra(what: str, error: ModuleNotFoundError) -> VocoderError:
-    """The error to raise if `what` needs a package of the train extra that is not installed."""
+def missing_extra(what: str, error: ModuleNotFoundError, *, extra: str = "train") -> VocoderError:
+    """The error to raise if `what` needs a package of an extra that is not installed."""
     if (error.name or "").split(".")[0] == "vocoder":
         raise error
-    return ConfigError(f"{what} needs {error.name}: pip install 'vocoder[train]'")
+    return ConfigError(f"{what} needs {error.name}: pip install 'vocoder[{extra}]'")
 
 
 def mel_settings(

@@ -9,17 +9,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vocoder.checkpoint import CONFIG_NAME, load_config
+from vocoder.checkpoint import CONFIG_NAME, WEIGHTS_NAME, ModelConfig
 from vocoder.doctor.examination import Examination, Finding, Severity
 from vocoder.doctor.selftest import Outcome, extends, vocodes
 from vocoder.errors import CheckpointError, ConfigError
 from vocoder.features.mel import PRESETS, MelSpec
+from vocoder.generators.base import BandwidthExtender, Generator
 from vocoder.importers.common.weights import find_file, read
 from vocoder.importers.importer import import_checkpoint
 from vocoder.inference.description import describe_model, load_any
 from vocoder.inference.extender import Extender
 from vocoder.inference.runtimes.files import is_onnx
 from vocoder.inference.vocoder import Vocoder
+from vocoder.io.untrusted import read_json
 
 _ROUNDS = 3
 _MANY_ZEROS, _FLAT = 0.9, 1e-8  # share of zeros; deviation of the values of a weight
@@ -48,14 +50,11 @@ def _is_foreign(name: str) -> bool:
         return False
     path = Path(name)
     if path.is_file():
-        return path.name not in (CONFIG_NAME, "model.safetensors")
+        return path.name not in (CONFIG_NAME, WEIGHTS_NAME)
     if not (path / CONFIG_NAME).is_file():
         return True
-    try:
-        load_config(path)
-    except (CheckpointError, ConfigError):
-        return (path / "model.safetensors").is_file() is False
-    return False
+    values = read_json(path / CONFIG_NAME)
+    return not (isinstance(values, dict) and {"format", "generator"} & values.keys())
 
 
 def _of_checkpoint(path: Path) -> Examination:
@@ -74,13 +73,13 @@ def _of_checkpoint(path: Path) -> Examination:
     return _concluded(str(path), model, findings)
 
 
-def _model_of(generator: Any, config: Any) -> Vocoder | Extender:
-    return Vocoder(generator, config) if "mel" in generator.features else Extender(generator, config)
+def _model_of(generator: Generator, config: ModelConfig) -> Vocoder | Extender:
+    if isinstance(generator, BandwidthExtender):
+        return Extender(generator, config)
+    return Vocoder(generator, config)
 
 
-def _concluded(
-    name: str, model: Vocoder | Extender, findings: tuple[Finding, ...]
-) -> Examination:
+def _concluded(name: str, model: Vocoder | Extender, findings: tuple[Finding, ...]) -> Examination:
     kind = "vocoder" if isinstance(model, Vocoder) else "bandwidth extender"
     what = f"A {kind} at {model.sample_rate} Hz, {model.num_parameters / 1e6:.2f} M weights"
     problems = [finding for finding in findings if finding.severity == "problem"]
@@ -145,13 +144,14 @@ def _of_network(model: Vocoder | Extender, facts: dict[str, Any]) -> Iterator[Fi
     faster = facts["runs"]["faster"]
     words = f"{facts['runs']['path']}, on {model.device}, {torch.get_num_threads()} threads"
     severity: Severity = "note" if faster else "ok"
-    yield Finding("path", words, severity, "; ".join(faster) or None)
+    advice = f"{'; '.join(faster)} (vocoder bench infer measures what it gains)"
+    yield Finding("path", words, severity, advice if faster else None)
 
 
 def _of_weights(model: Vocoder | Extender) -> Iterator[Finding]:
     """Weights that training cannot have left so. NaN is refused when a model is loaded."""
     weights = {n: p for n, p in model.generator.state_dict().items() if p.is_floating_point()}
-    large = {name: value for name, value in weights.items() if value.ndim > 1 and value.numel() > 64}
+    large = {name: each for name, each in weights.items() if each.ndim > 1 and each.numel() > 64}
     zero = [n for n, value in large.items() if float((value == 0).float().mean()) > _MANY_ZEROS]
     same = [n for n, value in large.items() if n not in zero and float(value.std()) < _FLAT]
     huge = [n for n, value in large.items() if float(value.abs().max()) > 1e4]

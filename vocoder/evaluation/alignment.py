@@ -129,7 +129,7 @@ def _earlier(audio: Tensor, part: float) -> Tensor:
     size = 1 << (samples + 2048).bit_length()  # beyond the end lies silence, not the beginning
     spectrum = torch.fft.rfft(audio.double(), size)
     turns = torch.arange(spectrum.shape[-1], device=audio.device).double() * (part / size)
-    shifted = torch.fft.irfft(spectrum * torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
+    shifted: Tensor = torch.fft.irfft(spectrum * torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
     return shifted[:, :samples].to(audio.dtype)
 
 
@@ -159,8 +159,9 @@ def _correlations(real: Tensor, fake: Tensor, reach: int) -> tuple[Tensor, Tenso
     cross = torch.fft.rfft(fake.double(), size) * torch.fft.rfft(real.double(), size).conj()
     magnitude = cross.abs()
     weight = magnitude.clamp_min(1e-10 * magnitude.max()).pow(-_WHITENING)
-    plain, whitened = torch.fft.irfft(torch.stack([cross, cross * weight]), size)
-    return tuple(torch.cat([each[-reach:], each[: reach + 1]]) for each in (plain, whitened))
+    both = torch.fft.irfft(torch.stack([cross, cross * weight]), size)  # [2, size]
+    plain, whitened = torch.cat([both[:, -reach:], both[:, : reach + 1]], dim=1)
+    return plain, whitened
 
 
 def _peak_offset(around: Tensor) -> float:

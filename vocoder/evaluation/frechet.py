@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from vocoder.errors import AudioError, ConfigError
+from vocoder.evaluation.onnx_session import open_session
 from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.io.audio import resample_soxr
 from vocoder.io.untrusted import first_line
@@ -72,20 +73,7 @@ class OnnxEmbedding:
 
     @cached_property
     def _session(self) -> Any:
-        try:
-            import onnxruntime
-        except ImportError as error:
-            raise ConfigError(
-                "embeddings by a model need onnxruntime: pip install 'vocoder[onnx]'"
-            ) from error
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        try:
-            return onnxruntime.InferenceSession(
-                str(self.path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise ConfigError(f"{self.path}: no ONNX model ({first_line(error)})") from error
+        return open_session(self.path, "embeddings by a model")
 
     def _rate(self) -> int:
         if not self.path.is_file():

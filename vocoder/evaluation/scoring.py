@@ -4,8 +4,8 @@ import dataclasses
 import functools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,8 @@ from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.alignment import AlignedPair, load_pair
 from vocoder.evaluation.artefacts.catalogue import detect
 from vocoder.evaluation.frechet import Embedding, frechet_distance
-from vocoder.evaluation.metrics.catalogue import EXTENSION, METRICS, VOCODING, Score
+from vocoder.evaluation.metrics.catalogue import METRICS, chosen_metrics
+from vocoder.evaluation.metrics.metric import Scorer, measure
 from vocoder.evaluation.pairing import ScoredPair, find_pairs
 from vocoder.evaluation.report import FileScore, Report, versions
 
@@ -28,14 +29,17 @@ _SILENT = 1e-3  # peak of a silent reference: -60 dBFS, as in `vocoder prepare`
 class Scoring:
     """What is measured of a pair of files, and how.
 
-    Raises ConfigError for an unknown metric, one that lacks the cutoff, and a cutoff below 0.
+    Raises ConfigError for an unknown metric, one that lacks the cutoff or its weights, and a cutoff
+    below 0.
     """
 
     metrics: Sequence[str] = ()
-    """Names of metrics; none for those of bandwidth extension if there is a cutoff, otherwise those
-    of vocoders."""
+    """Names of metrics and sets of them; none for those of bandwidth extension if there is a
+    cutoff, otherwise those of vocoders."""
     cutoff: float | None = None
     """Highest frequency in Hz of the narrow-band recordings that were extended."""
+    weights: Mapping[str, Path] = field(default_factory=dict)
+    """Files of the networks that some metrics need, by name."""
     align: bool = True
     """Whether the delay between the files is removed."""
     artefacts: bool = False
@@ -46,11 +50,8 @@ class Scoring:
     def __post_init__(self) -> None:
         """Check the names and the cutoff."""
         cutoff = self.cutoff
-        if not self.metrics:
-            object.__setattr__(self, "metrics", VOCODING if cutoff is None else EXTENSION)
-        unknown = sorted(set(self.metrics) - METRICS.keys())
-        if unknown:
-            raise ConfigError(f"unknown metrics {unknown}; choose from {list(METRICS)}")
+        names = chosen_metrics(self.metrics, cutoff, self.weights)
+        object.__setattr__(self, "metrics", names)
         if cutoff is not None and not cutoff > 0.0:
             raise ConfigError(
                 f"cutoff is {cutoff:g} Hz; give the highest frequency of the narrow band"
@@ -58,8 +59,8 @@ class Scoring:
         _ = self._scorers
 
     @cached_property
-    def _scorers(self) -> dict[str, Score]:
-        return {name: METRICS[name].scorer(self.cutoff) for name in self.metrics}
+    def _scorers(self) -> dict[str, Scorer]:
+        return {name: METRICS[name].scorer(self.cutoff, self.weights) for name in self.metrics}
 
     @property
     def facts(self) -> dict[str, dict[str, str]]:
@@ -91,15 +92,17 @@ class Scoring:
     def _scores(self, pair: AlignedPair) -> tuple[dict[str, float], dict[str, str]]:
         scores, skipped = {}, {}
         peak = pair.reference.abs().amax(-1).min().item()  # of the quietest channel
-        for metric, score in self._scorers.items():
-            try:
-                channels = zip(pair.reference, pair.estimate, strict=True)
-                value = statistics.fmean(
-                    score(real, fake, pair.sample_rate) for real, fake in channels
-                )
-            except AudioError as error:
-                skipped[metric] = str(error)
+        channels = [
+            measure(self._scorers, real, fake, pair.sample_rate)
+            for real, fake in zip(pair.reference, pair.estimate, strict=True)
+        ]
+        for metric in self._scorers:
+            found = [channel[metric] for channel in channels]
+            values = [value for value in found if not isinstance(value, AudioError)]
+            if len(values) < len(found):
+                skipped[metric] = next(str(v) for v in found if isinstance(v, AudioError))
                 continue
+            value = statistics.fmean(values)
             if not math.isfinite(value):
                 skipped[metric] = "the score is not a finite number"
             elif peak < _SILENT and not METRICS[metric].takes_silence:

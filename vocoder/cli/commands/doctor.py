@@ -37,15 +37,22 @@ def doctor(
     vocodes it; exactly with the --recording that it was made of. A recording: its bandwidth,
     clipping and the like. A model or run: what it is and was trained on.
     """
+    from vocoder.errors import ConfigError
+
+    if recording is not None and len(things) != 1:
+        raise ConfigError(f"--recording is of one mel, not of {len(things)} things")
+    raise typer.Exit(_examined(things, model, recording, as_json))
+
+
+def _examined(things: list[str], model: str, recording: Path | None, as_json: bool) -> int:
+    """Examine things and print what was found; returns the exit code."""
     from rich.console import Console
 
     from vocoder.cli.progress import report
     from vocoder.doctor.dispatch import examine
     from vocoder.doctor.examination import printed
-    from vocoder.errors import ConfigError, VocoderError
+    from vocoder.errors import VocoderError
 
-    if recording is not None and len(things) != 1:
-        raise ConfigError(f"--recording is of one mel, not of {len(things)} things")
     found: list[Examination] = []
     problems = []
     for thing in things:
@@ -57,8 +64,8 @@ def doctor(
         if not as_json:
             if len(found) > 1:
                 typer.echo()
-            Console(soft_wrap=False).print(printed(found[-1]))
+            Console().print(printed(found[-1]))
     if as_json:
         facts = [examination.to_dict() for examination in found]
         typer.echo(json.dumps(facts, indent=2, ensure_ascii=False))
-    raise typer.Exit(report(problems))
+    return report(problems)

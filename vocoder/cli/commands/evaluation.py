@@ -20,6 +20,18 @@ if TYPE_CHECKING:
 _PAGE_FILES = 30
 
 
+def _list_metrics(wanted: bool) -> None:
+    """Print all metrics, with what they need, and end the command."""
+    if not wanted:
+        return
+    from rich.console import Console
+
+    from vocoder.evaluation.metrics.overview import overview
+
+    Console().print(overview())
+    raise typer.Exit
+
+
 def evaluate(
     reference: Annotated[Path, typer.Argument(metavar="REF", help="The recordings, a folder.")],
     estimates: Annotated[
@@ -41,7 +53,21 @@ def evaluate(
         ),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(metavar="NAME,…", help="Metrics, separated by commas.")
+        str | None,
+        typer.Option(
+            metavar="NAME,…",
+            help="Metrics, or sets of them: vocoding, extension, speech, all. See --list-metrics.",
+        ),
+    ] = None,
+    list_metrics: Annotated[
+        bool,
+        typer.Option("--list-metrics", callback=_list_metrics, is_eager=True, help="Show them."),
+    ] = False,
+    weights: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FILE", help="ONNX file of dnsmos or utmos, for the metrics that need it."
+        ),
     ] = None,
     cutoff: Annotated[
         float | None,
@@ -73,19 +99,19 @@ def evaluate(
     intervals and paired tests. -o FOLDER writes index.html, a page that needs no network, and
     scores.csv and scores.json with every file and definition.
 
-    The metrics are log_mel, stft, f0_rmse, f0_median, voicing_f1, periodicity and pesq_wb. With
-    --cutoff they are those of bandwidth extension: lsd, lsd_high (above the cutoff), snr_low (below
-    it), spectral_convergence, log_mel and pesq_wb. --metrics selects among all these and visqol.
+    --metrics chooses what is measured, by default vocoding, or extension with --cutoff; all that
+    there is, with units and needs, is shown by --list-metrics.
     """
     try:
         from vocoder.evaluation.scoring import Scoring
     except ModuleNotFoundError as error:
-        raise missing_extra("evaluation", error) from error
+        raise missing_extra("evaluation", error, extra="eval") from error
     if not estimates and not models:
         raise ConfigError("name the folders of one or more systems, or a --model")
     scoring = Scoring(
         metrics=tuple(metrics.split(",")) if metrics else (),
         cutoff=cutoff,
+        weights=_weights(weights or []),
         align=align,
         artefacts=artefacts,
         embedding=_embedding(frechet),
@@ -146,6 +172,17 @@ def _folder_of_copies(output: Path | None, models: list[str] | None) -> Iterator
         return
     with tempfile.TemporaryDirectory(prefix="vocoder-") as folder:
         yield Path(folder)
+
+
+def _weights(given: list[str]) -> dict[str, Path]:
+    """Files by name."""
+    files = {}
+    for each in given:
+        name, sign, path = each.partition("=")
+        if not sign or not path:
+            raise ConfigError(f"--weights {each}: give NAME=FILE, as in dnsmos=sig_bak_ovr.onnx")
+        files[name] = Path(path)
+    return files
 
 
 def _embedding(name: str | None) -> "Embedding | None":

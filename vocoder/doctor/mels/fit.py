@@ -60,7 +60,16 @@ def fit_of(
     bands: int,
     refused: Diagnosis | None,
 ) -> ModelFit:
-    """Compare what a mel is with the settings `spec` of a model."""
+    """Compare what a mel is with the settings of a model.
+
+    Args:
+        scale: How its values are to be read.
+        presets: What its filters are by its values, the most probable first.
+        match: What they are by its recording, where there is one.
+        spec: The model's settings.
+        bands: Bands of the mel.
+        refused: Why `vocoder vocode` refuses it, of `refusal`.
+    """
     preset, fields = _spectrogram(presets, match, spec, bands)
     doubtful = match is None and bands == spec.n_mels and presets[0].probability < _CLEAR
     own = own_normalisation(spec)

@@ -7,7 +7,6 @@ the audio.
 """
 
 import dataclasses
-import functools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from vocoder.features.mel import PRESETS, MelSpec, MelSpectrogram
 from vocoder.io.audio import resample_soxr
 
 EXACT = 1e-3  # nepers; the largest deviation of a mel that is reproduced
-_SECONDS = 6.0  # of the recording that are compared
+_SECONDS = 4.0  # of the recording that are compared
 _EDGE = 5  # frames at each end, which depend on what lies beyond the audio
 _FAINT = math.log(3e-4)  # nepers; quieter values may be clipped, or have a floor added
 _MOST_SHIFT = 400  # frames
@@ -101,7 +100,7 @@ def _matches(
 
     `tried` grows with them.
     """
-    for name, spec in _distinct(bands, specs):
+    for name, spec in distinct_specs(bands, specs):
         yield from comparison.match(name, spec)
     best = sorted(tried, key=lambda match: match.rank)
     if (
@@ -115,11 +114,11 @@ def _matches(
         for coefficient in _PREEMPHASIS:
             yield from comparison.match(near.preset, near.spec, preemphasis=coefficient)
     for near in best[:_VARIED]:
-        for varied in _variations(near.spec):
+        for varied in variations(near.spec):
             yield from comparison.match(near.preset, varied, changed_from=near.spec)
 
 
-def _distinct(bands: int, specs: Sequence[MelSpec]) -> Iterator[tuple[str, MelSpec]]:
+def distinct_specs(bands: int, specs: Sequence[MelSpec]) -> Iterator[tuple[str, MelSpec]]:
     """Settings of presets with so many bands, each once for the same spectrogram; then `specs`."""
     seen = set()
     named = [*PRESETS.items(), *(("", spec) for spec in specs)]
@@ -135,7 +134,7 @@ def _distinct(bands: int, specs: Sequence[MelSpec]) -> Iterator[tuple[str, MelSp
         yield "hifigan_22k_80", dataclasses.replace(spectrogram_of(base), n_mels=bands)
 
 
-def _variations(spec: MelSpec) -> Iterator[MelSpec]:
+def variations(spec: MelSpec) -> Iterator[MelSpec]:
     """Settings that differ from `spec` in one field, with the window as long as the FFT."""
     for field, values in _ALTERNATIVES.items():
         for value in values:
@@ -193,13 +192,8 @@ class _Comparison:
         if audio.shape[0] < spec.n_fft:
             audio = torch.nn.functional.pad(audio, (0, spec.n_fft - audio.shape[0]))
         plain = dataclasses.replace(spec, log_floor=1e-12)
-        own: Tensor = _transform(plain)(audio[None, None])[0]
+        own: Tensor = MelSpectrogram(plain)(audio[None, None])[0]
         return own / spec.power
-
-
-@functools.lru_cache(maxsize=4)
-def _transform(spec: MelSpec) -> MelSpectrogram:
-    return MelSpectrogram(spec)
 
 
 def _spreads_evenly(mel: Tensor) -> bool:

@@ -1,31 +1,23 @@
 """Which other mel settings explain a mel, given the recording of the same words."""
 
 import dataclasses
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from vocoder.doctor.mels.recording import distinct_specs, variations
 from vocoder.doctor.pairs.timing import Timing, best_lag
-from vocoder.features.mel import PRESETS, MelSpec, MelSpectrogram
+from vocoder.features.mel import MelSpec, MelSpectrogram
 from vocoder.features.mel_conversion import differences
 from vocoder.features.mel_values.readings import stated_nepers
 from vocoder.io.audio import resample_soxr
 
 _PLAUSIBLE = 0.3  # nepers of a mel beside the recording's from which other settings are tried
-_BETTER = 0.7  # of the distance by the stated settings
-_CLOSE = 0.5  # nepers
+_BETTER = 0.6  # of the distance by the stated settings
+_CLOSE = 0.36  # nepers; a lower voice looks like another f_max, but 0.47 off
 _SAME_RATE = 0.01  # relative difference of frame rates
 _VALUES = ("log", "log_floor", "mean", "scale", "power", "power_floor")
-_ALTERNATIVES: dict[str, tuple[Any, ...]] = {
-    "f_max": (None, 7600.0, 8000.0, 11025.0, 12000.0),
-    "f_min": (0.0, 20.0, 40.0, 80.0, 125.0),
-    "mel_scale": ("slaney", "htk"),
-    "norm": ("slaney", "none"),
-    "hop_length": (200, 240, 256, 275, 300, 320, 512),
-    "sample_rate": (16000, 22050, 24000, 44100, 48000),
-}
 
 
 class OtherSettings(NamedTuple):
@@ -76,25 +68,14 @@ def _fields(candidate: MelSpec, spec: MelSpec) -> dict[str, tuple[Any, Any]]:
     return {name: pair for name, pair in found.items() if name not in _VALUES}
 
 
-def _candidates(spec: MelSpec) -> Iterator[MelSpec]:
-    """Settings of the same number of bands, each once, without those of the values."""
+def _candidates(spec: MelSpec) -> set[MelSpec]:
+    """Presets of the same number of bands, and settings that differ in one field. No values."""
     values = {name: getattr(spec, name) for name in _VALUES}
-    seen = {spec}
-    for preset in PRESETS.values():
-        if preset.n_mels == spec.n_mels and preset.power == spec.power:
-            seen.add(dataclasses.replace(preset, **values))
-    for name, others in _ALTERNATIVES.items():
-        for value in others:
-            changed: dict[str, Any] = {name: value}
-            if name == "sample_rate":
-                seen.add(dataclasses.replace(spec, sample_rate=value, f_max=None))
-                changed["f_max"] = min(spec.top_hz, value / 2)
-            if name == "hop_length" and value > spec.win_length:
-                continue
-            if name == "f_max" and (value or 0.0) > spec.sample_rate / 2:
-                continue
-            seen.add(dataclasses.replace(spec, **changed))
-    yield from seen - {spec}
+    near = {*variations(spec), *(preset for _, preset in distinct_specs(spec.n_mels, ()))}
+    # Another rate often comes with its own Nyquist frequency.
+    near |= {dataclasses.replace(each, f_max=None) for each in near}
+    found = {dataclasses.replace(each, **values) for each in near if each.power == spec.power}
+    return found - {spec}
 
 
 def _explained(

@@ -1,6 +1,5 @@
 """Which frame of a predicted mel belongs to which of the recording's, and what their times tell."""
 
-import statistics
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -192,7 +191,7 @@ def _slope(x: Tensor, y: Tensor) -> float:
     half = len(x) // 2
     if half < 8:
         return 0.0
-    return statistics.median(((y[half:] - y[: len(y) - half]) / (x[half:] - x[:-half])).tolist())
+    return float(((y[half:] - y[:-half]) / (x[half:] - x[:-half])).median())
 
 
 def _jumps(delay: Tensor, first: int, last: int) -> tuple[tuple[int, int], ...]:

@@ -32,7 +32,7 @@ def edges(audio: Tensor, sample_rate: int) -> Edges:
     frames = audio.shape[-1] // size
     if not frames:
         return Edges(0.0, 0.0, ())
-    level = audio[:, : frames * size].square().mean(0).unflatten(0, (frames, size)).mean(1).sqrt()
+    level = audio[:, : frames * size].square().mean(0).reshape(frames, size).mean(1).sqrt()
     sound = torch.nonzero(level > _SOUND * level.max())[:, 0]
     if not len(sound):
         return Edges(0.0, 0.0, ())

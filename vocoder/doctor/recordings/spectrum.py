@@ -101,7 +101,7 @@ class Quiet(NamedTuple):
 def quiet_frames(audio: Tensor, sample_rate: int) -> Quiet | None:
     """The quietest frames without digital silence; None if there are too few. Shape: [T]."""
     size = max(64, round(_FRAME * sample_rate))
-    frames = audio[: audio.shape[-1] // size * size].unflatten(0, (-1, size))
+    frames = audio[: audio.shape[-1] // size * size].reshape(-1, size)
     frames = frames - frames.mean(1, keepdim=True)
     power = frames.square().mean(1)
     frames, power = frames[power > 0.0], power[power > 0.0]
@@ -147,7 +147,7 @@ def hum(audio: Tensor, sample_rate: int) -> tuple[int, float, float] | None:
 def _exact(audio: Tensor, sample_rate: int, mains: int) -> bool:
     """Whether two of the first harmonics lie at the multiples of the mains to 1 Hz."""
     window = torch.hann_window(sample_rate)
-    frames = audio[: len(audio) // sample_rate * sample_rate].unflatten(0, (-1, sample_rate))
+    frames = audio[: len(audio) // sample_rate * sample_rate].reshape(-1, sample_rate)
     power = torch.fft.rfft((frames - frames.mean(1, keepdim=True)) * window).abs().square().amin(0)
     near = (int(power[mains * k - 6 : mains * k + 7].argmax()) - 6 for k in (1, 2, 3, 4))
     return sum(abs(off) <= 1 for off in near) >= 2

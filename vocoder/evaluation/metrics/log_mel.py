@@ -13,7 +13,12 @@ REFERENCE_SPEC = MelSpec.preset("hifigan_22k_80")
 
 
 def log_mel_error(
-    reference: Tensor, estimate: Tensor, sample_rate: int, *, spec: MelSpec = REFERENCE_SPEC
+    reference: Tensor,
+    estimate: Tensor,
+    sample_rate: int,
+    *,
+    spec: MelSpec = REFERENCE_SPEC,
+    analysis: Tensor | None = None,
 ) -> float:
     """Mean absolute difference of log-mel magnitudes, in nepers (1 Np = 8.7 dB); lower is better.
 
@@ -23,7 +28,20 @@ def log_mel_error(
 
     Shape: [T], [T].
     """
+    if analysis is None:
+        analysis = log_mels(reference, estimate, sample_rate, spec)
+    real, fake = analysis
+    return F.l1_loss(fake, real).item()
+
+
+def log_mels(
+    reference: Tensor, estimate: Tensor, sample_rate: int, spec: MelSpec = REFERENCE_SPEC
+) -> Tensor:
+    """Log-mels of both in nepers of magnitude, whatever the spec stores.
+
+    Shape: [T], [T] → [2, M, F].
+    """
     nepers = dataclasses.replace(spec, log="ln", mean=(), scale=())
     signals = resample_soxr(torch.stack([reference, estimate]), sample_rate, spec.sample_rate)
-    mel = MelSpectrogram(nepers).to(signals.device)(signals[:, None])  # [2, M, F]
-    return F.l1_loss(mel[1], mel[0]).item() / spec.power
+    mel: Tensor = MelSpectrogram(nepers).to(signals.device)(signals[:, None])
+    return mel / spec.power

@@ -26,9 +26,10 @@ def visqol(reference: Tensor, estimate: Tensor, sample_rate: int) -> float:
     if not reference.any() or not estimate.any():
         raise AudioError("a silent file has no ViSQOL")
     signals = resample_soxr(torch.stack([reference, estimate]), sample_rate, _RATE).cpu().double()
+    real, fake = signals.numpy()
     api = VisqolApi()
     api.create(mode="audio")
     try:
-        return float(api.measure_from_arrays(*signals.numpy(), sample_rate=_RATE).moslqo)
+        return float(api.measure_from_arrays(real, fake, sample_rate=_RATE).moslqo)
     except (ValueError, IndexError) as error:
         raise AudioError(f"ViSQOL: {error}") from error

@@ -26,11 +26,10 @@ from vocoder.training.reporting.lines import append, drop_after
 from vocoder.training.reporting.loggers.base import Logger
 from vocoder.training.reporting.samples import Samples
 from vocoder.training.reporting.validation import ValidationClip
-from vocoder.training.runs.folder import CURVE_NAME, WARNINGS_NAME
+from vocoder.training.runs.folder import CURVE_NAME, STARVED, WARNINGS_NAME
 
 log = logging.getLogger(__name__)
 Item = TypeVar("Item")
-_STARVED = 0.2  # share of time waiting for data above which the loader is the bottleneck
 _SETTLED_SECONDS = 10.0  # the first batch always has to be waited for
 
 
@@ -120,7 +119,7 @@ class Monitor:
         log.info("step %d  %s", step, text)
         for warning in warnings:
             log.warning("step %d: %s", step, warning)
-        if share > _STARVED and elapsed > _SETTLED_SECONDS:
+        if share > STARVED and elapsed > _SETTLED_SECONDS:
             log.warning(
                 "%.0f %% of the time went into waiting for data; raise trainer.workers, "
                 "`vocoder bench data` says to how many",

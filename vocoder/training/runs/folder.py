@@ -12,6 +12,7 @@ from vocoder.training.guards.lock import is_locked
 from vocoder.training.runs.settings import read_settings
 
 RECORD_NAME, CURVE_NAME, WARNINGS_NAME = "run.json", "curve.jsonl", "warnings.jsonl"
+STARVED = 0.2  # share of time waiting for data above which the loader is the bottleneck
 RISING = ("pesq",)  # validation scores that are better when higher; of all others, lower is better
 
 

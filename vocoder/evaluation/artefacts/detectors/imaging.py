@@ -19,6 +19,8 @@ _SYMMETRY = 0.06
 _MARGIN = 0.02
 _SILENT_SHARE = 1e-4  # of the energy; a side with less has no structure
 _OVER_REFERENCE = 0.04
+_PEAK = 6.0  # dB above the envelope
+_PEAKS = 20
 _QUIET = -88.0  # dBFS; below is rounding
 
 
@@ -44,8 +46,10 @@ def find_imaging(pair: Pair) -> list[Artefact]:
         own = float(_symmetry(pair.reference)[place]) if pair.reference is not None else 0.0
         if float(symmetry[place]) < own + _OVER_REFERENCE:
             continue
-        reach = min(hz, estimate.sample_rate / 2 - hz)
         level = _image_level(estimate, place)
+        if level is None:
+            continue
+        reach = min(hz, estimate.sample_rate / 2 - hz)
         found.append(
             Artefact(
                 detector="imaging",
@@ -110,12 +114,12 @@ def _stands_out(symmetry: Tensor, place: int) -> bool:
     return bool(value > others.max() + _MARGIN) and bool(value > _SYMMETRY)
 
 
-def _image_level(signal: Analysis, place: int) -> float:
-    """Median level of the weaker side's bins opposite to peaks of the stronger, in dB."""
+def _image_level(signal: Analysis, place: int) -> float | None:
+    """Median level of the image opposite to peaks of its source in dB, None without such peaks."""
     fine, levels = _structure(signal), signal.decibels[::2]
     reach = min(place // 2, fine.shape[1] - 1 - (place + 1) // 2)
     below = torch.arange(place // 2 - reach, place // 2 - 2)
     above = place - below
-    peak = (fine[:, below] > 6.0) & (levels[:, below] > levels[:, above])
+    peak = (fine[:, below] > _PEAK) & (fine[:, above] > 0.0) & (levels[:, below] > levels[:, above])
     falls = (levels[:, above] - levels[:, below])[peak]
-    return float(falls.median()) if len(falls) else 0.0
+    return float(falls.median()) if len(falls) >= _PEAKS else None

@@ -11,6 +11,7 @@ _HELD_CENTS = 40.0  # from the median of the frames around: a note, with vibrato
 _AROUND = 21  # frames, about 0.25 s
 _STEP = 50.0  # cents
 _BARE_STEP = 80.0  # cents, without a reference: singers slide
+_NOTE = 0.15  # seconds
 _RETURN = 30.0  # cents
 _SHORTEST = 3  # frames
 _LONGEST = 0.15  # seconds, without a reference: what stays away longer is another note
@@ -22,11 +23,11 @@ _CONFIRMED = 8.0  # dB
 def find_pitch_steps(pair: Pair) -> list[Artefact]:
     """Jumps of F0 by 50 cents or more within held notes, octave jumps among them.
 
-    A held note is a run of periodic frames (autocorrelation above 0.85) whose F0 stays within 40
-    cents of the median of the 0.25 s around. With a reference, F0 differs from it for 3 frames (35
-    ms) or longer where both are periodic and the reference is held; a difference of an octave
-    counts only if the even or odd harmonics of the reference's F0 tell so, by 8 dB. Without a
-    reference, F0 leaves the note by 80 cents for 3 frames to 0.15 s and returns to it.
+    A held note is 0.15 s or longer of periodic frames (autocorrelation above 0.85) whose F0 stays
+    within 40 cents of the median of the 0.25 s around. With a reference, F0 differs from it for 3
+    frames (35 ms) or longer where both are periodic and the reference is held; a difference of an
+    octave counts only if the even or odd harmonics of the reference's F0 tell so, by 8 dB. Without
+    a reference, F0 leaves the note by 80 cents for 3 frames to 0.15 s and returns to it.
 
     The level is the median jump in cents.
     """
@@ -61,10 +62,12 @@ def cents_around(f0: Tensor, frames: int) -> Tensor:
     return cents - padded.unfold(0, 2 * half + 1, 1).median(1).values
 
 
-def held_notes(signal: Analysis, seconds: float) -> list[tuple[int, int]]:
-    """First frame and one past the last of notes that are held for `seconds` or longer."""
+def held_notes(
+    signal: Analysis, seconds: float, cents: float = _HELD_CENTS
+) -> list[tuple[int, int]]:
+    """First frame and one past the last of notes held for `seconds` or longer, within `cents`."""
     pitch = signal.pitch
-    held = (pitch.strength > _PERIODIC) & (cents_around(pitch.f0, _AROUND).abs() < _HELD_CENTS)
+    held = (pitch.strength > _PERIODIC) & (cents_around(pitch.f0, _AROUND).abs() < cents)
     held &= signal.level > signal.active_level - 30.0
     return runs(held, round(seconds / signal.frame_seconds))
 
@@ -74,7 +77,7 @@ def _against(estimate: Analysis, reference: Analysis) -> list[tuple[int, int, fl
     cents = 1200.0 * torch.log2(estimate.pitch.f0 / reference.pitch.f0)
     off = (cents.abs() > _STEP) & (estimate.pitch.strength > _PERIODIC)
     steps = []
-    for begin, end in held_notes(reference, 0.15):
+    for begin, end in held_notes(reference, _NOTE):
         for first, last in runs(off[begin:end], _SHORTEST):
             first, last = begin + first, begin + last
             jump = float(cents[first:last].median())
@@ -113,7 +116,7 @@ def _comb(signal: Analysis, first: int, f0: Tensor, multiples: Tensor) -> float:
 
 def _alone(estimate: Analysis) -> list[tuple[int, int, float]]:
     """Frames and cents of each excursion from a note that is held before and after."""
-    notes = held_notes(estimate, 0.1)
+    notes = held_notes(estimate, _NOTE)
     cents = 1200.0 * torch.log2(estimate.pitch.f0)
     longest = round(_LONGEST / estimate.frame_seconds)
     steps = []

@@ -1,0 +1,1 @@
+"""Listening tests: which trials are made of which sounds, and the page that listeners take."""
