@@ -373,12 +373,12 @@ def test_evaluate_prints_and_saves(
     vocoder_command("resynth", speech, "-o", out, "--model", tiny_model)
     result = vocoder_command("evaluate", speech, speech, out, "-o", scores, "--markdown")
     assert result.code == 0
-    assert result.out.startswith("| model |")
-    assert files_below(scores) == ["out.csv", "out.json", "speech.csv", "speech.json"]
+    assert result.out.startswith("| system |")
+    assert files_below(scores) == ["index.html", "scores.csv", "scores.json"]
     (out / "a" / "one.wav").unlink()
     result = vocoder_command("evaluate", speech, out, "-o", tmp_path / "one.json")
     assert result.code == 2
-    assert result.err == f"error: {out}: a/one: no counterpart in {out}\n"
+    assert result.err == f"error: out: a/one: no counterpart in {out}\n"
     assert (tmp_path / "one.json").exists()
 
 

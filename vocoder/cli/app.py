@@ -42,6 +42,8 @@ Examples:
   vocoder info                           the built-in models
   vocoder import g_02500000 -o models/a  another project's checkpoint
   vocoder systems                        what can be trained
+  vocoder evaluate speech/ out/ -o rep/  scores, and a page to hear and see it
+  vocoder doctor a.npy                   what it is, and what is wrong with it
 
 \b
 Exit codes:

@@ -5,11 +5,13 @@ from pathlib import Path
 from vocoder.checkpoint import CONFIG_NAME, GRIFFIN_LIM, find_model, is_builtin, load_config
 from vocoder.doctor.examination import Examination
 from vocoder.doctor.mels.examine import MelContext, examine_mel
-from vocoder.errors import ConfigError, VocoderError
+from vocoder.errors import CheckpointError, ConfigError, VocoderError
 from vocoder.features.mel import MelSpec
+from vocoder.importers.common.weights import find_file
 from vocoder.io.audio import probe
 from vocoder.io.mel_file import read_mel_array
 from vocoder.io.untrusted import NPY_MAGIC
+from vocoder.training.runs.folder import run_folders
 
 
 def examine(thing: str, model: str = "default", recording: Path | None = None) -> Examination:
@@ -21,7 +23,7 @@ def examine(thing: str, model: str = "default", recording: Path | None = None) -
     path = Path(thing)
     if recording is not None:
         return _of_recording(path, model, recording)
-    if path.is_dir() and not (path / CONFIG_NAME).is_file():
+    if path.is_dir() and not (path / CONFIG_NAME).is_file() and not holds_checkpoint(path):
         from vocoder.doctor.run import examine_run
 
         return examine_run(path)
@@ -32,6 +34,14 @@ def examine(thing: str, model: str = "default", recording: Path | None = None) -
 
         return examine_model(thing)
     return _of_file(path, model)
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Whether a folder holds another project's checkpoint, and no run."""
+    try:
+        return next(run_folders(folder), None) is None and find_file(folder).is_file()
+    except CheckpointError:
+        return False
 
 
 def _of_file(path: Path, model: str) -> Examination:

@@ -1,6 +1,5 @@
 """How a training run is doing, and what to change: `examine_run`."""
 
-import json
 import math
 import shutil
 import statistics
@@ -10,16 +9,14 @@ from pathlib import Path
 from vocoder.doctor.examination import Examination, Finding, Severity
 from vocoder.errors import ConfigError
 from vocoder.training.reporting.balance import BalanceReport, warnings_for
-from vocoder.training.runs.comparison import standing
-from vocoder.training.runs.folder import (
-    CURVE_NAME,
-    RISING,
-    STARVED,
-    WARNINGS_NAME,
-    Curve,
-    Run,
-    find_runs,
-    read_curve,
+from vocoder.training.runs.comparison import NEAR, standing
+from vocoder.training.runs.folder import RISING, STARVED, Curve, Run, read_curve
+from vocoder.training.runs.report.pace import pace
+from vocoder.training.runs.report.reading import (
+    Reference,
+    RunWarning,
+    find_reference,
+    reported_runs,
 )
 
 _OTHER = ("learning_rate", "data_wait", "steps_per_second", "skipped_crops")  # no losses
@@ -46,22 +43,23 @@ _ADVICE = {
 def examine_run(folder: str | Path, *, reference: Path | None = None) -> Examination:
     """Say how a run of `vocoder train` is doing and what to change.
 
-    `reference` is the `curve.jsonl` of a recipe to compare with; by default that of the run's
-    system in `recipes/` here, where there is one. Raises ConfigError for a folder without a run, or
-    with several.
+    `reference` is the `curve.jsonl` of a recipe to compare with; by default that of the recipe for
+    the run's system, where there is one. Raises ConfigError for a folder without a run, or with
+    several.
     """
     folder = Path(folder)
-    runs = find_runs([folder])
+    runs = reported_runs([folder])
     if len(runs) > 1:
-        named = ", ".join(str(run.folder) for run in runs[:5])
+        named = ", ".join(str(each.run.folder) for each in runs[:5])
         raise ConfigError(f"{folder}: holds {len(runs)} runs ({named}); name one of them")
-    run = runs[0]
+    run = runs[0].run
     reports = [run.curve.train[step] for step in sorted(run.curve.train)]
     findings = (
         *_state(run),
+        *(Finding("folder", note, "note") for note in runs[0].notes),
         *_losses(reports),
         *_balance(run.curve),
-        *_warnings(run.folder),
+        *_warnings(runs[0].warnings),
         *_loader(reports),
         *_validation(run),
         *_against(run, reference),
@@ -83,21 +81,12 @@ def _verdict(run: Run, findings: Sequence[Finding]) -> str:
 
 
 def _state(run: Run) -> Iterator[Finding]:
-    words = f"{run.state}, step {run.step:,}"
-    if run.max_steps:
-        words += f" of {run.max_steps:,}"
-    if run.speed:
-        words += f", {run.speed:.3g} steps a second"
-    left = (run.max_steps or 0) - run.step
-    if run.state == "running" and run.speed and left > 0:
-        words += f", {left / run.speed / 3600.0:.1f} h left"
+    words = pace(run)
     advice = None
     if run.state == "stopped" and run.sessions:
         command = run.sessions[-1].get("command", "")
         advice = f"the same command resumes it: {command}" if command else None
     yield Finding("state", words, "note" if advice else "ok", advice)
-    if run.curve.damaged:
-        yield Finding("curve", f"{run.curve.damaged} damaged lines, left out", "note")
 
 
 def _losses(reports: Sequence[Mapping[str, float]]) -> Iterator[Finding]:
@@ -159,27 +148,16 @@ def _balance_report(values: Mapping[str, float]) -> BalanceReport:
     return BalanceReport(losses, kinds["real"], kinds["fake"], kinds["share"])
 
 
-def _warnings(folder: Path) -> Iterator[Finding]:
+def _warnings(warnings: Sequence[RunWarning]) -> Iterator[Finding]:
     """What the log has warned of, by kind."""
-    found: dict[str, list[tuple[int, str]]] = {}
-    try:
-        text = (folder / WARNINGS_NAME).read_text(encoding="utf-8", errors="replace")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise ConfigError(f"{folder / WARNINGS_NAME}: cannot be read ({error.strerror})") from error
-    for line in text.splitlines():
-        try:
-            record = json.loads(line)
-            step, warning = int(record["step"]), str(record["warning"])
-        except (ValueError, TypeError, KeyError):
-            continue
-        kind = next((name for mark, name in _WARNINGS.items() if mark in warning), None)
+    found: dict[str, list[RunWarning]] = {}
+    for each in warnings:
+        kind = next((name for mark, name in _WARNINGS.items() if mark in each.words), None)
         if kind is not None:
-            found.setdefault(kind, []).append((step, warning))
+            found.setdefault(kind, []).append(each)
     for kind, entries in found.items():
-        step, warning = entries[-1]
-        words = f"{len(entries)}, the last at step {step:,}: {warning[:300]}"
+        last = entries[-1]
+        words = f"{len(entries)}, the last at step {last.step:,}: {last.words[:300]}"
         severity: Severity = "problem" if kind in ("non-finite steps", "rollbacks") else "note"
         yield Finding(kind, words, severity, _ADVICE[kind])
 
@@ -231,22 +209,20 @@ def _still_falls(curve: Curve, since: int) -> bool:
     return bool(before and after) and statistics.median(after) < statistics.median(before)
 
 
-def _against(run: Run, reference: Path | None) -> Iterator[Finding]:
-    path = reference or Path("recipes") / run.system / CURVE_NAME
-    if not run.curve.valid or (reference is None and not (run.system and path.is_file())):
+def _against(run: Run, path: Path | None) -> Iterator[Finding]:
+    found = Reference(str(path), path, read_curve(path)) if path else find_reference(run)
+    if found is None or (path is None and not run.curve.scores(run.metric)):
         return
     try:
-        found = standing(run.curve, read_curve(path), run.metric)
+        where = standing(run.curve, found.curve, run.metric)
     except ConfigError as error:
-        raise ConfigError(f"{run.folder} against {path}: {error}") from error
-    behind = "behind" in found.words
-    advice = "compare the settings: vocoder runs compare" if behind else None
-    yield Finding("reference", f"{found.words} ({path})", "note" if behind else "ok", advice)
+        raise ConfigError(f"{run.folder} against {found.path}: {error}") from error
+    behind = where.worse > NEAR
+    advice = "vocoder runs compare and vocoder report show what differs" if behind else None
+    yield Finding("reference", f"{where.words} ({found.name})", "note" if behind else "ok", advice)
 
 
 def _settings(run: Run) -> Iterator[Finding]:
-    if not run.settings:
-        yield Finding("settings", "not recorded: a run of an early release", "note")
     for session in run.sessions[1:]:
         changed = session.get("changed") or {}
         if changed:

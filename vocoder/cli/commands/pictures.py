@@ -89,7 +89,7 @@ def plot(
     ] = 150.0,
     style: Annotated[StyleName, typer.Option(help="Colours of the figure.")] = StyleName.LIGHT,
 ) -> None:
-    """Draw waveforms, spectrograms, mels and differences of recordings and mel files.
+    """Draw waveforms, spectrograms, mels and their differences.
 
     All panels have one time axis, and spectra of one kind have one colour scale. The same inputs
     give the same bytes.
@@ -151,7 +151,7 @@ def report(
         ),
     ] = None,
 ) -> None:
-    """Show training runs in one page: curves, scores, sounds by step, settings, warnings.
+    """Show training runs in a page: curves, scores, sounds.
 
     The page works offline and needs no other file. Runs that are training can be shown, too.
     """

@@ -9,7 +9,7 @@ from vocoder.errors import ConfigError
 from vocoder.training.runs.folder import RISING, Curve, Run
 from vocoder.training.runs.settings import differences
 
-_NEAR = 0.1  # relative difference to the reference within which a run is on course
+NEAR = 0.1  # relative difference to the reference within which a run is on course
 
 
 def summary(run: Run) -> dict[str, Any]:
@@ -76,8 +76,8 @@ class Standing:
         """The standing in a sentence."""
         share = f"{abs(self.worse):.0%}".replace("%", " %")
         side = "worse" if self.worse > 0 else "better"
-        if abs(self.worse) <= _NEAR:
-            judged = f"within {_NEAR * 100:.0f} %, on course"
+        if abs(self.worse) <= NEAR:
+            judged = f"within {NEAR * 100:.0f} %, on course"
         elif self.worse < 0:
             judged = f"{share} {side}, ahead"
         else:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vocoder.cli.commands.bench.streams import Markdown
-from vocoder.errors import ConfigError, VocoderError
+from vocoder.errors import AudioError, ConfigError, VocoderError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,12 +49,12 @@ def artefacts(
     from vocoder.evaluation.artefacts.calibration.planted import PLANTED
     from vocoder.evaluation.artefacts.calibration.table import caption, rows
 
-    sources = _chosen(recordings, count)
-    read = [_read(source.path, seconds) for source in sources]
+    read = _read(_chosen(recordings, count), seconds)
     alarms = FalseAlarms()
-    for source, (audio, rate) in zip(sources, read, strict=True):
-        alarms.add(source.path.name, audio, rate)
-    some = read[:: max(1, len(read) // planted)][:planted]
+    for name, audio, rate in read:
+        alarms.add(name, audio, rate)
+    clean = [(audio, rate) for _, audio, rate in read]
+    some = clean[:: max(1, len(clean) // planted)][:planted]
     measured = [sensitivity(kind, some) for kind in PLANTED]
     table_rows = rows(measured, alarms)
     if markdown:
@@ -67,7 +67,7 @@ def artefacts(
                 for line in lines:
                     typer.echo(printable(f"{condition}: {line}"))
     if pictures is not None:
-        _draw(pictures, read)
+        _draw(pictures, clean)
 
 
 def _chosen(arguments: Sequence[str], count: int) -> "list[Source]":
@@ -86,18 +86,27 @@ def _chosen(arguments: Sequence[str], count: int) -> "list[Source]":
     return chosen[:count]
 
 
-def _read(path: Path, seconds: float) -> "tuple[Tensor, int]":
-    """The beginning of a recording, its channels averaged. Shape: [T]."""
+def _read(sources: "Sequence[Source]", seconds: float) -> "list[tuple[str, Tensor, int]]":
+    """Name, beginning [T] with averaged channels, and sample rate of each recording.
+
+    Those that detectors cannot examine are left out with a note; ConfigError if none is left.
+    """
     from vocoder.evaluation.artefacts.catalogue import check
     from vocoder.io.audio import read_audio
 
-    audio, rate = read_audio(path)
-    mono = audio.mean(0)[: round(seconds * rate)]
-    try:
-        check(mono, rate, "audio")
-    except VocoderError as error:
-        raise ConfigError(f"{path}: {error}; leave it out") from error
-    return mono, rate
+    read = []
+    for source in sources:
+        audio, rate = read_audio(source.path)
+        mono = audio.mean(0)[: round(seconds * rate)]
+        try:
+            check(mono, rate, "recording")
+        except AudioError as error:
+            typer.echo(f"note: {source.path} is left out: {error}", err=True)
+            continue
+        read.append((source.path.name, mono, rate))
+    if not read:
+        raise ConfigError("none of the recordings can be examined")
+    return read
 
 
 def _draw(folder: Path, recordings: "Sequence[tuple[Tensor, int]]") -> None:

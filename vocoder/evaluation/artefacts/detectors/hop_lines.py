@@ -15,6 +15,7 @@ _COHERENT = 0.15  # share of the energy at a multiple of the frame rate
 _PERIODS = 25.0  # times the share of sounds that know nothing of the hop: one over their periods
 _LINES = 3  # multiples at once, which no note has
 _SECONDS = 2.0
+_SHORTEST_PERIOD = 100  # samples, of unknown hops: digital microphones have lines of 1 kHz
 _LEVELLING = 0.02  # seconds over which the loudness is evened out, so that pauses count as speech
 
 
@@ -25,7 +26,8 @@ def find_hop_lines(pair: Pair) -> list[Artefact]:
     `hop_length` samples (without it: 512, 480, 320, 300 and 441). In pieces of 2 s, the coherence
     of a multiple of the frame rate is |mean of the frames' spectra|² / mean of their |spectra|². It
     is one over the number of frames for sounds without such a pattern, and must be 25 times that
-    and 0.15, and twice that of the reference.
+    and 0.15, and twice that of the reference. Without `hop_length`, patterns that repeat within 100
+    samples are left to the other detectors.
 
     One artefact for each run of pieces. The level in dB is that of the strongest tone relative to
     the rest at its frequency.
@@ -54,6 +56,8 @@ def _patterns(pair: Pair, hop: int) -> list[Artefact]:
         share = min(float(coherence[second, best - 1]), 0.9999)
         level = 10.0 * math.log10(share / (1.0 - share))
         period = hop // math.gcd(hop, *numbers.tolist())
+        if pair.hop_length is None and period < _SHORTEST_PERIOD:
+            continue
         begin, end = second * _SECONDS, min((second + 1) * _SECONDS, pair.estimate.seconds)
         if found and found[-1].end >= begin - 1e-6:  # goes on
             begin = found.pop().begin

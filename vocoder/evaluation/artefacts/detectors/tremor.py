@@ -8,6 +8,7 @@ from vocoder.evaluation.artefacts.artefact import Artefact
 from vocoder.evaluation.artefacts.detectors.pitch_steps import held_notes
 
 _SHORTEST = 0.35  # seconds
+_BARE_SHORTEST = 0.6  # without a reference: syllables of speech are shorter
 _HELD_CENTS = 80.0  # a tremor leaves the note further than a vibrato
 _VIBRATO = 0.125  # seconds: the period of the fastest vibrato
 _TREMOR = 4.0  # cents
@@ -21,13 +22,14 @@ def find_tremor(pair: Pair) -> list[Artefact]:
     A held note is that of the pitch steps, 0.35 s or longer and within 80 cents of its median, in
     the reference where there is one; the fluctuation is the standard deviation in cents of F0 less
     its mean over 125 ms, the period of a fast vibrato. It must be twice the reference's; without a
-    reference, 25 cents.
+    reference, 25 cents, in notes of 0.6 s.
 
     The level is the fluctuation in cents.
     """
     found = []
-    limit = _BARE_TREMOR if pair.reference is None else _TREMOR
-    for first, last in held_notes(pair.reference or pair.estimate, _SHORTEST, _HELD_CENTS):
+    alone = pair.reference is None
+    limit, shortest = (_BARE_TREMOR, _BARE_SHORTEST) if alone else (_TREMOR, _SHORTEST)
+    for first, last in held_notes(pair.reference or pair.estimate, shortest, _HELD_CENTS):
         tremor = _fluctuation(pair.estimate, first, last)
         own = _fluctuation(pair.reference, first, last) if pair.reference else 0.0
         if tremor < max(limit, _OVER_REFERENCE * own):
