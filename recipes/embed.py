@@ -15,9 +15,10 @@ HERE = Path(__file__).parent
 ASSETS = HERE.parent / "vocoder" / "assets"
 
 
-def summary(path: str) -> dict[str, Any]:
-    """The mean of each metric in the saved evaluation of one system."""
-    (report,) = Evaluation.load(Path(path)).reports.values()
+def summary(place: str) -> dict[str, Any]:
+    """The mean of each metric of a system, from SCORES.json:SYSTEM."""
+    path, _, system = place.rpartition(":")
+    report = Evaluation.load(Path(path)).reports[system]
     return {name: round(value.mean, 4) for name, value in report.summary.items()}
 
 
@@ -25,7 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="of the built-in model, and of its recipe")
     parser.add_argument("model", type=Path, help="directory of the trained model")
-    parser.add_argument("--scores", action="append", default=[], metavar="SET=SCORES.json")
+    parser.add_argument("--scores", action="append", default=[], metavar="SET=SCORES.json:SYSTEM")
     arguments = parser.parse_args()
     generator, config = load_model(arguments.model)
     settings = config.training["config"]

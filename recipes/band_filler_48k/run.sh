@@ -32,8 +32,8 @@ unseen=(--work exp/band_filler_48k-unseen --model "$work/train/last")
 "$demo" "$corpus/unseen" "${unseen[@]}" --stage 4
 scores=()
 for cutoff in 4000 8000 12000; do
-    scores+=(--scores "test_$cutoff=$work/scores/$cutoff/extender.json")
-    other=exp/band_filler_48k-unseen/scores/$cutoff/extender.json
-    if [[ -f $other ]]; then scores+=(--scores "unseen_$cutoff=$other"); fi
+    scores+=(--scores "test_$cutoff=$work/scores/$cutoff/scores.json:extender")
+    other=exp/band_filler_48k-unseen/scores/$cutoff/scores.json
+    if [[ -f $other ]]; then scores+=(--scores "unseen_$cutoff=$other:extender"); fi
 done
 "${bin}python" "$here/../embed.py" band_filler_48k "$work/train/last" "${scores[@]}"

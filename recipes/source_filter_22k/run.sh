@@ -29,4 +29,4 @@ unseen=(--work exp/unseen --model "$work/train/last")
 "$demo" "$corpus/unseen" "${unseen[@]}" --only set=unseen --stop-stage 2
 "$demo" "$corpus/unseen" "${unseen[@]}" --stage 4
 "${bin}python" "$here/../embed.py" source_filter_22k "$work/train/last" \
-    --scores test="$work/scores/default.json" --scores unseen=exp/unseen/scores/default.json
+    --scores test="$work/scores/scores.json:default" --scores unseen=exp/unseen/scores/scores.json:default

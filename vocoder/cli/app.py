@@ -18,6 +18,7 @@ from vocoder.cli.commands import (
     doctor,
     evaluation,
     inference,
+    listening,
     models,
     pictures,
     runs,
@@ -200,6 +201,23 @@ app.command(
         "vocoder evaluate speech/ out/ --metrics lsd,pesq_wb",
     )
 )(evaluation.evaluate)
+app.command(
+    "listen-test",
+    epilog=examples(
+        "vocoder listen-test speech/ out/mine out/griffin-lim -o test.html",
+        "vocoder listen-test speech/ out/mine -o abx.html --kind abx --trials 16",
+        "vocoder listen-test speech/ out/a out/b -o ab.html --kind ab --compare systems",
+        "vocoder listen-test speech/ out/a out/b -o t.html --scores report/scores.json",
+    ),
+)(listening.listen_test)
+app.command(
+    "listen-results",
+    epilog=examples(
+        "vocoder listen-results answers/",
+        "vocoder listen-results answers/*.json -o results.json --page results.html",
+        "vocoder listen-results answers/ --markdown --picture ratings.pdf",
+    ),
+)(listening.listen_results)
 app.command(
     epilog=examples(
         "vocoder plot a.wav b.wav -o compared.png --difference",

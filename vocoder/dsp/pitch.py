@@ -90,6 +90,8 @@ def best_pitch(
     hop_seconds: float,
     f_min: float,
     f_max: float,
+    voicing_threshold: float = _VOICING_THRESHOLD,
+    silence_threshold: float = _SILENCE_THRESHOLD,
 ) -> Pitch:
     """The pitch of frames whose autocorrelation is known, by the best path through all of them.
 
@@ -102,12 +104,14 @@ def best_pitch(
         hop_seconds: Time between frames.
         f_min: Lowest fundamental in Hz.
         f_max: Highest fundamental in Hz.
+        voicing_threshold: Correlation above which a frame is rather voiced.
+        silence_threshold: Level below which it is rather not, relative to the loudest frame.
     """
     bins = pitch_bins(f_min, f_max).to(correlation.device)
     strength = _interpolate(correlation, lag_rate / bins)  # [B, F, P]
     voiced_score = strength + _OCTAVE_COST * torch.log2(bins / f_min)
-    quiet = loudness / loudness.amax(-1, keepdim=True).clamp_min(1e-9) / _SILENCE_THRESHOLD
-    unvoiced_score = _VOICING_THRESHOLD + (2.0 - quiet * (1 + _VOICING_THRESHOLD)).clamp_min(0.0)
+    quiet = loudness / loudness.amax(-1, keepdim=True).clamp_min(1e-9) / silence_threshold
+    unvoiced_score = voicing_threshold + (2.0 - quiet * (1 + voicing_threshold)).clamp_min(0.0)
     score = torch.cat([voiced_score, unvoiced_score[..., None]], dim=-1)
     path = _best_path(score, _transition_cost(bins, hop_seconds))
     voiced = path < len(bins)
@@ -129,6 +133,7 @@ def autocorrelation(
     padding: Padding = "same",
     f_min: float = 60.0,
     f_max: float = _HIGHEST_HZ,
+    lowpass: bool = True,
 ) -> tuple[Tensor, Tensor]:
     """Normalised autocorrelation and peak level of frames three periods of `f_min` long.
 
@@ -144,6 +149,7 @@ def autocorrelation(
         padding: Position of the frames, see `vocoder.dsp.stft`.
         f_min: Lowest fundamental in Hz.
         f_max: Highest fundamental in Hz, for which lags must be fine enough.
+        lowpass: Whether what lies above 2.5 to 4 kHz is left out.
     """
     size = 2 * round(1.5 * sample_rate / f_min)
     left, right = padding_amounts(size, hop_length, padding)
@@ -154,12 +160,15 @@ def autocorrelation(
     frames = frames - frames.mean(-1, keepdim=True)
     window = torch.hann_window(size, device=audio.device)
     n_fft = 1 << (size + math.ceil(sample_rate / f_min) + 2).bit_length()
-    hz = torch.linspace(0.0, sample_rate / 2, n_fft // 2 + 1, device=audio.device)
-    low, high = _LOWPASS_HZ
-    lowpass = 0.5 + 0.5 * torch.cos(math.pi * ((hz - low) / (high - low)).clamp(0.0, 1.0))
     fine = lags_per_sample(sample_rate, f_max)
     lags = math.ceil(fine * sample_rate / f_min) + 6
-    power = torch.fft.rfft(frames * window, n=n_fft).abs().square() * lowpass
+    power = torch.fft.rfft(frames * window, n=n_fft).abs().square()
+    if lowpass:
+        hz = torch.linspace(0.0, sample_rate / 2, n_fft // 2 + 1, device=audio.device)
+        low, high = _LOWPASS_HZ
+        power = power * (
+            0.5 + 0.5 * torch.cos(math.pi * ((hz - low) / (high - low)).clamp(0.0, 1.0))
+        )
     correlation = torch.fft.irfft(power, n=fine * n_fft)[..., :lags]
     own = torch.fft.irfft(torch.fft.rfft(window, n=n_fft).abs().square(), n=fine * n_fft)[:lags]
     normalised = correlation / correlation[..., :1].clamp_min(1e-9) / (own / own[0])

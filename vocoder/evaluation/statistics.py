@@ -4,10 +4,11 @@ import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from vocoder.errors import ConfigError
 
+T = TypeVar("T")
 RESAMPLES, SEED, CONFIDENCE = 9999, 0, 0.95
 FEWEST_FOR_P = 6  # of fewer pairs, no signed-rank test can reach p < 0.05
 METHOD = (
@@ -60,7 +61,7 @@ def mean_interval(values: Sequence[float]) -> tuple[float | None, float | None]:
     if math.isclose(min(values), max(values), abs_tol=1e-12):  # to the rounding of the scores
         return values[0], values[0]
     interval = (
-        _scipy_stats()
+        scipy_stats()
         .bootstrap(
             (values,),
             _mean,
@@ -83,38 +84,40 @@ def paired_tests(scores: Mapping[str, Mapping[str, float]]) -> list[PairedTest]:
         differences = [scores[first][name] - scores[second][name] for name in common]
         if differences:
             mean, interval = statistics.fmean(differences), mean_interval(differences)
-            p = _signed_rank(differences)
+            p = signed_rank(differences)
             tests.append(PairedTest(first, second, mean, *interval, p, len(common)))
-    return _holm(tests)
+    corrected = holm({i: test.p for i, test in enumerate(tests) if test.p is not None})
+    return [test._replace(p=corrected.get(i)) for i, test in enumerate(tests)]
 
 
-def _signed_rank(differences: Sequence[float]) -> float | None:
+def holm(values: Mapping[T, float]) -> dict[T, float]:
+    """Correct p values for their number by Holm's method (1979).
+
+    >>> holm({"a": 0.01, "b": 0.04, "c": 0.03})
+    {'a': 0.03, 'c': 0.06, 'b': 0.06}
+    """
+    found, highest = {}, 0.0
+    for rank, (name, p) in enumerate(sorted(values.items(), key=lambda item: item[1])):
+        highest = max(highest, min(1.0, (len(values) - rank) * p))
+        found[name] = highest
+    return found
+
+
+def signed_rank(differences: Sequence[float]) -> float | None:
+    """p of the two-sided Wilcoxon signed-rank test; None for fewer than six differences."""
     if len(differences) < FEWEST_FOR_P:
         return None
     if not any(differences):
         return 1.0
-    return float(_scipy_stats().wilcoxon(differences, zero_method="zsplit").pvalue)
-
-
-def _holm(tests: list[PairedTest]) -> list[PairedTest]:
-    """The tests with p corrected for their number."""
-    order = sorted(
-        (i for i, test in enumerate(tests) if test.p is not None), key=lambda i: tests[i].p
-    )
-    corrected, highest = list(tests), 0.0
-    for rank, index in enumerate(order):
-        p = tests[index].p
-        assert p is not None
-        highest = max(highest, min(1.0, (len(order) - rank) * p))
-        corrected[index] = tests[index]._replace(p=highest)
-    return corrected
+    return float(scipy_stats().wilcoxon(differences, zero_method="zsplit").pvalue)
 
 
 def _mean(values: Any, axis: int) -> Any:
     return values.mean(axis=axis)
 
 
-def _scipy_stats() -> Any:
+def scipy_stats() -> Any:
+    """The module `scipy.stats`; ConfigError if it is missing."""
     try:
         from scipy import stats
     except ImportError as error:

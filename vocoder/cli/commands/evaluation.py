@@ -142,9 +142,9 @@ def _evaluation(
     from vocoder.evaluation.pairing import recordings
     from vocoder.evaluation.scoring import evaluate
 
-    systems = dict(zip(_names(folders), folders, strict=True))
+    systems = dict(zip(system_names(folders), folders, strict=True))
     speeds: dict[str, dict[str, float]] = {}
-    for model, name in zip(models, _names([Path(model) for model in models]), strict=True):
+    for model, name in zip(models, system_names([Path(model) for model in models]), strict=True):
         if name in systems:
             raise ConfigError(f"two systems are called {name}; rename the folder")
         systems[name] = copies / name
@@ -158,7 +158,7 @@ def _evaluation(
     return Evaluation(reference=reference, reports=reports)
 
 
-def _names(paths: list[Path]) -> list[str]:
+def system_names(paths: list[Path]) -> list[str]:
     """The last parts of paths, or the whole paths where two of these are equal."""
     short = [path.resolve().name for path in paths]
     return short if len(set(short)) == len(short) else [str(path) for path in paths]

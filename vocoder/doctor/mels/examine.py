@@ -19,6 +19,7 @@ from vocoder.io.audio import read_audio
 from vocoder.io.mel_file import read_mel_array
 
 _SECONDS = 60.0  # of a recording that are read
+_NEAR = 0.03  # nepers; what was predicted typically deviates by more
 
 
 @dataclass(frozen=True)
@@ -160,7 +161,7 @@ def _recording_findings(
 ) -> Iterator[Finding]:
     if context.recording is None:
         return
-    if match is None:
+    if match is None or match.typical > _NEAR:
         value = f"{context.recording}: the mel does not follow from it by any known settings"
         advice = "is it that recording? a predicted mel differs from it too: give both as a pair"
         yield Finding("recording", value, "problem", advice)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from vocoder.doctor.mels.filters import spectrogram_of
+from vocoder.errors import ConfigError
 from vocoder.features.mel import PRESETS, MelSpec, MelSpectrogram
 from vocoder.io.audio import resample_soxr
 
@@ -150,7 +151,7 @@ def variations(spec: MelSpec) -> Iterator[MelSpec]:
                 others["f_max"] = None
             try:
                 yield dataclasses.replace(spec, **others)
-            except ValueError:
+            except ConfigError:  # such as a hop longer than the window
                 continue
 
 

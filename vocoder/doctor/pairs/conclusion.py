@@ -1,5 +1,6 @@
 """Which part is at fault: the conclusion from what was measured of a mel and a recording."""
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
@@ -36,6 +37,8 @@ _OF_ACOUSTIC_MODEL: Mapping[Kind, str] = {
     "tempo": "compare hop lengths and sample rates; a duration model may also be slow or fast",
     "lost frames": "look for skipped or repeated phonemes (alignment), or chunks that are joined",
 }
+_OF_PITCH = "check the speaker, the pitch statistics and the sample rate of its training data"
+_OF_ANOTHER_PITCH = {"level", "spectral balance", "high band", "low band", "over-smoothed"}
 # Artefacts that a sound vocoder's copies do not have, and from how many on they count. What lies
 # above the mel's top, and the louder peaks of another phase, are no faults.
 _ARTEFACTS = {
@@ -97,8 +100,17 @@ def concluded(
         guilty = "both"
     elif acoustic or vocoder:
         guilty = "the acoustic model" if acoustic else "the vocoder"
-    findings = (_at_fault(guilty), *_scores(copy, prediction), *theirs, *ours)
+    findings = (_at_fault(guilty), *_scores(copy, prediction), *_advised_once([*theirs, *ours]))
     return PairDiagnosis(guilty, _verdict(guilty, acoustic, vocoder), findings)
+
+
+def _advised_once(findings: list[Finding]) -> Iterator[Finding]:
+    """The findings, each advice only where it comes first."""
+    given: set[str] = set()
+    for finding in findings:
+        known = finding.advice in given
+        yield dataclasses.replace(finding, advice=None) if known else finding
+        given |= {finding.advice} if finding.advice else set()
 
 
 def _unrelated(prediction: Prediction) -> bool:
@@ -131,18 +143,17 @@ def _verdict(guilty: Guilty, acoustic: list[Finding], vocoder: list[Finding]) ->
         )
     parts = []
     if acoustic:
-        parts.append(f"its mel has {_named(acoustic)}")
+        parts.append(f"by its mel: {_named(acoustic)}")
     if vocoder:
-        parts.append(f"copying the recording's own mel already shows {_named(vocoder)}")
+        parts.append(f"by its copy of the recording's own mel: {_named(vocoder)}")
     fine = {
         "the acoustic model": "; the vocoder copies the recording well",
         "the vocoder": "; the predicted mel is like the recording's own",
     }.get(guilty, "")
     if guilty == "both":
-        parts[0] = parts[0].replace("its mel", "the acoustic model's mel")
-        return f"Both are at fault: {parts[0]}; {parts[1]}."
+        return f"Both are at fault: the acoustic model {parts[0]}; the vocoder {parts[1]}."
     subject = guilty[0].upper() + guilty[1:]
-    return f"{subject} is at fault: {parts[0]}{fine}."
+    return f"{subject} is at fault {parts[0]}{fine}."
 
 
 def _named(findings: list[Finding]) -> str:
@@ -182,18 +193,21 @@ def _predicted(prediction: Prediction) -> Iterator[Finding]:
     explained: set[Kind] = set()
     if prediction.settings is not None:
         explained = {"tempo", "spectral balance", "high band", "low band", "level", "contrast"}
+    pitch = prediction.pitch
+    blurred = any(each.kind == "over-smoothed" and each.grave for each in prediction.differences)
+    if prediction.settings is not None or blurred:
+        pitch = None  # they change it, too
+    if pitch is not None and pitch.notable:
+        severity: Severity = "problem" if pitch.grave else "note"
+        yield Finding("pitch", pitch.words, severity, _OF_PITCH if pitch.grave else None)
+    shifted = pitch is not None and pitch.grave
     for each in prediction.differences:
         if each.kind not in explained:
-            severity: Severity = "problem" if each.grave else "note"
+            grave = each.grave and not (shifted and each.kind in _OF_ANOTHER_PITCH)
+            severity = "problem" if grave else "note"
             yield Finding(each.kind, each.words, severity, _OF_ACOUSTIC_MODEL[each.kind])
     if not prediction.timing.straight:
         yield Finding("tempo", "durations of its own: frames were aligned by DTW")
-    pitch = prediction.pitch
-    blurred = any(each.kind == "over-smoothed" and each.grave for each in prediction.differences)
-    if pitch is not None and pitch.notable and prediction.settings is None and not blurred:
-        advice = "check the speaker, the pitch statistics and the sample rate of its training data"
-        severity = "problem" if pitch.grave else "note"
-        yield Finding("pitch", pitch.words, severity, advice if pitch.grave else None)
 
 
 def _copied(copy: Scored) -> Iterator[Finding]:

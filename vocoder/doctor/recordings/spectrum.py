@@ -23,6 +23,7 @@ _FLAT_BAND = (300.0, 3500.0)  # Hz
 _FLAT = 0.1  # flatness of the spectrum: 0.56 in a frame of white noise
 _HUM_SECONDS = 0.2  # short enough for the pauses between words
 _HUM_ABOVE = 10.0  # dB over what is beside the line
+_HUM_SURE = 15.0  # from which two lines are enough
 _HUM_BELOW = 10.0  # dB under the recording: louder, it is a note or an engine
 _FRAME = 0.02  # seconds
 _LEAST = 1e-7  # power under 16-bit rounding
@@ -137,7 +138,8 @@ def hum(audio: Tensor, sample_rate: int) -> tuple[int, float, float] | None:
         lines = [_line(steady, round(mains * k * _HUM_SECONDS)) for k in range(1, 7)]
         clear = [(level, above) for level, above in lines if above > _HUM_ABOVE]
         level = 10.0 * math.log10(sum((10.0 ** (x / 10.0) for x, _ in clear), 1e-14))
-        if len(clear) >= 3 and level < most and _exact(audio, sample_rate, mains):
+        sure = len(clear) >= 3 or sum(above > _HUM_SURE for _, above in clear) == 2
+        if sure and level < most and _exact(audio, sample_rate, mains):
             above = sum(x for _, x in clear)
             if best is None or above > best[2]:
                 best = mains, level, above

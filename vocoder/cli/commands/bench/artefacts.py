@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from vocoder.cli.files.sources import Source
 
-_COLOURS = 48
+_COLOURS = 200
 
 
 def artefacts(
@@ -117,12 +117,11 @@ def _draw(folder: Path, recordings: "Sequence[tuple[Tensor, int]]") -> None:
 
     folder.mkdir(parents=True, exist_ok=True)
     for name, (artefact, pair) in examples(recordings).items():
-        estimate, reference = pair.estimate, pair.reference
-        drawn = picture(
-            artefact, estimate.audio, estimate.sample_rate, reference and reference.audio
-        )
+        reference = pair.reference.audio if pair.reference else None
+        estimate = pair.estimate
+        drawn = picture(artefact, estimate.audio, estimate.sample_rate, reference)
         path = folder / f"{name}.png"
-        save(drawn, path, dpi=80)
+        save(drawn, path, dpi=72)
         _reduce(path)
         typer.echo(str(path))
 
@@ -134,6 +133,6 @@ def _reduce(path: Path) -> None:
     from vocoder.io.atomic import replacing_file
 
     with Image.open(path) as picture:
-        few = picture.convert("RGB").quantize(_COLOURS)
+        few = picture.convert("RGB").quantize(_COLOURS, method=Image.Quantize.FASTOCTREE)
     with replacing_file(path) as temporary:
         few.save(temporary, format="PNG", optimize=True)

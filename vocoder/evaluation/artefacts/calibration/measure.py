@@ -33,11 +33,13 @@ def _coded(audio: Tensor, sample_rate: int, container: str, encoding: str) -> Te
 
 
 def _rotated(audio: Tensor, sample_rate: int) -> Tensor:
-    """Another phase of all frequencies, 60 degrees."""
+    """Another phase of all frequencies above 20 Hz, 60 degrees."""
     spectrum = torch.fft.rfft(audio, n=2 * len(audio))
     turned = spectrum * torch.polar(torch.tensor(1.0), torch.tensor(torch.pi / 3))
-    turned[0] = spectrum[0]
-    return torch.fft.irfft(turned, n=2 * len(audio))[: len(audio)]
+    low = round(20.0 * 2 * len(audio) / sample_rate)
+    turned[:low] = spectrum[:low]
+    rotated: Tensor = torch.fft.irfft(turned, n=2 * len(audio))[: len(audio)]
+    return rotated
 
 
 def _resampled(audio: Tensor, sample_rate: int) -> Tensor:
@@ -143,12 +145,13 @@ def examples(recordings: Iterable[tuple[Tensor, int]]) -> dict[str, tuple[Artefa
         for planted in PLANTED:
             if planted.detector in found:
                 continue
-            level = planted.levels[-2]
-            changed = planted.plant(recording, level, torch.Generator().manual_seed(0))
-            if changed is None:
-                continue
-            pair = Pair(estimate=Analysis(changed, rate), reference=recording)
-            artefacts = DETECTORS[planted.detector].find(pair)
-            if artefacts:
-                found[planted.detector] = (artefacts[0], pair)
+            for level in planted.levels[-2:]:
+                changed = planted.plant(recording, level, torch.Generator().manual_seed(0))
+                if changed is None:
+                    continue
+                pair = Pair(estimate=Analysis(changed, rate), reference=recording)
+                artefacts = DETECTORS[planted.detector].find(pair)
+                if artefacts:
+                    found[planted.detector] = (artefacts[0], pair)
+                    break
     return found

@@ -36,7 +36,7 @@ def _uniform(low: float, high: float, rng: torch.Generator) -> float:
 
 
 def _amplitude(level: float) -> float:
-    return 10.0 ** (level / 20.0)
+    return math.pow(10.0, level / 20.0)
 
 
 def _rms(audio: Tensor) -> float:
@@ -57,17 +57,19 @@ def _highpass(audio: Tensor, hz: float, sample_rate: int) -> Tensor:
     """What lies above a frequency, by a brick wall. Shape: [T]."""
     spectrum = torch.fft.rfft(audio)
     spectrum[: math.ceil(hz * len(audio) / sample_rate)] = 0.0
-    return torch.fft.irfft(spectrum, n=len(audio))
+    high: Tensor = torch.fft.irfft(spectrum, n=len(audio))
+    return high
 
 
 def _windowed(length: int, begin: int, end: int, ramp: int) -> Tensor:
     """One from `begin` to `end`, zero outside, with linear ramps. Shape: [T]."""
     at = torch.arange(length, dtype=torch.float32)
-    return torch.minimum((at - begin) / ramp, (end - at) / ramp).clamp(0.0, 1.0)
+    inside: Tensor = torch.minimum((at - begin) / ramp, (end - at) / ramp).clamp(0.0, 1.0)
+    return inside
 
 
 def _warped(signal: Analysis, ratio: Tensor) -> Tensor:
-    """Read the recording at another speed at each sample, and go back to its own time. [T]."""
+    """Read the recording at another speed at each sample. Shape: [T] → same."""
     fine = resample_soxr(signal.audio, signal.sample_rate, 4 * signal.sample_rate)
     position = ratio.double().cumsum(0) - float(ratio[0])
     place = (4.0 * position).clamp(0.0, len(fine) - 2.0)
@@ -89,7 +91,9 @@ def tone(signal: Analysis, level: float, rng: torch.Generator) -> Tensor | None:
 
 
 def hop_pattern(signal: Analysis, level: float, rng: torch.Generator) -> Tensor | None:
-    """A random pattern of 256 samples, repeated, `level` dB below the recording's level."""
+    """A random pattern of 256 samples, repeated, in 1 s or more, at `level` dB of its level."""
+    if signal.seconds < 1.0:  # too few frames to tell
+        return None
     pattern = torch.randn(256, generator=rng).diff(prepend=torch.zeros(1))
     repeated = pattern.repeat(len(signal.audio) // 256 + 1)[: len(signal.audio)]
     return signal.audio + repeated / _rms(pattern) * _rms(signal.audio) * _amplitude(level)
@@ -138,7 +142,7 @@ def shelf(signal: Analysis, level: float, rng: torch.Generator) -> Tensor | None
     """Everything above half of Nyquist (at least 5 kHz) changed by `level` dB."""
     cutoff = max(5000.0, signal.sample_rate / 4)
     band = _highpass(signal.audio, cutoff, signal.sample_rate)
-    if _rms(band) < _amplitude(-75.0):  # nothing is there
+    if _rms(band) < _amplitude(max(-75.0, signal.active_level - 50.0)):  # nothing is there
         return None
     return signal.audio + (_amplitude(level) - 1.0) * band
 
@@ -180,7 +184,6 @@ def pitch_step(signal: Analysis, level: float, rng: torch.Generator) -> Tensor |
         return None
     half, middle = round(0.05 * signal.sample_rate), sum(note) // 2
     ratio = torch.ones(len(signal.audio))
-    # Before and after, a speed within 10 cents makes up for the time, so that the rest stays.
     ratio[middle - half : middle + half] = 2.0 ** (level / 1200.0)
     return _warped(signal, ratio)
 
@@ -195,7 +198,9 @@ def trembling(signal: Analysis, level: float, rng: torch.Generator) -> Tensor | 
 
 
 def offset(signal: Analysis, level: float, rng: torch.Generator) -> Tensor | None:
-    """A constant of `level` dBFS."""
+    """A constant of `level` dBFS, where the recording has none of its own."""
+    if abs(float(signal.audio.mean())) > _amplitude(-60.0):
+        return None
     return signal.audio + _amplitude(level)
 
 

@@ -93,7 +93,7 @@ def _levels(signal: Analysis) -> Tensor:
     bins = [round(hz / signal.bin_hz) for hz in _edges(signal)]
     bands = torch.stack([signal.power[:, a:b].sum(1) for a, b in zip(bins, bins[1:], strict=False)])
     return decibels(
-        torch.stack([part.mean(1) for part in bands.split(_frames(signal), 1)], 1) / 3.0
+        torch.stack([part.mean(1) for part in torch.split(bands, _frames(signal), 1)], 1) / 3.0
     )
 
 

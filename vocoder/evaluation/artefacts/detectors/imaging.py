@@ -98,9 +98,9 @@ def _symmetry(signal: Analysis) -> Tensor:
     middle = place // 2
     below = energy[middle + 1] - energy[low]
     above = energy[high + 1] - energy[(place + 1) // 2]
-    return products / (
-        2.0 * (below * above).sqrt().clamp_min(_SILENT_SHARE * float(energy[-1]) + 1e-6)
-    )
+    least = _SILENT_SHARE * float(energy[-1]) + 1e-6
+    symmetry: Tensor = products / (2.0 * (below * above).sqrt().clamp_min(least))
+    return symmetry
 
 
 def _stands_out(symmetry: Tensor, place: int) -> bool:

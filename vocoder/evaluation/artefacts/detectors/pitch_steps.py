@@ -8,6 +8,8 @@ from vocoder.evaluation.artefacts.artefact import Artefact
 
 _PERIODIC = 0.85
 _HELD_CENTS = 40.0  # from the median of the frames around: a note, with vibrato at its most
+_LOUD = 30.0  # dB below the loud frames
+_HIGHEST = 1050.0  # Hz; at the end of the tracker's range lies noise
 _AROUND = 21  # frames, about 0.25 s
 _STEP = 50.0  # cents
 _BARE_STEP = 80.0  # cents, without a reference: singers slide
@@ -24,10 +26,11 @@ def find_pitch_steps(pair: Pair) -> list[Artefact]:
     """Jumps of F0 by 50 cents or more within held notes, octave jumps among them.
 
     A held note is 0.15 s or longer of periodic frames (autocorrelation above 0.85) whose F0 stays
-    within 40 cents of the median of the 0.25 s around. With a reference, F0 differs from it for 3
-    frames (35 ms) or longer where both are periodic and the reference is held; a difference of an
-    octave counts only if the even or odd harmonics of the reference's F0 tell so, by 8 dB. Without
-    a reference, F0 leaves the note by 80 cents for 3 frames to 0.15 s and returns to it.
+    within 40 cents of the median of the 0.25 s around, up to 1050 Hz. With a reference, F0 differs
+    from it for 3 frames (35 ms) or longer where both are periodic and the reference is held; a
+    difference of an octave counts only if the even or odd harmonics of the reference's F0 tell so,
+    by 8 dB. Without a reference, F0 leaves the note by 80 cents for 3 frames to 0.15 s and returns
+    to it.
 
     The level is the median jump in cents.
     """
@@ -68,7 +71,7 @@ def held_notes(
     """First frame and one past the last of notes held for `seconds` or longer, within `cents`."""
     pitch = signal.pitch
     held = (pitch.strength > _PERIODIC) & (cents_around(pitch.f0, _AROUND).abs() < cents)
-    held &= signal.level > signal.active_level - 30.0
+    held &= (signal.level > signal.active_level - _LOUD) & (pitch.f0 < _HIGHEST)
     return runs(held, round(seconds / signal.frame_seconds))
 
 

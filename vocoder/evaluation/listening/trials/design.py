@@ -205,9 +205,7 @@ def _chosen(
 def _stimuli(name: str, files: Mapping[str, Path], settings: TestSettings) -> Stimuli:
     others = {system: path for system, path in files.items() if system != REFERENCE}
     anchors = settings.anchors if settings.kind == "mushra" else (CONTROL_ANCHOR,)
-    return load_stimuli(
-        name, files[REFERENCE], others, anchors=anchors, longest=settings.longest
-    )
+    return load_stimuli(name, files[REFERENCE], others, anchors=anchors, longest=settings.longest)
 
 
 def _equally_loud(
@@ -235,7 +233,8 @@ def _equally_loud(
             scaled = audio * 10.0 ** (gain / 20.0)
             found[next(codes)] = Stimulus(each.utterance, name, scaled, each.sample_rate, gain)
     notes = [
-        f"{utterance}: {name} is silent" for (utterance, name), level in levels.items()
+        f"{utterance}: {name} is silent"
+        for (utterance, name), level in levels.items()
         if not math.isfinite(level)
     ]
     if target < TARGET_LUFS:

@@ -18,7 +18,7 @@ KEY_VERSION = 1  # of the results file
 _TEMPLATE = Path(__file__).parent / "templates" / "listening_test.html"
 _STYLES = ("listening_test.css",)
 _SCRIPTS = (
-    *("player.js", "waveform.js", "random.js", "record.js", "stage.js"),
+    *("player.js", "waveform.js", "random.js", "record.js", "transport.js"),
     *("rating.js", "choice.js", "screens.js", "finish.js", "flow.js"),
 )
 _POINTS = 480  # of a waveform
