@@ -48,7 +48,7 @@ def examine_audio(path: str | Path) -> Examination:
     came_from = _origin(audio, measured)
     findings = (
         *_format(path, measured),
-        *_of_prepare(measured, came_from),
+        *_of_prepare(measured),
         *_bandwidth(measured, came_from),
         *_levels(audio, measured),
         *_artefacts(audio, measured),
@@ -107,7 +107,7 @@ def _format(path: Path, measured: Measurement) -> Iterator[Finding]:
         )
 
 
-def _of_prepare(measured: Measurement, came_from: Origin | None) -> Iterator[Finding]:
+def _of_prepare(measured: Measurement) -> Iterator[Finding]:
     """What `vocoder prepare` says of it, but for what is told in detail below."""
     for kind, words in faults_of(measured, _MIN_SECONDS).items():
         if kind in ("stereo", "clipped", "low bandwidth"):

@@ -40,7 +40,7 @@ def examine_model(name: str | Path) -> Examination:
         return _of_checkpoint(Path(name))
     model = load_any(name)
     facts = describe_model(model, name)
-    findings = (*_of_description(facts), *_of_network(model, facts), *_of_weights(model))
+    findings = (*_of_description(facts), *path_findings(model, facts), *_of_weights(model))
     return _concluded(name, model, (*findings, *_of_test(model)))
 
 
@@ -140,7 +140,8 @@ def _of_training(facts: dict[str, Any]) -> Iterator[Finding]:
         yield Finding("licences", "not recorded", "note", "write them into config.json: licences")
 
 
-def _of_network(model: Vocoder | Extender, facts: dict[str, Any]) -> Iterator[Finding]:
+def path_findings(model: Vocoder | Extender, facts: dict[str, Any]) -> Iterator[Finding]:
+    """Which path a model takes here, and what would be faster; `facts` are those of `describe`."""
     faster = facts["runs"]["faster"]
     words = f"{facts['runs']['path']}, on {model.device}, {torch.get_num_threads()} threads"
     severity: Severity = "note" if faster else "ok"

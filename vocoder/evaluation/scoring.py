@@ -65,7 +65,7 @@ class Scoring:
     @property
     def facts(self) -> dict[str, dict[str, str]]:
         """Unit, direction, definition and cutoff of every metric."""
-        return {name: METRICS[name].facts(self.cutoff) for name in self.metrics}
+        return {name: METRICS[name].facts(self.cutoff, self.weights) for name in self.metrics}
 
     def score(self, pair: ScoredPair, aligned: AlignedPair | None = None) -> FileScore:
         """Score one pair of files, which may have been read already.

@@ -104,7 +104,7 @@ def holm(values: Mapping[T, float]) -> dict[T, float]:
 
 
 def signed_rank(differences: Sequence[float]) -> float | None:
-    """p of the two-sided Wilcoxon signed-rank test; None for fewer than six differences."""
+    """Two-sided p of the Wilcoxon signed-rank test; None for fewer than six differences."""
     if len(differences) < FEWEST_FOR_P:
         return None
     if not any(differences):

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -10,6 +10,7 @@ from vocoder.errors import ConfigError, VocoderError
 
 if TYPE_CHECKING:
     from vocoder.evaluation.listening.results.analysis import ListeningResults
+    from vocoder.evaluation.listening.trials.design import TestKind
 
 
 class TestName(StrEnum):
@@ -98,7 +99,7 @@ def listen_test(
     if output.suffix.lower() not in (".html", ".htm"):
         raise ConfigError(f"{output}: name a page, as test.html")
     settings = TestSettings(
-        kind=kind.value,
+        kind=cast("TestKind", kind.value),
         trials=trials,
         seed=seed,
         anchors=_anchors(anchors),
@@ -108,6 +109,8 @@ def listen_test(
         scores=scores,
     )
     systems = dict(zip(system_names(estimates), estimates, strict=True))
+    if len(systems) < len(estimates):
+        raise ConfigError("a system is named twice")
     with progress_bar(Console(stderr=True)) as bar:
         task = bar.add_task("", total=None)
         test = design_test(reference, systems, settings, on_file=lambda _: bar.advance(task))
@@ -157,9 +160,9 @@ def listen_results(
     """
     from vocoder.cli.progress import report
     from vocoder.evaluation.listening.results.analysis import analyse
-    from vocoder.evaluation.listening.results.sheets import collect
     from vocoder.evaluation.listening.results.page import write_results_page
     from vocoder.evaluation.listening.results.picture import results_figure
+    from vocoder.evaluation.listening.results.sheets import collect
     from vocoder.plots.style import check_format, save
 
     if output is not None and output.suffix.lower() != ".json":

@@ -40,11 +40,11 @@ _OF_ACOUSTIC_MODEL: Mapping[Kind, str] = {
 _OF_PITCH = "check the speaker, the pitch statistics and the sample rate of its training data"
 _OF_ANOTHER_PITCH = {"level", "spectral balance", "high band", "low band", "over-smoothed"}
 # Artefacts that a sound vocoder's copies do not have, and from how many on they count. What lies
-# above the mel's top, and the louder peaks of another phase, are no faults.
+# above the mel's top, and the louder peaks of another phase, are no faults; nor are mirror images
+# where the up-sampling rates are not known.
 _ARTEFACTS = {
     "tones": 1,
     "hop_lines": 1,
-    "imaging": 1,
     "clicks": 2,
     "noise_floor": 1,
     "pitch_steps": 1,

@@ -40,6 +40,7 @@ _BALANCE, _GRAVE_BALANCE = 0.3, 0.5  # nepers, deviation of the bands
 _CONTRAST = (0.8, 1.25)
 _SMOOTH, _GRAVE_SMOOTH = 0.85, 0.75  # of the recording's detail
 _ROUGH, _GRAVE_ROUGH = 1.2, 1.35
+_ALSO_ROUGH = 1.08  # in the other direction; fast speech fluctuates more in time alone
 _PILE = 0.03  # share of values that are the lowest
 _DROPOUT = 2.5  # nepers of a frame, beside the level
 _NOISY_PAUSE = 1.2  # nepers
@@ -186,7 +187,7 @@ def _of_detail(
     if ratios[least] < _SMOOTH:
         words = f"fine detail is {figures} of the recording's"
         yield Difference("over-smoothed", words, ratios[least] < _GRAVE_SMOOTH)
-    elif ratios[most] > _ROUGH:
+    elif ratios[most] > _ROUGH and ratios[least] > _ALSO_ROUGH:
         words = f"fluctuations are {figures} of the recording's"
         yield Difference("noise", words, ratios[most] > _GRAVE_ROUGH)
 

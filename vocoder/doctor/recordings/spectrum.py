@@ -122,7 +122,7 @@ def quiet_frames(audio: Tensor, sample_rate: int) -> Quiet | None:
 def hum(audio: Tensor, sample_rate: int) -> tuple[int, float, float] | None:
     """Mains hum: its frequency, level in dBFS, and dB over what is beside it; None without. [T].
 
-    Lines at 50 or 60 Hz and two of their harmonics that stand in every second of the recording.
+    Three of the first six multiples of 50 or 60 Hz, or two clear ones, that stand in pauses, too.
     """
     size = round(_HUM_SECONDS * sample_rate)
     if audio.shape[-1] < 5 * size:

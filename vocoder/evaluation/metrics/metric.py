@@ -1,5 +1,6 @@
 """What a metric is, and how several of them are computed of one pair of signals."""
 
+import hashlib
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -82,10 +83,21 @@ class Metric:
             return f"--weights {self.weights}=FILE"
         return f"pip install {self.package}" if self.package else ""
 
-    def facts(self, cutoff: float | None) -> dict[str, str]:
-        """Unit, direction, definition and cutoff; scores are comparable if these are equal."""
+    def facts(
+        self, cutoff: float | None, weights: Mapping[str, Path] = _NO_WEIGHTS
+    ) -> dict[str, str]:
+        """What the score depends on; scores are comparable if these are equal.
+
+        Unit, direction, definition, and the cutoff and the SHA-256 of the weights, if there are
+        such.
+        """
         facts = {"unit": self.unit, "better": self.better, "definition": self.definition}
-        return facts | ({"cutoff": f"{cutoff:g} Hz"} if self.needs_cutoff else {})
+        if self.needs_cutoff:
+            facts["cutoff"] = f"{cutoff:g} Hz"
+        if self.weights:
+            with Path(weights[self.weights]).open("rb") as file:
+                facts["weights"] = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        return facts
 
     @property
     def definition(self) -> str:

@@ -4,7 +4,7 @@ import json
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -155,7 +155,6 @@ class ListeningResults:
     def to_dict(self) -> dict[str, Any]:
         """All of it as plain values."""
         outcome = self.outcome
-        rated = isinstance(outcome, Rated)
         return {
             "vocoder": __version__,
             "test": self.test,
@@ -177,7 +176,11 @@ class ListeningResults:
                 for sheet in self.sheets
             ],
             "left_out": dict(self.left_out),
-            "results": outcome.to_dict() if rated else [each.to_dict() for each in outcome],
+            "results": (
+                outcome.to_dict()
+                if isinstance(outcome, Rated)
+                else [each.to_dict() for each in outcome]
+            ),
         }
 
     def save(self, path: Path) -> None:

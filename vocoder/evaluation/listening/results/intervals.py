@@ -25,14 +25,14 @@ RATING_METHOD = (
     "utterances' means: a difference counts as found where both have p < 0.05"
 )
 CHOICE_METHOD = (
-    "exact binomial tests, {side}, Holm-corrected over the comparisons; 95 % intervals: Clopper and "
-    "Pearson (1934). They take all answers as independent, which holds where nobody hears a "
+    "exact binomial tests, {side}, Holm-corrected over the comparisons; 95 % intervals: Clopper "
+    "and Pearson (1934). They take all answers as independent, which holds where nobody hears a "
     "difference; where some do, the interval is of these listeners and these utterances"
 )
 
 
 class Crossed(NamedTuple):
-    """Mean of values over listeners and utterances, and its 95 % interval, None for one listener."""
+    """Mean over listeners and utterances, and its 95 % interval, None for one listener."""
 
     mean: float
     low: float | None
@@ -104,17 +104,21 @@ def rating_tests(ratings: Mapping[str, Ratings]) -> list[RatingTest]:
         (first, second): ratings[first] - ratings[second]
         for first, second in itertools.combinations(ratings, 2)
     }
+    crossed = {pair: crossed_mean(v, (-100.0, 100.0)) for pair, v in differences.items()}
     by_listener, by_utterance = (
         _corrected({pair: values.mean(axis) for pair, values in differences.items()})
         for axis in (1, 0)
     )
     return [
         RatingTest(
-            *pair,
-            *crossed_mean(values, (-100.0, 100.0)),
-            by_listener.get(pair),
-            by_utterance.get(pair),
-            listeners_needed(values.mean(1)),
+            first=pair[0],
+            second=pair[1],
+            difference=crossed[pair].mean,
+            low=crossed[pair].low,
+            high=crossed[pair].high,
+            p_listeners=by_listener.get(pair),
+            p_utterances=by_utterance.get(pair),
+            needed=listeners_needed(values.mean(1)),
         )
         for pair, values in differences.items()
     ]
@@ -155,9 +159,9 @@ def listeners_needed(differences: Ratings) -> int | None:
 
 
 class ShareTest(NamedTuple):
-    """`count` of `total` answers, their share with its 95 % interval, and p of chance (one half)."""
+    """Some of all answers, their share with its 95 % interval, and p of chance (one half)."""
 
-    count: int
+    chosen: int
     total: int
     share: float
     low: float

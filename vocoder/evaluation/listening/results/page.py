@@ -2,11 +2,7 @@
 
 from pathlib import Path
 
-from vocoder.evaluation.listening.results.analysis import (
-    ListeningResults,
-    Rated,
-    median_minutes,
-)
+from vocoder.evaluation.listening.results.analysis import ListeningResults, Rated, median_minutes
 from vocoder.evaluation.listening.results.picture import results_figure
 from vocoder.evaluation.listening.results.table import tables
 from vocoder.pages.page import write_page

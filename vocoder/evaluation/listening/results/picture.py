@@ -48,7 +48,7 @@ def _boxes(axes: "Axes", rated: Rated) -> None:
         medianprops={"color": "C1", "linewidth": 1.4},
     )
     for x, mean in zip(places, rated.means.values(), strict=True):
-        if mean.low is not None:
+        if mean.low is not None and mean.high is not None:
             axes.plot([x + 0.36] * 2, [mean.low, mean.high], color="C0")
         axes.plot(x + 0.36, mean.mean, "D", color="C0", markersize=4)
     axes.set_xticks(places, names, rotation=20 if len(names) > 4 else 0)

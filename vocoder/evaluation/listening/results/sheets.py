@@ -77,7 +77,8 @@ class Collected(NamedTuple):
 
 def collect(paths: Iterable[Path]) -> Collected:
     """Read files, and those in folders; of several tests, the one with most sheets counts."""
-    sheets, problems = [], []
+    sheets: list[AnswerSheet] = []
+    problems: list[str] = []
     for path in _files(paths, problems):
         try:
             sheets.append(read_sheet(path))

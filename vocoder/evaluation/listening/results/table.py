@@ -99,7 +99,7 @@ def _of_choices(comparisons: Sequence[Comparison], abx: bool) -> Iterator[Result
     rows = [
         [
             _pair(each, abx),
-            f"{each.overall.count} of {each.overall.total}",
+            f"{each.overall.chosen} of {each.overall.total}",
             f"{each.overall.share:.0%}",
             _interval(100 * each.overall.low, 100 * each.overall.high, 0) + " %",
             _p(each.p),
@@ -119,7 +119,7 @@ def _of_choices(comparisons: Sequence[Comparison], abx: bool) -> Iterator[Result
     ):
         names = sorted({name for part in parts for name in part})
         rows = [
-            [name, *(f"{p[name].count} of {p[name].total}" if name in p else "–" for p in parts)]
+            [name, *(f"{p[name].chosen} of {p[name].total}" if name in p else "–" for p in parts)]
             for name in names
         ]
         yield ResultTable(f"{title}: {counted}", ["", *(_pair(c, abx) for c in comparisons)], rows)

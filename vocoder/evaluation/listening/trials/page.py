@@ -19,7 +19,7 @@ _TEMPLATE = Path(__file__).parent / "templates" / "listening_test.html"
 _STYLES = ("listening_test.css",)
 _SCRIPTS = (
     *("player.js", "waveform.js", "random.js", "record.js", "transport.js"),
-    *("rating.js", "choice.js", "screens.js", "finish.js", "flow.js"),
+    *("rating.js", "choice.js", "finish.js", "screens.js", "flow.js"),
 )
 _POINTS = 480  # of a waveform
 _LARGEST = 150_000_000  # characters of sounds; phones give up beyond

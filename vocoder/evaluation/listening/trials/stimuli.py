@@ -1,4 +1,4 @@
-"""The sounds of one utterance in a listening test: aligned, of one rate and length, with anchors."""
+"""Sounds of one utterance in a listening test: aligned, of one rate and length, with anchors."""
 
 import math
 from collections.abc import Mapping, Sequence
