@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow  # a browser starts, and sounds take their time
 RATE = 16000
 ENTER, TAB, SPACE, UP, DOWN = "\ue007", "\ue004", " ", "\ue013", "\ue015"
 LEFT, RIGHT, HOME, END = "\ue012", "\ue014", "\ue011", "\ue010"
-NAMES = ("first", "second", "third")
+NAMES = ("wind", "rain", "snow")
 
 
 @pytest.fixture(scope="module")
@@ -223,8 +223,11 @@ def server() -> Iterator[tuple[str, list[bytes]]]:
 
 FINISHED = """
 record = newRecord(arguments[0]);
-record.done = record.order.map((placed, order) =>
-  ({ ...Rating.entry(placed), order, begun: "", seconds: 9, loops: 0, ratings: placed.sounds.map(() => 95) }));
+const facts = { begun: "", seconds: 9, loops: 0 };
+record.done = record.order.map((placed, order) => {
+  const ratings = placed.sounds.map(() => 95);
+  return { ...Rating.entry(placed), ...facts, order, ratings };
+});
 record.finished = "now"; go("end");
 """
 

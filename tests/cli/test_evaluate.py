@@ -78,6 +78,18 @@ def test_wrong_input_is_one_line(
         assert words in result.err
 
 
+def test_a_recording_that_cannot_be_extended_costs_only_itself(
+    folders: tuple[Path, Path, Path], tmp_path: Path, vocoder_command: Command
+) -> None:
+    write_audio(folders[0] / "narrow.wav", 0.1 * torch.randn(1, 8000), 8000)
+    arguments = ("--model", "resampling", "--cutoff", "4000", "--metrics", "lsd", "--no-artefacts")
+    scores = tmp_path / "scores.json"
+    result = vocoder_command("evaluate", folders[0], *arguments, "-o", scores)
+    assert result.code == 2
+    assert result.err.startswith("error: resampling: narrow: a recording at 8000 Hz has nothing")
+    assert [file.name for file in Evaluation.load(scores).reports["resampling"].files] == ["0", "1"]
+
+
 @pytest.mark.slow
 def test_models_are_scored_and_timed(
     folders: tuple[Path, Path, Path], tmp_path: Path, vocoder_command: Command

@@ -21,9 +21,9 @@ from vocoder.evaluation.metrics.metric import Metric, measure
 from vocoder.evaluation.metrics.multi_scale_mel import multi_scale_mel_error
 from vocoder.evaluation.metrics.pitch import track_both
 from vocoder.evaluation.metrics.pyin import f0_rmse_pyin, periodicity_pyin, voicing_f1_pyin
+from vocoder.evaluation.metrics.quality.stoi import estoi, stoi
 from vocoder.evaluation.metrics.si_sdr import si_sdr
 from vocoder.evaluation.metrics.spectral import lsd
-from vocoder.evaluation.metrics.stoi import estoi, stoi
 from vocoder.io.audio import read_audio
 
 CLIP = Path(__file__).parents[2] / "egs" / "clips" / "kathleen" / "arctic_b0511.flac"
@@ -79,7 +79,8 @@ def test_a_gain_moves_what_hears_levels_by_its_decibels(gain: float) -> None:
     assert loudness_error(loud, gain * loud, rate) == pytest.approx(change, abs=1e-6)
     assert lsd(loud, gain * loud, rate) == pytest.approx(change / 10.0, rel=1e-4)
     scales = multi_scale_mel_error(loud, gain * loud, rate)
-    assert scales == pytest.approx(7.0 * change / 20.0, rel=1e-3)
+    # Of the seven scales, less for bands of few samples that contain no bin.
+    assert 0.95 * 7.0 < scales / (change / 20.0) < 7.0
 
 
 @pytest.mark.parametrize("gain", [0.25, 2.0])
@@ -113,7 +114,7 @@ def test_cepstra_are_the_coefficients_of_cosines() -> None:
 def test_warping_undoes_a_change_of_tempo() -> None:
     audio, rate = speech()
     slow = torch.from_numpy(librosa.effects.time_stretch(audio.numpy(), rate=0.9))
-    pair = audio[: 2 * rate], slow[: 2 * rate]
+    pair = audio, slow[: len(audio)]
     assert mcd_dtw(*pair, rate) < 0.6 * mcd(*pair, rate)
 
 

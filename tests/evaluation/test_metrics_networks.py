@@ -14,9 +14,9 @@ from onnx import TensorProto, helper
 from torch import Tensor
 
 from vocoder.errors import AudioError, ConfigError
-from vocoder.evaluation.metrics import squim
 from vocoder.evaluation.metrics.catalogue import METRICS
 from vocoder.evaluation.metrics.metric import measure
+from vocoder.evaluation.metrics.quality import squim
 from vocoder.evaluation.scoring import Scoring
 
 

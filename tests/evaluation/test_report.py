@@ -176,13 +176,15 @@ def test_the_command_takes_a_cutoff_and_metrics(
     folders: tuple[Path, Path], vocoder_command: Callable[..., Any]
 ) -> None:
     result = vocoder_command("evaluate", *folders, "--cutoff", "4000", "--markdown")
-    assert result.out.startswith("| system | log-mel L1 (Np) ↓ | PESQ-wb ↑ | LSD ↓ | LSD high ↓ |")
+    assert result.out.startswith(
+        "| system | log-mel L1 (Np) ↓ | PESQ-wb ↑ | high band (dB) ↓ | LSD ↓ |"
+    )
     assert "narrow band up to 4000 Hz" in result.out
     result = vocoder_command("evaluate", *folders, "--metrics", "lsd,log_mel", "--markdown")
     assert result.out.startswith("| system | log-mel L1 (Np) ↓ | LSD ↓ |\n")
     result = vocoder_command("evaluate", *folders, "--metrics", "lsd_high")
     assert (result.code, result.err.count("\n")) == (2, 1)
-    described = re.findall(r"\w+", vocoder_command("evaluate", "--help").out)
+    described = re.findall(r"\w+", vocoder_command("evaluate", "--list-metrics").out)
     assert METRICS.keys() <= set(described)
 
 
@@ -231,8 +233,8 @@ def test_a_score_that_is_no_number_is_skipped(
 
 def test_user_errors_name_the_fix(folders: tuple[Path, Path], tmp_path: Path) -> None:
     reference, estimate = folders
-    with pytest.raises(ConfigError, match=r"unknown metrics \['mcd'\]; choose from .*'pesq_wb'"):
-        evaluate(reference, estimate, Scoring(metrics=["mcd"]))
+    with pytest.raises(ConfigError, match=r"unknown metrics \['mcc'\]; choose from .*'pesq_wb'"):
+        evaluate(reference, estimate, Scoring(metrics=["mcc"]))
     with pytest.raises(ConfigError, match="LSD high is measured at the cutoff"):
         evaluate(reference, estimate, Scoring(metrics=["lsd_high"]))
     with pytest.raises(ConfigError, match="cutoff is 0 Hz"):
@@ -361,3 +363,12 @@ def test_a_folder_named_by_a_dot_saves_by_its_name(
     scores = tmp_path / "scores.json"
     vocoder_command("evaluate", reference, ".", "--metrics", "log_mel", "-o", scores)
     assert Evaluation.load(scores).reports.keys() == {"estimate"}
+
+
+def test_what_detectors_cannot_examine_is_still_scored(tmp_path: Path) -> None:
+    for folder in ("ref", "est"):
+        write(tmp_path / folder / "a.wav", noisy(1.0), 6000)
+    scoring = Scoring(metrics=["log_mel"], artefacts=True)
+    report = evaluate(tmp_path / "ref", tmp_path / "est", scoring)
+    assert report.files[0].scores == {"log_mel": 0.0}
+    assert "from 8,000 Hz up" in report.files[0].skipped["artefact detection"]

@@ -139,3 +139,9 @@ def test_the_caption_has_the_cutoff_and_scores_at_two_cutoffs_are_not_compared()
     with pytest.raises(ConfigError, match="b: lsd_high was measured by another .*cutoff"):
         markdown({"a": extension(4000.0), "b": extension(8000.0)})
     assert "narrow band" not in markdown(REPORTS)
+
+
+def test_skips_are_shown_with_a_file_and_the_reason() -> None:
+    assert "[mine]: 1 of 3 files have no pesq_wb (file2: silent)" in table.notes(
+        evaluation(REPORTS)
+    )

@@ -99,7 +99,8 @@ class Evaluation:
         return rows
 
 
-def with_speeds(report: Report, speeds: Mapping[str, float]) -> Report:
-    """The report with how many times faster than real time each file was made, by its name."""
+def with_copies(report: Report, speeds: Mapping[str, float], reasons: Mapping[str, str]) -> Report:
+    """The report with how fast each file was made, and the reason for those that were not."""
     files = [dataclasses.replace(file, speed=speeds.get(file.name)) for file in report.files]
-    return dataclasses.replace(report, files=tuple(files))
+    unscored = {name: reasons.get(name, why) for name, why in report.unscored.items()}
+    return dataclasses.replace(report, files=tuple(files), unscored=unscored)

@@ -117,4 +117,5 @@ def frechet_distance(reference: Sequence[Tensor], estimate: Sequence[Tensor]) ->
 def _root(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
     """Square root of a positive semi-definite matrix."""
     values, vectors = np.linalg.eigh(matrix)
-    return (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+    root: NDArray[np.float64] = (vectors * np.sqrt(np.clip(values, 0.0, None))) @ vectors.T
+    return root

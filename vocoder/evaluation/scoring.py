@@ -76,6 +76,11 @@ class Scoring:
         """
         aligned = aligned or load_pair(pair.reference, pair.estimate, align=self.align)
         scores, skipped = self._scores(aligned)
+        artefacts: tuple[dict[str, Any], ...] = ()
+        try:
+            artefacts = self._artefacts(aligned)
+        except AudioError as error:  # the scores stand without them
+            skipped["artefact detection"] = str(error)
         return FileScore(
             name=pair.name,
             sample_rate=aligned.sample_rate,
@@ -86,7 +91,7 @@ class Scoring:
             reference=str(pair.reference),
             estimate=str(pair.estimate),
             alignment=aligned.alignment,
-            artefacts=self._artefacts(aligned),
+            artefacts=artefacts,
         )
 
     def _scores(self, pair: AlignedPair) -> tuple[dict[str, float], dict[str, str]]:

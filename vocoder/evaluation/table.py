@@ -180,6 +180,7 @@ def _notes(report: Report) -> Iterator[str]:
             f"{len(delays)} of {len(report.files)} files are delayed, by up to "
             f"{1000 * delays[name]:.2f} ms ({name}), which {done}"
         )
+    yield from _skips(report)
     if isinstance(report.frechet, str):
         yield report.frechet
     if report.unscored:
@@ -204,6 +205,21 @@ def _gaps(report: Report) -> Iterator[str]:
         yield (
             f"{len(longer)} of {len(report.files)} files are up to {longer[name]:.0%} longer than "
             f"the reference ({name}); are the folders swapped?"
+        )
+
+
+def _skips(report: Report) -> Iterator[str]:
+    """What some files have no score of, and why; metrics with the same reasons share a line."""
+    names = dict.fromkeys(name for file in report.files for name in file.skipped)
+    together: dict[tuple[tuple[str, str], ...], list[str]] = {}
+    for name in names:
+        reasons = ((f.name, f.skipped[name]) for f in report.files if name in f.skipped)
+        together.setdefault(tuple(reasons), []).append(name)
+    for files, skipped in together.items():
+        name, reason = files[0]
+        yield (
+            f"{len(files)} of {len(report.files)} files have no {', '.join(skipped)} "
+            f"({name}: {reason})"
         )
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from vocoder.bench.infer.compare import PairedTimes, compare, difference
 from vocoder.bench.infer.ways import PRECISIONS, Way, call_of, length, opened, threads
 from vocoder.errors import AudioError, ConfigError, VocoderError
-from vocoder.evaluation.metrics.pesq import pesq_wb
+from vocoder.evaluation.metrics.quality.pesq import pesq_wb
 from vocoder.evaluation.metrics.spectral import lsd
 from vocoder.inference.extender import Extender
 from vocoder.inference.network import Eager

@@ -137,22 +137,24 @@ def _evaluation(
 ) -> "Evaluation":
     """Reports of all systems, with a progress bar."""
     from vocoder.cli.files.batch import measuring
-    from vocoder.cli.files.copies import make_copies
-    from vocoder.evaluation.comparison import Evaluation, with_speeds
+    from vocoder.cli.files.copies import Copies, make_copies
+    from vocoder.evaluation.comparison import Evaluation, with_copies
     from vocoder.evaluation.pairing import recordings
     from vocoder.evaluation.scoring import evaluate
 
     systems = dict(zip(system_names(folders), folders, strict=True))
-    speeds: dict[str, dict[str, float]] = {}
+    copied: dict[str, Copies] = {}
     for model, name in zip(models, system_names([Path(model) for model in models]), strict=True):
         if name in systems:
             raise ConfigError(f"two systems are called {name}; rename the folder")
         systems[name] = copies / name
         found = recordings(reference)
-        speeds[name] = make_copies(model, found, copies / name, cutoff=scoring.cutoff)
+        copied[name] = make_copies(model, found, copies / name, cutoff=scoring.cutoff)
     each = measuring(jobs, engine)
     reports = {
-        name: with_speeds(evaluate(reference, folder, scoring, each=each), speeds.get(name, {}))
+        name: with_copies(
+            evaluate(reference, folder, scoring, each=each), *copied.get(name, Copies({}, {}))
+        )
         for name, folder in systems.items()
     }
     return Evaluation(reference=reference, reports=reports)

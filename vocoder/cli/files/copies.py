@@ -10,9 +10,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from vocoder.errors import AudioError, VocoderError
+from vocoder.errors import VocoderError
 from vocoder.threads import default_threads
 
 if TYPE_CHECKING:
@@ -25,15 +25,22 @@ Make = Callable[["Tensor", int], tuple["Tensor", int, float]]
 """(audio [C, T], sample rate) → audio, its rate, seconds that it took."""
 
 
+class Copies(NamedTuple):
+    """How many times faster than real time each copy was made, and why others were not, by name."""
+
+    speeds: dict[str, float]
+    reasons: dict[str, str]
+
+
 def make_copies(
     model: str, recordings: Sequence[tuple[str, Path]], folder: Path, *, cutoff: float | None
-) -> dict[str, float]:
-    """Write copies of recordings by a model into a folder; how many times real time each took.
+) -> Copies:
+    """Write copies of recordings by a model into a folder, and say how fast that was.
 
     A vocoder makes them from the mels of the channels. With a cutoff, an extender or one
     of `BASELINES` makes them from narrow-band copies, at twice the cutoff. The time is that of the
     model alone, with all cores, after a first call that does not count. A recording that cannot be
-    read has no copy. Raises VocoderError if the model cannot be loaded.
+    read or copied has none. Raises VocoderError if the model cannot be loaded or copies nothing.
 
     Args:
         model: What `vocoder.load` or `vocoder.load_extender` takes, or a baseline.
@@ -48,7 +55,7 @@ def make_copies(
 
 def _copies(
     model: str, recordings: Sequence[tuple[str, Path]], folder: Path, cutoff: float | None
-) -> dict[str, float]:
+) -> Copies:
     """What the process does; `make_copies` says what that is."""
     import torch
 
@@ -56,19 +63,22 @@ def _copies(
 
     torch.set_num_threads(default_threads())
     make = _vocoder(model) if cutoff is None else _extender(model, cutoff)
-    speeds, warm = {}, False
+    speeds: dict[str, float] = {}
+    reasons: dict[str, str] = {}
     for name, path in recordings:
         try:
             audio, rate = read_audio(path)
-        except AudioError:  # scoring meets it again, and says why
+            if not speeds:
+                make(audio, rate)
+            copy, copy_rate, took = make(audio, rate)
+        except VocoderError as error:
+            reasons[name] = str(error)
             continue
-        if not warm:
-            make(audio, rate)
-            warm = True
-        copy, copy_rate, took = make(audio, rate)
         write_audio(folder / f"{name}.wav", copy, copy_rate)
         speeds[name] = copy.shape[-1] / copy_rate / took
-    return speeds
+    if reasons and not speeds:
+        raise VocoderError(f"{model} copies none of the recordings: {next(iter(reasons.values()))}")
+    return Copies(speeds, reasons)
 
 
 def _vocoder(model: str) -> Make:

@@ -10,15 +10,6 @@ from vocoder.evaluation.metrics.loudness import loudness_error
 from vocoder.evaluation.metrics.mcd import mcd, mcd_dtw
 from vocoder.evaluation.metrics.metric import Metric
 from vocoder.evaluation.metrics.multi_scale_mel import multi_scale_mel_error
-from vocoder.evaluation.metrics.networks import (
-    OnnxNetwork,
-    dnsmos_background,
-    dnsmos_overall,
-    dnsmos_scores,
-    dnsmos_speech,
-    utmos,
-)
-from vocoder.evaluation.metrics.pesq import pesq_nb, pesq_wb
 from vocoder.evaluation.metrics.pitch import (
     f0_median,
     f0_rmse,
@@ -32,12 +23,26 @@ from vocoder.evaluation.metrics.pyin import (
     track_both_by_pyin,
     voicing_f1_pyin,
 )
+from vocoder.evaluation.metrics.quality.networks import (
+    OnnxNetwork,
+    dnsmos_background,
+    dnsmos_overall,
+    dnsmos_scores,
+    dnsmos_speech,
+    utmos,
+)
+from vocoder.evaluation.metrics.quality.pesq import pesq_nb, pesq_wb
+from vocoder.evaluation.metrics.quality.squim import (
+    squim_pesq,
+    squim_scores,
+    squim_si_sdr,
+    squim_stoi,
+)
+from vocoder.evaluation.metrics.quality.stoi import estoi, stoi
+from vocoder.evaluation.metrics.quality.visqol import visqol
 from vocoder.evaluation.metrics.si_sdr import si_sdr
 from vocoder.evaluation.metrics.spectral import lsd, lsd_high, snr_low, spectral_convergence
-from vocoder.evaluation.metrics.squim import squim_pesq, squim_scores, squim_si_sdr, squim_stoi
 from vocoder.evaluation.metrics.stft import stft_error
-from vocoder.evaluation.metrics.stoi import estoi, stoi
-from vocoder.evaluation.metrics.visqol import visqol
 
 METRICS: dict[str, Metric] = {
     "log_mel": Metric(

@@ -16,9 +16,8 @@ def multi_scale_mel_error(reference: Tensor, estimate: Tensor, sample_rate: int)
     """Sum over windows of mean absolute log10 differences of mel magnitudes; lower is better.
 
     Windows of 32, 64, … 2048 samples with hops of a quarter, and 5, 10, … 320 bands up to Nyquist
-    (Slaney); magnitudes floored at 1e-5; a gain of g adds 7 |log10 g|. At the file's own rate:
-    compare only between files of one rate. Kumar et al. 2023 (DAC), with the settings of BigVGAN
-    v2.
+    (Slaney); magnitudes floored at 1e-5. At the file's own rate: compare only between files of one
+    rate. Kumar et al. 2023 (DAC), with the settings of BigVGAN v2.
 
     Shape: [T], [T].
     """

@@ -14,7 +14,8 @@ def overview() -> Group:
     """Table of all metrics: name, what is measured, unit, which is better, what has to be given."""
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
     table.add_column("name", no_wrap=True)
-    for heading in ("what", "unit", "better", "needs"):
+    table.add_column("what", overflow="fold", min_width=32)
+    for heading in ("unit", "better", "needs"):
         table.add_column(heading, overflow="fold")
     for name, metric in METRICS.items():
         what = metric.definition.splitlines()[0]

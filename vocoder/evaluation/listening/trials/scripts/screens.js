@@ -25,6 +25,7 @@ function showScreen(name) {
   current?.transport.close();
   current = null;
   volume?.release();
+  if (volume) volume.onchange = () => {}; // the next player pauses it once more
   volume = null;
   showProgress();
   scrollTo(0, 0);

@@ -1,0 +1,1 @@
+"""Quality and intelligibility as listeners may judge them, by other packages and networks."""
