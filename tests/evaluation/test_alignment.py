@@ -42,17 +42,26 @@ DELAYS = [-2000.0, -137.4, -1.0, -0.3, 0.1, 0.5, 12.0, 333.25, 2000.0]
 
 
 @pytest.mark.parametrize("delay", DELAYS)
-@pytest.mark.parametrize("kind", ["clean", "gain", "20 dB", "5 dB", "low-pass"])
+@pytest.mark.parametrize("kind", ["clean", "gain", "inverted", "20 dB", "5 dB", "low-pass"])
 def test_a_planted_delay_is_found(delay: float, kind: str) -> None:
     reference = speech()
     estimate = late(reference, delay)
     if kind.endswith("dB"):
         estimate = estimate + noise(estimate, float(kind.removesuffix(" dB")))
     estimate = low_passed(estimate) if kind == "low-pass" else estimate
-    estimate = 0.2 * estimate if kind == "gain" else estimate
+    estimate = {"gain": 0.2, "inverted": -1.0}.get(kind, 1.0) * estimate
     found = find_delay(reference, estimate, RATE)
     assert found.source == "waveform"
     assert found.delay == pytest.approx(delay, abs=0.2 if kind == "5 dB" else 0.1)
+
+
+def test_a_made_up_upper_band_says_nothing_about_the_delay() -> None:
+    """As after bandwidth extension: the low band is that of the recording, the rest is not."""
+    reference = speech()
+    low = low_passed(reference)
+    other = reference.roll(RATE // 2, -1)
+    estimate = low + 3.0 * (other - low_passed(other))
+    assert find_delay(reference, estimate, RATE).delay == pytest.approx(0.0, abs=0.05)
 
 
 @pytest.mark.parametrize("delay", DELAYS)

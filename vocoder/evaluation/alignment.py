@@ -17,8 +17,8 @@ _WHITENING = 0.8  # exponent of the cross-spectrum's magnitude that is divided o
 _DISTINCT = 3.2  # by what the peak exceeds all others; without common phases they are about equal
 _NEAR_HIGHEST = 0.95  # what the plain correlation has there, relative to its own peak
 _MAIN_LOBE_SECONDS = 1e-3
-_TAPS = 32  # on each side, of the interpolation around the peak
-_STEPS = 64  # per sample
+_FRAME = 2048  # samples, of the coherence
+_NEAR, _STEPS = 4, 64  # samples on each side of the peak that are searched, steps of a sample
 _UNSEEN = 0.05  # samples: shorter delays are not measurable, and count as none
 _ENVELOPE_RATE = 1000  # Hz
 _SHORTEST_ENVELOPE_DELAY = 0.008  # seconds: windows and phases of vocoders move envelopes by less
@@ -129,24 +129,25 @@ def _earlier(audio: Tensor, part: float) -> Tensor:
     size = 1 << (samples + 2048).bit_length()  # beyond the end lies silence, not the beginning
     spectrum = torch.fft.rfft(audio.double(), size)
     turns = torch.arange(spectrum.shape[-1], device=audio.device).double() * (part / size)
-    shifted: Tensor = torch.fft.irfft(spectrum * torch.polar(torch.ones_like(turns), 2 * math.pi * turns))
+    shifted: Tensor = torch.fft.irfft(
+        spectrum * torch.polar(torch.ones_like(turns), 2 * math.pi * turns)
+    )
     return shifted[:, :samples].to(audio.dtype)
 
 
 def _waveform_delay(real: Tensor, fake: Tensor, sample_rate: int) -> float | None:
     """Delay in samples, 0 if it is too small to be seen; None if no peak is distinct."""
     reach = min(round(_REACH_SECONDS * sample_rate), len(real) // 2)
-    plain, correlation = _correlations(real, fake, reach + _TAPS)
-    inner = correlation[_TAPS:-_TAPS]
-    peak = int(inner.argmax())
+    plain, whitened = _correlations(real, fake, reach)
+    peak = int(whitened.abs().argmax())
+    if whitened[peak] < 0.0:  # an estimate of the other polarity
+        return _waveform_delay(real, -fake, sample_rate)
     lobe = math.ceil(_MAIN_LOBE_SECONDS * sample_rate)
-    others = inner.clone()
+    others = whitened.clone()
     others[max(0, peak - lobe) : peak + lobe + 1] = 0.0
-    if inner[peak] < _DISTINCT * others.max():
+    if whitened[peak] < _DISTINCT * others.max() or plain[peak] < _NEAR_HIGHEST * plain.max():
         return None
-    if plain[_TAPS + peak] < _NEAR_HIGHEST * plain.max():
-        return None
-    delay = peak - reach + _peak_offset(correlation[peak : peak + 2 * _TAPS + 1])
+    delay = _refined(real, fake, peak - reach)
     return 0.0 if abs(delay) < _UNSEEN else delay
 
 
@@ -164,18 +165,36 @@ def _correlations(real: Tensor, fake: Tensor, reach: int) -> tuple[Tensor, Tenso
     return plain, whitened
 
 
-def _peak_offset(around: Tensor) -> float:
-    """Where the peak lies beside the middle of some samples, in samples, from -1 to 1."""
-    places = torch.arange(-_STEPS, _STEPS + 1, dtype=around.dtype) / _STEPS
-    taps = torch.arange(-_TAPS, _TAPS + 1, dtype=around.dtype)
-    distance = places[:, None] - taps
-    window = torch.cos(0.5 * math.pi * distance / (_TAPS + 1)).square()
-    values = (torch.sinc(distance) * window) @ around
-    best = int(values[1:-1].argmax()) + 1
+def _refined(real: Tensor, fake: Tensor, whole: int) -> float:
+    """Delay near a whole number of samples, of the frequencies at which the signals are coherent.
+
+    The phases of the cross-spectrum, averaged over frames, count by their coherence c² as
+    c² / (1 - c²) (Hannan and Thomson 1973): what an estimate made up, such as the upper band of a
+    bandwidth extension, says nothing about its delay.
+    """
+    real, fake = real[max(0, -whole) :], fake[max(0, whole) :]
+    samples = min(len(real), len(fake))
+    size = min(_FRAME, samples)
+    window = torch.hann_window(size, dtype=torch.float64)
+    spectra = [
+        torch.fft.rfft(each[:samples].double().unfold(0, size, max(1, size // 2)) * window)
+        for each in (real, fake)
+    ]
+    cross = (spectra[1] * spectra[0].conj()).mean(0)  # [K]
+    energies = [each.abs().square().mean(0) for each in spectra]
+    frames = len(spectra[0])
+    coherence = cross.abs().square() / (energies[0] * energies[1]).clamp_min(1e-30)
+    coherence = (coherence - 1.0 / frames).clamp(0.0, 1.0 - 1e-6)  # noise has 1 / frames
+    weight = coherence / (1.0 - coherence)
+    phases = weight * cross / cross.abs().clamp_min(1e-30)
+    places = torch.arange(-_NEAR * _STEPS, _NEAR * _STEPS + 1, dtype=torch.float64) / _STEPS
+    turns = torch.outer(places, 2 * math.pi * torch.arange(len(cross)).double() / size)
+    values = torch.cos(turns) @ phases.real - torch.sin(turns) @ phases.imag
+    best = min(max(int(values.argmax()), 1), len(values) - 2)
     before, top, after = values[best - 1 : best + 2].tolist()
     bend = before - 2.0 * top + after
-    refined = 0.5 * (before - after) / bend if bend else 0.0
-    return (best - _STEPS + refined) / _STEPS
+    offset = 0.5 * (before - after) / bend if bend else 0.0
+    return whole + (best + offset) / _STEPS - _NEAR
 
 
 def _envelope_delay(real: Tensor, fake: Tensor, sample_rate: int) -> float:

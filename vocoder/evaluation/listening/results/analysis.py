@@ -141,7 +141,7 @@ class ListeningResults:
                 lines.append(f"{name} {done}: {'; '.join(reasons)}")
         lines += [f"{path} left out: {reason}" for path, reason in self.left_out.items()]
         rule = RULES[self.kind]
-        lines.append(f"screening: {rule}" if self.screened else "screening: none (--keep-all)")
+        lines.append(f"screening {rule}" if self.screened else "screening: none (--keep-all)")
         lines.append(f"statistics: {self.method}")
         lines += [f"the test: {note}" for note in self.sheets[0].key["notes"]]
         return lines

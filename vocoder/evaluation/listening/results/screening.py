@@ -9,17 +9,17 @@ HIGH_RATING = 90.0  # of BS.1534-3, 4.1.2
 MOST_TRIALS = 0.15
 RULES = {
     "mushra": (
-        "left out: who rates the hidden reference below 90 in more than 15 % of the trials, or the "
+        "leaves out who rates the hidden reference below 90 in more than 15 % of the trials, or the "
         "anchor (the highest of several) above 90 in more than 15 % (both: ITU-R BS.1534-3), or "
         "leaves more than 15 % of the trials before their sound could have ended once"
     ),
     "abx": (
-        "left out: who gets any of the control trials wrong (recording against the same low-passed "
+        "leaves out who gets any of the control trials wrong (recording against the same low-passed "
         "at 3.5 kHz), or leaves more than 15 % of the trials before their sound could have ended "
         "once; being at chance with the systems is a result and leaves nobody out"
     ),
     "ab": (
-        "left out: who prefers a recording low-passed at 3.5 kHz to itself in any of the control "
+        "leaves out who prefers a recording low-passed at 3.5 kHz to itself in any of the control "
         "trials, or leaves more than 15 % of the trials before their sound could have ended once"
     ),
 }

@@ -33,7 +33,9 @@ class ResultTable:
             show_edge=False,
         )
         for i, heading in enumerate(self.head):
-            table.add_column(heading, justify="right" if i else "left", overflow="fold")
+            # Names stay whole, numbers wrap.
+            first = i == 0
+            table.add_column(heading, justify="left" if first else "right", no_wrap=first)
         for row in self.rows:
             table.add_row(*map(Text, row))
         return table
