@@ -99,8 +99,35 @@ class Evaluation:
         return rows
 
 
-def with_copies(report: Report, speeds: Mapping[str, float], reasons: Mapping[str, str]) -> Report:
-    """The report with how fast each file was made, and the reason for those that were not."""
-    files = [dataclasses.replace(file, speed=speeds.get(file.name)) for file in report.files]
-    unscored = {name: reasons.get(name, why) for name, why in report.unscored.items()}
-    return dataclasses.replace(report, files=tuple(files), unscored=unscored)
+@dataclass(frozen=True, kw_only=True)
+class Copies:
+    """Copies of recordings by a model: what `with_copies` adds to the scores of them."""
+
+    model: str
+    """Its name, or path."""
+    threads: int
+    """With which they were made."""
+    speeds: Mapping[str, float]
+    """How many times faster than real time each was made, by name."""
+    reasons: Mapping[str, str]
+    """Why others were not made, by name."""
+
+
+def with_copies(report: Report, copies: Copies) -> Report:
+    """The report with how each file was made, and the reason for those that were not.
+
+    Files in the folder of the copies that are none, as from another evaluation, are left out.
+    """
+    made = copies.speeds.keys() | copies.reasons.keys()
+    files = [
+        dataclasses.replace(file, speed=copies.speeds.get(file.name))
+        for file in report.files
+        if file.name in made
+    ]
+    unscored = {
+        name: copies.reasons.get(name, why)
+        for name, why in report.unscored.items()
+        if name in made or not why.startswith("no counterpart")
+    }
+    settings = report.settings | {"model": copies.model, "threads": copies.threads}
+    return dataclasses.replace(report, files=tuple(files), unscored=unscored, settings=settings)

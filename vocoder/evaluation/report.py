@@ -3,7 +3,7 @@
 import dataclasses
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -70,6 +70,7 @@ class Report:
     is part of it. `versions` are those of the packages involved. `unscored` maps the files that
     could not be compared at all (no counterpart, unreadable) to the reason. `frechet` is the
     Fréchet distance of all files to their references, or why there is none, if it was asked for.
+    `settings` are those of the scoring, and of the copies where a model made them.
     """
 
     metrics: dict[str, dict[str, str]]
@@ -77,6 +78,7 @@ class Report:
     files: tuple[FileScore, ...]
     unscored: dict[str, str]
     frechet: float | str | None = None
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @cached_property
     def summary(self) -> dict[str, Summary]:
@@ -123,6 +125,7 @@ class Report:
             files=tuple(FileScore.from_dict(file) for file in content["files"]),
             unscored=content["unscored"],
             frechet=content.get("frechet"),
+            settings=content.get("settings", {}),
         )
 
 

@@ -67,6 +67,18 @@ class Scoring:
         """Unit, direction, definition and cutoff of every metric."""
         return {name: METRICS[name].facts(self.cutoff, self.weights) for name in self.metrics}
 
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The settings as plain values, for JSON."""
+        embedding = self.embedding
+        name = getattr(embedding, "path", getattr(embedding, "__name__", embedding))
+        return {
+            "cutoff": self.cutoff,
+            "align": self.align,
+            "artefacts": self.artefacts,
+            "embedding": None if embedding is None else str(name),
+        }
+
     def score(self, pair: ScoredPair, aligned: AlignedPair | None = None) -> FileScore:
         """Score one pair of files, which may have been read already.
 
@@ -160,6 +172,7 @@ def evaluate(
             embeddings.append(outcome.embeddings)
     return Report(
         metrics=scoring.facts,
+        settings=scoring.settings,
         versions=versions(),
         files=tuple(files),
         unscored=dict(sorted(unscored.items())),

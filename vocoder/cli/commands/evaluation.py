@@ -137,8 +137,8 @@ def _evaluation(
 ) -> "Evaluation":
     """Reports of all systems, with a progress bar."""
     from vocoder.cli.files.batch import measuring
-    from vocoder.cli.files.copies import Copies, make_copies
-    from vocoder.evaluation.comparison import Evaluation, with_copies
+    from vocoder.cli.files.copies import make_copies
+    from vocoder.evaluation.comparison import Copies, Evaluation, with_copies
     from vocoder.evaluation.pairing import recordings
     from vocoder.evaluation.scoring import evaluate
 
@@ -152,11 +152,9 @@ def _evaluation(
         copied[name] = make_copies(model, found, copies / name, cutoff=scoring.cutoff)
     each = measuring(jobs, engine)
     reports = {
-        name: with_copies(
-            evaluate(reference, folder, scoring, each=each), *copied.get(name, Copies({}, {}))
-        )
-        for name, folder in systems.items()
+        name: evaluate(reference, folder, scoring, each=each) for name, folder in systems.items()
     }
+    reports |= {name: with_copies(reports[name], made) for name, made in copied.items()}
     return Evaluation(reference=reference, reports=reports)
 
 

@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from vocoder.errors import VocoderError
+from vocoder.evaluation.comparison import Copies
 from vocoder.threads import default_threads
 
 if TYPE_CHECKING:
@@ -23,13 +24,6 @@ BASELINES = ("resampling", "replication")
 
 Make = Callable[["Tensor", int], tuple["Tensor", int, float]]
 """(audio [C, T], sample rate) → audio, its rate, seconds that it took."""
-
-
-class Copies(NamedTuple):
-    """How many times faster than real time each copy was made, and why others were not, by name."""
-
-    speeds: dict[str, float]
-    reasons: dict[str, str]
 
 
 def make_copies(
@@ -78,7 +72,7 @@ def _copies(
         speeds[name] = copy.shape[-1] / copy_rate / took
     if reasons and not speeds:
         raise VocoderError(f"{model} copies none of the recordings: {next(iter(reasons.values()))}")
-    return Copies(speeds, reasons)
+    return Copies(model=model, threads=torch.get_num_threads(), speeds=speeds, reasons=reasons)
 
 
 def _vocoder(model: str) -> Make:

@@ -9,14 +9,14 @@ HIGH_RATING = 90.0  # of BS.1534-3, 4.1.2
 MOST_TRIALS = 0.15
 RULES = {
     "mushra": (
-        "leaves out who rates the hidden reference below 90 in more than 15 % of the trials, or the "
-        "anchor (the highest of several) above 90 in more than 15 % (both: ITU-R BS.1534-3), or "
-        "leaves more than 15 % of the trials before their sound could have ended once"
+        "leaves out who rates the hidden reference below 90 in more than 15 % of the trials, or "
+        "the anchor (the highest of several) above 90 in more than 15 % (both: ITU-R BS.1534-3), "
+        "or leaves more than 15 % of the trials before their sound could have ended once"
     ),
     "abx": (
-        "leaves out who gets any of the control trials wrong (recording against the same low-passed "
-        "at 3.5 kHz), or leaves more than 15 % of the trials before their sound could have ended "
-        "once; being at chance with the systems is a result and leaves nobody out"
+        "leaves out who gets any of the control trials wrong (recording against the same "
+        "low-passed at 3.5 kHz), or leaves more than 15 % of the trials before their sound "
+        "could have ended once; being at chance with the systems is a result and leaves nobody out"
     ),
     "ab": (
         "leaves out who prefers a recording low-passed at 3.5 kHz to itself in any of the control "

@@ -33,9 +33,12 @@ class ResultTable:
             show_edge=False,
         )
         for i, heading in enumerate(self.head):
-            # Names stay whole, numbers wrap.
-            first = i == 0
-            table.add_column(heading, justify="left" if first else "right", no_wrap=first)
+            if i == 0:
+                table.add_column(heading, overflow="fold")
+                continue
+            words = [heading, *(row[i] for row in self.rows)]
+            longest = max(len(word) for text in words for word in text.split())
+            table.add_column(heading, justify="right", min_width=longest)
         for row in self.rows:
             table.add_row(*map(Text, row))
         return table
