@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 BASELINES = ("resampling", "replication")
 """What extends a narrow band without a network, instead of the name of a model."""
 
+_BASELINE_RATE = 48000
 Make = Callable[["Tensor", int], tuple["Tensor", int, float]]
 """(audio [C, T], sample rate) → audio, its rate, seconds that it took."""
 
@@ -116,11 +117,15 @@ def _extender(model: str, cutoff: float) -> Make:
 
 
 def _baseline(name: str, cutoff: float, audio: "Tensor", rate: int) -> "tuple[Tensor, int, float]":
-    """The narrow band, resampled to the recording's rate, with or without its copy above."""
+    """The narrow band, resampled, with or without its copy above.
+
+    At 48 kHz or more, so that lower rates are reached by the same filter as from other extenders.
+    """
     from vocoder.evaluation.replication import replicate_band
     from vocoder.io.audio import resample_soxr
 
     narrow = _narrow(audio, rate, cutoff)
+    rate = max(rate, _BASELINE_RATE)
     begin = time.perf_counter()
     made = resample_soxr(narrow, round(2 * cutoff), rate)
     if name == "replication":
