@@ -43,7 +43,7 @@ def test_every_command_with_a_model_takes_it(vocoder_command: Command) -> None:
 def test_info_says_the_path_and_what_is_faster(
     vocoder_command: Command, tiny_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vocoder.cli.describe.faster", lambda model: ["this", "that"])
+    monkeypatch.setattr("vocoder.inference.description.faster", lambda model: ["this", "that"])
     path = vocoder.load(tiny_model).network.path
     facts = json.loads(vocoder_command("info", tiny_model, "--json").out)
     assert facts["runs"] == {"path": path, "faster": ["this", "that"]}

@@ -29,6 +29,7 @@ from vocoder.io.defaults import Float32OnCpu
 
 _FRAMES, _BLOCKS = 160, 4  # at most this many frames are looked at, in so many pieces
 _CLEAR = 5.5  # log odds of another reading from which a mel is refused
+_ENOUGH = 40  # frames from which that suffices
 _ODD = -14.0  # likelihood of a reading below which it is no better than any other
 _SILENCE = 8.0  # what the value of silence, three times or more, adds to the log odds
 _QUIETEST = math.log(1e-5)  # nepers; as the usual log floor, by which likelihoods were measured
@@ -82,7 +83,7 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
     floor = math.log(spec.log_floor) / spec.power
     below = (nepers < floor - 1.2).float().mean().item()
     impossible = below > 0.05 or properties.loud > 2.3 or _too_steady(properties)
-    if logarithm_twice(mel):
+    if logarithm_twice(_sample(mel)):
         return dataclasses.replace(_TWICE, explanation=_TWICE.explanation.format(name=_name(spec)))
     if not impossible and ((nepers - floor).abs() < 1e-4).sum() >= 3 and not _unit(mel):
         return None  # silence has the value that it should have
@@ -92,7 +93,8 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
         return _diagnosis(others[0].reading if others else None, spec)
     stated = next(each.score for each in ranked if each.reading is None)
     best = ranked[0]
-    margin = _CLEAR if properties.fluctuation is not None else 3.0 * _CLEAR
+    few = max(1.0, _ENOUGH / mel.shape[1])  # frames tell less
+    margin = few * _CLEAR if properties.fluctuation is not None else 3.0 * _CLEAR
     clear = best.score - stated > margin and best.score > _ODD
     if best.reading is None or not clear or (_steady(properties) and not _unit(mel)):
         return None
@@ -255,7 +257,9 @@ def _piled(mel: Tensor, lowest: float, reading: Reading) -> bool:
     """Whether the lowest value is that of silence by a reading, and occurs at least three times."""
     if not any(abs(lowest - pile) <= 1e-4 * max(1.0, abs(pile)) for pile in reading.piles):
         return False
-    return int((mel <= lowest + 1e-5).sum()) >= 3
+    # Part by part: what is allocated does not grow with the mel.
+    parts: tuple[Tensor, ...] = torch.split(mel, _FRAMES, dim=1)
+    return sum(int((part <= lowest + 1e-5).sum()) for part in parts) >= 3
 
 
 def _diagnosis(reading: Reading | None, spec: MelSpec) -> Diagnosis:

@@ -30,7 +30,7 @@ def doctor(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Tell what things are, what is wrong with them, and what to do.
+    """Tell what is wrong with mels, recordings, models and runs.
 
     The content of a file decides on what it is, not its name. A mel of unknown origin: its
     logarithm and normalisation, layout and bands, the preset that it fits, and the command that

@@ -93,7 +93,7 @@ def evaluate(
     jobs: Jobs = None,
     engine: Engine = EngineName.LOCAL,
 ) -> None:
-    """Score what systems made of recordings, in a page to hear it.
+    """Score what systems made of recordings.
 
     Files are paired by name, aligned, and compared; several systems stand side by side, with
     intervals and paired tests. -o FOLDER writes index.html, a page that needs no network, and

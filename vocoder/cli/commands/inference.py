@@ -92,7 +92,7 @@ def vocode(
     engine: Engine = EngineName.LOCAL,
     verbose: Verbose = False,
 ) -> None:
-    """Turn mel files (npy, npz, pt, pth, safetensors) into audio.
+    """Turn mel files (npy, npz, pt, safetensors) into audio.
 
     A mel is [M, F], [F, M] or [1, M, F]. Files of `vocoder mel` contain their settings and are
     converted to those of the model, where that is exact; others are taken to have the settings of
@@ -148,7 +148,7 @@ def resynth(
     engine: Engine = EngineName.LOCAL,
     verbose: Verbose = False,
 ) -> None:
-    """Turn recordings into mels and back into audio (copy synthesis).
+    """Turn recordings into mels and back (copy synthesis).
 
     The output has the model's sample rate and the length of the input, in mono. --preset is for
     griffin-lim.
@@ -205,7 +205,7 @@ def extend(
     engine: Engine = EngineName.LOCAL,
     verbose: Verbose = False,
 ) -> None:
-    """Extend the bandwidth of recordings that lack their upper band.
+    """Extend recordings that lack their upper band.
 
     Telephone, old or low-rate recordings of any length, rate and number of channels. The cutoff is
     measured: the content of a file at 48 kHz may end at 4 kHz. The band below the cutoff is

@@ -82,7 +82,7 @@ def listen_test(
         str, typer.Option(metavar="URL", help="Send the answers there; else they are a file.")
     ] = "",
 ) -> None:
-    """Make a listening test: one page that listeners open, and that saves their answers.
+    """Make a listening test (MUSHRA, ABX or AB) in one page.
 
     mushra follows ITU-R BS.1534-3: all systems, a hidden reference and an anchor on one screen,
     rated from 0 to 100. abx asks whether a difference is heard, ab which of two is better. Sounds
@@ -153,7 +153,7 @@ def listen_results(
         bool, typer.Option("--keep-all", help="Count listeners who fail the screening, too.")
     ] = False,
 ) -> None:
-    """Analyse the answers to a listening test: screening, means, intervals, paired tests.
+    """Analyse the answers to a listening test.
 
     Says which listeners are left out and why, and how many listeners the differences seen would
     need. Damaged files and those of another test are named, and the others analysed.

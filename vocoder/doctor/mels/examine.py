@@ -187,5 +187,8 @@ def _told(scale: MelScale, presets: list[PresetMatch], fit: ModelFit) -> str:
     how = "" if scale.probability > 0.9 else "probably " if scale.probability > 0.6 else "perhaps "
     if not fit.preset:
         return f"{how}{scale.title}"
-    sure = f" ({percent(presets[0].probability)})" if presets else ""
-    return f"{how}{scale.title}; filters of {fit.preset}{sure}"
+    if not presets:
+        return f"{how}{scale.title}; filters of {fit.preset}"
+    sure = presets[0].probability
+    likely = "" if sure > 0.9 else "probably " if sure > 0.6 else "perhaps "
+    return f"{how}{scale.title}; filters {likely}of {fit.preset} ({percent(sure)})"

@@ -32,8 +32,9 @@ class _Population:
     def __init__(
         self, mean: list[float], covariance: list[list[float]], kinds: list[_Kind]
     ) -> None:
-        self.mean = torch.tensor(mean, dtype=torch.float64)
-        lower = torch.tensor([row + [0.0] * (6 - len(row)) for row in covariance]).double()
+        self.mean = torch.tensor(mean, dtype=torch.float64, device="cpu")
+        rows = [row + [0.0] * (6 - len(row)) for row in covariance]
+        lower = torch.tensor(rows, dtype=torch.float64, device="cpu")
         matrix = lower + lower.tril(-1).T
         self.precision = torch.linalg.inv(matrix)
         self.constant = -0.5 * torch.logdet(matrix).item()
@@ -47,7 +48,7 @@ class _Population:
             math.log(max(properties.tilt, 1e-3)),
             properties.profile,
         )
-        off: Tensor = torch.tensor(values, dtype=torch.float64) - self.mean
+        off: Tensor = torch.tensor(values, dtype=torch.float64, device="cpu") - self.mean
         density = self.constant + _student(float(off @ self.precision @ off), len(values))
         if properties.fluctuation is None or properties.smoothness is None:
             return density

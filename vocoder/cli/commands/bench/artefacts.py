@@ -37,7 +37,7 @@ def artefacts(
     ] = None,
     markdown: Markdown = False,
 ) -> None:
-    """Measure which artefacts are found, and how often detectors are wrong about clean recordings.
+    """Measure at which levels artefacts are found.
 
     Artefacts are planted at several levels, and looked for with the recording as reference and
     alone. False alarms are counted on the recordings alone, and against the recording after changes
