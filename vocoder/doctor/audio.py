@@ -12,7 +12,7 @@ from vocoder.doctor.recordings.samples import depth, edges, relation
 from vocoder.doctor.recordings.spectrum import Origin, holes, hum, origin, quiet_frames
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.artefacts.catalogue import DETECTORS, detect
-from vocoder.evaluation.listening.loudness import loudness
+from vocoder.evaluation.metrics.loudness import loudness
 from vocoder.io.audio import read_audio
 from vocoder.io.containers.opening import UnscaledAudioError, opened
 

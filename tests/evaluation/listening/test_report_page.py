@@ -14,11 +14,12 @@ import torch
 from vocoder.errors import AudioError
 from vocoder.evaluation.alignment import Alignment
 from vocoder.evaluation.comparison import Evaluation
-from vocoder.evaluation.listening.loudness import loudness, matching_gains
+from vocoder.evaluation.listening.loudness import matching_gains
 from vocoder.evaluation.listening.page import write_report
 from vocoder.evaluation.listening.page_media import utterance_media
 from vocoder.evaluation.listening.page_selection import worst_and_sample, worst_first
 from vocoder.evaluation.listening.page_utterance import utterance_content
+from vocoder.evaluation.metrics.loudness import loudness
 from vocoder.evaluation.report import FileScore, Report
 from vocoder.io.audio import write_audio
 

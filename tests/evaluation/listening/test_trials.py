@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from vocoder.errors import AudioError, ConfigError
-from vocoder.evaluation.listening.loudness import loudness
 from vocoder.evaluation.listening.trials.design import TestSettings, design_test
 from vocoder.evaluation.listening.trials.page import write_listening_test
 from vocoder.evaluation.listening.trials.selection import choose_utterances
 from vocoder.evaluation.listening.trials.stimuli import load_stimuli, lowpass
+from vocoder.evaluation.metrics.loudness import loudness
 from vocoder.io.audio import write_audio
 
 RATE = 16000

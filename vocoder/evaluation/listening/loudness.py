@@ -1,31 +1,11 @@
-"""Loudness of sounds, and the gains by which several are heard equally loud."""
+"""The gains by which several sounds are heard equally loud."""
 
 import math
 from collections.abc import Sequence
 
 from torch import Tensor
 
-from vocoder.errors import ConfigError
-
-_BLOCK_SECONDS = 0.4  # of ITU-R BS.1770; the whole of a shorter sound
-
-
-def loudness(audio: Tensor, sample_rate: int) -> float:
-    """Integrated loudness in LUFS (ITU-R BS.1770-4, by pyloudnorm); −∞ for silence.
-
-    Of more than five channels, the first five count. Raises ConfigError if pyloudnorm is missing.
-    Shape: [C, T].
-    """
-    try:
-        from pyloudnorm import Meter
-    except ImportError as error:
-        raise ConfigError("loudness needs pyloudnorm; pip install 'vocoder[eval]'") from error
-    columns = audio.detach().cpu().double()[:5].T.numpy()
-    if not columns.any():
-        return -math.inf
-    # Half a sample less: the quotient, multiplied by the rate, may round to more than there is.
-    block = min(_BLOCK_SECONDS, (len(columns) - 0.5) / sample_rate)
-    return float(Meter(sample_rate, block_size=block).integrated_loudness(columns))
+from vocoder.evaluation.metrics.loudness import loudness
 
 
 def matching_gains(sounds: Sequence[Tensor], sample_rates: Sequence[int]) -> list[float | None]:

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from vocoder.errors import AudioError, ConfigError
 from vocoder.evaluation.comparison import Evaluation
-from vocoder.evaluation.listening.loudness import loudness
 from vocoder.evaluation.listening.page_selection import worst_first
 from vocoder.evaluation.listening.trials.selection import choose_utterances
 from vocoder.evaluation.listening.trials.stimuli import (
@@ -21,6 +20,7 @@ from vocoder.evaluation.listening.trials.stimuli import (
     anchor_name,
     load_stimuli,
 )
+from vocoder.evaluation.metrics.loudness import loudness
 from vocoder.evaluation.pairing import find_pairs
 
 TestKind = Literal["mushra", "abx", "ab"]
