@@ -162,6 +162,6 @@ def _measured() -> list[str]:
         f"all versions. Mel differences: {MELS} bands up to half the sample rate, system − "
         f"reference, ±{DIFFERENCE_DB:g} dB; what lies {COMPARED_DB:g} dB or more below the loudest "
         "point of both counts as equal.",
-        "vocoder listen-test RECORDINGS FOLDER… -o test.html makes a listening test of these files, "
+        "vocoder listen-test RECORDINGS FOLDER… -o test.html makes a listening test of them, "
         "for others to take.",
     ]
