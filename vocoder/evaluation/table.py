@@ -147,7 +147,10 @@ def caption(evaluation: Evaluation) -> str:
     """What the table shows: means over which files at which rate, the cutoff, what is bold."""
     reports = evaluation.reports
     files = {system: {(f.name, f.sample_rate) for f in r.files} for system, r in reports.items()}
-    counts = {system: f"{len(found)} files at {_rates(found)}" for system, found in files.items()}
+    counts = {
+        system: f"{len(found)} file{'s' * (len(found) != 1)} at {_rates(found)}"
+        for system, found in files.items()
+    }
     if len({frozenset(found) for found in files.values()}) == 1:
         over = next(iter(counts.values()))
     else:
@@ -184,7 +187,8 @@ def _notes(report: Report) -> Iterator[str]:
     if isinstance(report.frechet, str):
         yield report.frechet
     if report.unscored:
-        yield f"{len(report.unscored)} files are not scored"
+        count = len(report.unscored)
+        yield f"{count} file{' is' if count == 1 else 's are'} not scored"
     if found := report.artefacts:
         listed = ", ".join(f"{name} {count}" for name, count in found.items())
         yield f"files with artefacts: {listed}"

@@ -42,7 +42,7 @@ def plot(
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="A .png, .svg or .pdf.")
-    ],
+    ] = Path("plot.png"),
     panels: Annotated[
         str | None,
         typer.Option(
@@ -143,7 +143,7 @@ def report(
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="FILE", help="The page, a .html.")
-    ],
+    ] = Path("report.html"),
     reference: Annotated[
         Path | None,
         typer.Option(
