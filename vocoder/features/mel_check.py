@@ -132,9 +132,12 @@ def rank_readings(mel: Tensor, spec: MelSpec) -> list[ScoredReading]:
 
 def _stated_score(nepers: Tensor, spec: MelSpec, analysis: MelAnalysis) -> float:
     """Log odds of the reading that a spec states. Shape: [bands, F]."""
-    slope, clipped = stated_slope(spec), nepers.clamp_min(_QUIETEST)
-    likely = (mel_likelihood(analysis.properties(each), slope) for each in (nepers, clipped))
-    return max(likely) + _STATED
+    slope = stated_slope(spec)
+    likely = mel_likelihood(analysis.properties(nepers), slope)
+    if nepers.min() < _QUIETEST:
+        clipped = analysis.properties(nepers.clamp_min(_QUIETEST))
+        likely = max(likely, mel_likelihood(clipped, slope))
+    return likely + _STATED
 
 
 def _score(
