@@ -188,7 +188,7 @@ def test_the_mel_of_another_recording_is_refused() -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_frames_take_a_few_milliseconds() -> None:
+def test_a_thousand_frames_take_a_millisecond() -> None:
     mel = mel_of(recording(RECORDINGS[0], BASE.sample_rate)).repeat(1, 5)[:, :1000]
     check_mel(mel, BASE)
     times = []
@@ -196,4 +196,4 @@ def test_a_thousand_frames_take_a_few_milliseconds() -> None:
         start = time.perf_counter()
         check_mel(mel, BASE)
         times.append(time.perf_counter() - start)
-    assert min(times) < 8e-3
+    assert min(times) < 2e-3

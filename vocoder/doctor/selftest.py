@@ -22,7 +22,6 @@ _BANDWIDTH = 110.0  # Hz, of formants
 _WORST_LOG_MEL = 0.7  # nepers
 _WORST_PITCH = 60.0  # cents
 _LOUDEST = 1.5  # of full scale
-_SILENT = 10.0**-2.5  # of the level of what the network was given
 
 
 @dataclass(frozen=True)

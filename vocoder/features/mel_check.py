@@ -87,7 +87,7 @@ def check_mel(mel: Tensor, spec: MelSpec) -> Diagnosis | None:
         return dataclasses.replace(_TWICE, explanation=_TWICE.explanation.format(name=_name(spec)))
     if not impossible and ((nepers - floor).abs() < 1e-4).sum() >= 3 and not _unit(mel):
         return None  # silence has the value that it should have
-    ranked = rank_readings(mel, spec)
+    ranked = _ranked(mel, spec, properties)
     others = [each for each in ranked if each.reading is not None]
     if impossible:
         return _diagnosis(others[0].reading if others else None, spec)
@@ -109,11 +109,21 @@ def rank_readings(mel: Tensor, spec: MelSpec) -> list[ScoredReading]:
     mel = mel.detach().float()
     with Float32OnCpu():
         analysis = analysis_of(spec)
+    nepers = stated_nepers(_sample(mel), spec)[: analysis.bands]
+    return _ranked(mel, spec, analysis.properties(nepers))
+
+
+def _ranked(mel: Tensor, spec: MelSpec, stated: MelProperties) -> list[ScoredReading]:
+    """The readings of `rank_readings`, given the properties of that of the spec."""
+    with Float32OnCpu():
+        analysis = analysis_of(spec)
     sample = _sample(mel)
-    stated = stated_nepers(sample, spec)[: analysis.bands]
-    found = [ScoredReading(None, _stated_score(stated, spec, analysis))]
+    nepers = stated_nepers(sample, spec)[: analysis.bands]
+    found = [ScoredReading(None, _stated_score(nepers, stated, spec, analysis))]
     lowest, highest = mel.min().item(), mel.max().item()
-    measured: dict[bool, tuple[Tensor, MelProperties]] = {}
+    plain = sample[: analysis.bands]
+    as_stated = torch.equal(plain, nepers)  # natural logarithms of magnitudes
+    measured = {False: (plain, stated if as_stated else analysis.properties(plain))}
     for reading in other_readings(lowest, highest, spec):
         if reading.logarithm not in measured:
             values = reading.values(sample)[: analysis.bands]
@@ -124,16 +134,19 @@ def rank_readings(mel: Tensor, spec: MelSpec) -> list[ScoredReading]:
         if reading is SCALED and _unit(mel):
             score += _LIKELY_UNIT
         found.append(ScoredReading(reading, score))
-    properties = analysis.properties(sample[: analysis.bands])
-    score = normalised_likelihood(properties, analysis.noise.mean().item()) + STATISTICS.odds
+    score = (
+        normalised_likelihood(measured[False][1], analysis.noise.mean().item()) + STATISTICS.odds
+    )
     found.append(ScoredReading(STATISTICS, score))
     return sorted(found, key=lambda each: -each.score)
 
 
-def _stated_score(nepers: Tensor, spec: MelSpec, analysis: MelAnalysis) -> float:
-    """Log odds of the reading that a spec states. Shape: [bands, F]."""
+def _stated_score(
+    nepers: Tensor, properties: MelProperties, spec: MelSpec, analysis: MelAnalysis
+) -> float:
+    """Log odds of the reading that a spec states, from its nepers [bands, F] and properties."""
     slope = stated_slope(spec)
-    likely = mel_likelihood(analysis.properties(nepers), slope)
+    likely = mel_likelihood(properties, slope)
     if nepers.min() < _QUIETEST:
         clipped = analysis.properties(nepers.clamp_min(_QUIETEST))
         likely = max(likely, mel_likelihood(clipped, slope))
